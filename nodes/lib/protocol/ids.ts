@@ -1,0 +1,54 @@
+/**
+ * Message ids: a decimal string of exactly 10 digits, at most 4294967295 (devices keep it in 32 bits),
+ * unique per device, also across restarts: from the time in tenths of a second and a counter.
+ */
+import { OtaError } from './errors';
+import { field, type JsonObject, typeName } from './json';
+
+const FIRST = 1_000_000_000;
+const RANGE = 4_294_967_296 - FIRST;
+
+/** Gives the next id for one device. */
+export type IdSource = (accessToken: string) => string;
+
+/**
+ * Makes a source of ids. Two devices may get the same id, one device never does: not within a tenth of a
+ * second (a counter for each device runs ahead of the time), and not after a restart (time has gone on).
+ * @param tenths the time in tenths of a second; must never go backwards.
+ */
+export function createIdSource(tenths: () => number = monotonicTenths()): IdSource {
+  const last = new Map<string, number>();
+  let tick = -1;
+  return (accessToken) => {
+    const now = tenths();
+    if (now > tick) {
+      tick = now;
+      // A device whose last id lies in the past needs no counter: this keeps the map small.
+      for (const [token, used] of last) if (used < now) last.delete(token);
+    }
+    const used = last.get(accessToken);
+    const next = used === undefined ? tick : Math.max(tick, used + 1);
+    last.set(accessToken, next);
+    return String(FIRST + (next % RANGE));
+  };
+}
+
+/** Wall-clock time at the start, a steady clock from then on: a jump of the clock repeats no id. */
+function monotonicTenths(): () => number {
+  const start = Date.now() - performance.now();
+  return () => Math.floor((start + performance.now()) / 100);
+}
+
+/** The source that everything in this process shares, so that a redeploy repeats no id. */
+export const nextId: IdSource = createIdSource();
+
+/** Reads an id: text or a number, kept as text; null where absent. @throws OtaError OTA_BAD_MESSAGE */
+export function readId(object: JsonObject): string | null {
+  const value = field(object, 'id');
+  if (value === undefined || value === null) return null;
+  if (typeof value === 'string') return value;
+  // Beyond 2^53 two ids could become one, and the second upgrade would be dropped as a repeat.
+  if (typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER) return String(value);
+  const what = typeof value === 'number' ? 'a number beyond 2^53' : typeName(value);
+  throw new OtaError('OTA_BAD_MESSAGE', `"id" must be text or a number, not ${what}.`);
+}

@@ -1,0 +1,14 @@
+/**
+ * The wire: topics, messages, steps, ids. Pure: no I/O, no Node-RED, nothing of ours but this folder.
+ */
+export * from './digests';
+export * from './errors';
+export * from './ids';
+export * from './json';
+export * from './messages';
+export * from './modules';
+export * from './read';
+export * from './schemes';
+export * from './steps';
+export * from './token';
+export * from './upgrade-input';

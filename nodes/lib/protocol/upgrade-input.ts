@@ -1,0 +1,111 @@
+/**
+ * What a flow wants to push, checked before a byte is sent: a wrong push bricks machines.
+ */
+import { methodOfSign, readSignMethod, isSign, type SignMethod } from './digests';
+import { OtaError } from './errors';
+import { field, isObject, type JsonObject, MAX_BODY_BYTES, typeName } from './json';
+import { moduleOrDefault } from './modules';
+import type { UpgradeOut } from './messages';
+
+/** Devices keep the URL in a buffer of this many characters. */
+export const MAX_URL = 256;
+
+/**
+ * Checks `{version, url, size, sign, signMethod, module, extData}` and returns it in the form that is sent.
+ * @param allowUnsigned lets a package without `size` or `sign` pass; a wrong one never passes.
+ * @throws OtaError OTA_BAD_UPGRADE naming the field
+ */
+export function checkUpgrade(input: unknown, allowUnsigned = false): UpgradeOut {
+  if (!isObject(input)) {
+    throw bad(
+      `msg.payload must be an object {version, url, size, sign, signMethod, …}, not ${typeName(input)}`,
+    );
+  }
+  const { signMethod, sign } = checkSign(input, allowUnsigned);
+  const upgrade: UpgradeOut = {
+    version: checkVersion(field(input, 'version')),
+    url: checkUrl(field(input, 'url')),
+    size: checkSize(field(input, 'size'), allowUnsigned),
+    signMethod,
+    sign,
+    module: checkModule(field(input, 'module')),
+    extData: checkExtData(field(input, 'extData')),
+  };
+  if (JSON.stringify(upgrade).length > MAX_BODY_BYTES / 2) throw bad('the upgrade is larger than 32 KiB');
+  return upgrade;
+}
+
+function checkVersion(value: unknown): string {
+  // A number is refused on purpose: 1.10 would go out as 1.1.
+  if (typeof value !== 'string' || value.trim() === '') throw bad('"version" must be text');
+  return value;
+}
+
+function checkUrl(value: unknown): string {
+  if (typeof value !== 'string' || value === '') throw bad('"url" must be text');
+  if (value.length > MAX_URL)
+    throw bad(`"url" has ${value.length} characters; devices take at most ${MAX_URL}`);
+  const url = URL.canParse(value) ? new URL(value) : null;
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') || /[\s\p{Cc}]/u.test(value)) {
+    throw bad('"url" must be an http:// or https:// address');
+  }
+  return value;
+}
+
+function checkSize(value: unknown, allowUnknown: boolean): number | null {
+  const absent = value === undefined || value === null || value === '' || value === 0 || value === '0';
+  if (absent && allowUnknown) return null;
+  // Databases give 64-bit columns as text.
+  const size = typeof value === 'string' && /^[0-9]+$/.test(value) ? Number(value) : value;
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size <= 0) {
+    throw bad('"size" must be the size of the package in bytes, a whole number above 0');
+  }
+  return size;
+}
+
+function checkSign(
+  input: JsonObject,
+  allowUnsigned: boolean,
+): { signMethod: SignMethod | null; sign: string } {
+  const sign = field(input, 'sign');
+  const method = checkSignMethod(field(input, 'signMethod'));
+  if (sign === undefined || sign === null || sign === '') {
+    if (allowUnsigned) return { signMethod: method, sign: '' };
+    throw bad('"sign" must be the digest of the package in hex (or allow unsigned packages in the node)');
+  }
+  if (typeof sign !== 'string') throw bad('"sign" must be text');
+  const found = method ?? methodOfSign(sign);
+  if (found === null || !isSign(sign, found)) {
+    throw bad('"sign" must be hex: 32 characters for MD5, 64 for SHA256, as "signMethod" says');
+  }
+  return { signMethod: found, sign: sign.toLowerCase() };
+}
+
+function checkSignMethod(value: unknown): SignMethod | null {
+  if (value === undefined || value === null || value === '') return null;
+  const method = typeof value === 'string' ? readSignMethod(value) : null;
+  if (method === null) throw bad('"signMethod" must be MD5 or SHA256');
+  return method;
+}
+
+function checkModule(value: unknown): string {
+  if (value !== undefined && value !== null && typeof value !== 'string') throw bad('"module" must be text');
+  return moduleOrDefault(value);
+}
+
+/** Values become text: the protocol knows `"key":"value"` only. */
+function checkExtData(value: unknown): { readonly [key: string]: string } | null {
+  if (value === undefined || value === null) return null;
+  if (!isObject(value)) throw bad('"extData" must be an object of texts');
+  const entries: [string, string][] = [];
+  for (const [key, item] of Object.entries(value)) {
+    if (key === '__proto__' || key === 'constructor' || key === 'prototype') continue;
+    if (item === undefined || item === null) continue;
+    entries.push([key, typeof item === 'string' ? item : JSON.stringify(item)]);
+  }
+  return entries.length === 0 ? null : Object.fromEntries(entries);
+}
+
+function bad(text: string): OtaError {
+  return new OtaError('OTA_BAD_UPGRADE', `Nothing was pushed: ${text}.`);
+}
