@@ -1,0 +1,272 @@
+/**
+ * One connection to a broker and its life: connect, reconnect with back-off, end. The only folder that knows
+ * mqtt.js. Each try is a client of its own; what must outlive a connection (packets, filters) lies beside.
+ */
+import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from 'mqtt';
+import type { Duplex } from 'node:stream';
+import { OtaError } from '../protocol';
+import { Backoff } from './backoff';
+import { Inbox, type InboxOptions } from './inbox';
+import { Outbox, type Settled } from './outbox';
+import { PacketIds } from './packet-ids';
+import { clientIdTaken, linkError, type LinkState } from './state';
+import { Subscriptions, type SubscriptionsOptions } from './subscriptions';
+
+export interface LinkOptions {
+  readonly url: string;
+  /** Of the broker node: credentials, TLS, keepalive, protocol version. Never will, clean or clientId. */
+  readonly mqtt: IClientOptions;
+  readonly clientId: string;
+  /** Keep the session at the broker while we are away. */
+  readonly persistent: boolean;
+  /** Unacknowledged QoS 1 packets at most. */
+  readonly window: number;
+  readonly handle: InboxOptions['handle'];
+  readonly onFilter: SubscriptionsOptions['onState'];
+  readonly onState: (state: LinkState) => void;
+  /** Something to tell the user once: a callback that threw, a commit that failed. */
+  readonly onFault: (error: OtaError) => void;
+}
+
+/** A kept session of MQTT 5 lives for a day without us; without an expiry it would end at once. */
+const SESSION_EXPIRY_S = 24 * 60 * 60;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** A connection that stood this long starts the back-off anew. */
+const STABLE_MS = 10_000;
+/** So many connections in a row that the broker closed at once look like a fight for the client id. */
+const FIGHT = 3;
+const END_TIMEOUT_MS = 1000;
+
+export class Link {
+  readonly outbox: Outbox;
+  readonly inbox: Inbox;
+  readonly subscriptions: Subscriptions;
+  readonly #options: LinkOptions;
+  readonly #backoff = new Backoff();
+  #state: LinkState = { phase: 'idle', error: null };
+  #client: MqttClient | null = null;
+  #retry: NodeJS.Timeout | null = null;
+  #stable: NodeJS.Timeout | null = null;
+  #shortLives = 0;
+  #ended = false;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.outbox = new Outbox({
+      window: options.window,
+      onStuck: () => this.#client?.stream.destroy(),
+      onFault: (error) => options.onFault(faultOf(error)),
+    });
+    this.inbox = new Inbox({
+      handle: options.handle,
+      onCommitFailed: (error) => options.onFault(commitFailed(error)),
+    });
+    this.subscriptions = new Subscriptions({ onState: options.onFilter });
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** Begins to connect; nothing where it has begun. */
+  start(): void {
+    if (this.#state.phase === 'idle' && !this.#ended) this.#connect();
+  }
+
+  /** Publishes with QoS 1; see Outbox. */
+  publish(topic: string, payload: string, settled: Settled, timeoutMs?: number): void {
+    this.outbox.publish(topic, payload, settled, timeoutMs);
+  }
+
+  /**
+   * Ends the connection for good; what is open settles as OTA_CLOSED. Resolves when the socket is closed, or
+   * after a second. With `endSession` a session kept at the broker is ended too.
+   */
+  async end(options: { endSession: boolean }): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#clearTimers();
+    const client = this.#client;
+    this.#client = null;
+    this.outbox.close();
+    this.inbox.detach();
+    this.#set({ phase: 'idle', error: null });
+    if (client !== null) await endClient(client);
+    if (options.endSession && this.#options.persistent) await this.#endSession();
+  }
+
+  #connect(): void {
+    this.#set({ phase: 'connecting', error: this.#state.error });
+    const ids = new PacketIds();
+    let client: MqttClient;
+    try {
+      client = mqtt.connect(this.#options.url, this.#clientOptions(ids, { keep: this.#options.persistent }));
+    } catch (error) {
+      // A URL or certificate that mqtt.js can't even begin with: wrong until the settings change.
+      const cause = error instanceof Error ? error.message : String(error);
+      this.#set({
+        phase: 'waiting',
+        error: new OtaError('OTA_BAD_SETTINGS', `The broker's settings can not be used: ${cause}.`, {
+          cause: error,
+        }),
+      });
+      return;
+    }
+    this.#client = client;
+    let failure: unknown;
+    let connected = false;
+    client.on('error', (error) => {
+      failure ??= error;
+      // After rubbish the parser can't go on; mqtt.js itself would leave the connection open.
+      if (connected) client.stream.destroy();
+    });
+    client.on('disconnect', (packet) => {
+      failure = Object.assign(new Error('disconnected by the broker'), { code: packet.reasonCode ?? 0 });
+    });
+    client.on('packetreceive', (packet) => {
+      if (packet.cmd === 'puback') this.outbox.acknowledged(packet.messageId ?? 0, packet.reasonCode ?? 0);
+      // Before the messages of a kept session, which may follow in the same TCP segment.
+      else if (packet.cmd === 'connack') this.inbox.attach(client);
+    });
+    client.on('connect', (connack) => {
+      if (client !== this.#client) return;
+      connected = true;
+      this.#connected(client, ids, connack);
+    });
+    client.on('close', () => {
+      if (client === this.#client) this.#lost(client, failure, connected);
+    });
+  }
+
+  #clientOptions(ids: PacketIds, session: { keep: boolean }): IClientOptions {
+    const mqtt5 = this.#options.mqtt.protocolVersion === 5;
+    const expiry = session.keep ? { sessionExpiryInterval: SESSION_EXPIRY_S } : {};
+    return {
+      ...this.#options.mqtt,
+      ...(mqtt5 ? { properties: { ...this.#options.mqtt.properties, ...expiry } } : {}),
+      clientId: this.#options.clientId,
+      clean: !session.keep,
+      reconnectPeriod: 0,
+      resubscribe: false,
+      queueQoSZero: false,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      messageIdProvider: ids,
+    };
+  }
+
+  #connected(client: MqttClient, ids: PacketIds, connack: IConnackPacket): void {
+    if (connack.properties?.maximumQoS === 0) {
+      this.#drop(
+        client,
+        new OtaError('OTA_BROKER_REFUSED', 'The broker takes QoS 0 only; upgrades need QoS 1.'),
+      );
+      return;
+    }
+    this.#stable = setTimeout(() => {
+      this.#backoff.reset();
+      this.#shortLives = 0;
+    }, STABLE_MS);
+    const receiveMaximum = connack.properties?.receiveMaximum;
+    this.#set({ phase: 'connected', error: null });
+    this.subscriptions.attach(client);
+    const mqtt5 = this.#options.mqtt.protocolVersion === 5;
+    this.outbox.attach(client, ids, { mqtt5, ...(receiveMaximum === undefined ? {} : { receiveMaximum }) });
+  }
+
+  #drop(client: MqttClient, error: OtaError): void {
+    this.#lost(client, error, true);
+  }
+
+  #lost(client: MqttClient, failure: unknown, wasConnected: boolean): void {
+    this.#client = null;
+    if (this.#stable !== null) {
+      clearTimeout(this.#stable);
+      if (wasConnected && failure === undefined) this.#shortLives += 1;
+    }
+    this.#stable = null;
+    discard(client);
+    this.inbox.detach();
+    this.outbox.detach();
+    const fight = this.#shortLives >= FIGHT;
+    const error =
+      failure instanceof OtaError ? failure : fight ? clientIdTaken() : linkError(failure, wasConnected);
+    this.subscriptions.detach();
+    this.#set({ phase: 'waiting', error });
+    const refused = error.code !== 'OTA_UNREACHABLE' && error.code !== 'OTA_CONNECTION_LOST';
+    this.#retry = setTimeout(() => this.#connect(), this.#backoff.next(refused));
+  }
+
+  #set(state: LinkState): void {
+    this.#state = state;
+    this.#options.onState(state);
+  }
+
+  #clearTimers(): void {
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    if (this.#stable !== null) clearTimeout(this.#stable);
+    this.#retry = null;
+    this.#stable = null;
+  }
+
+  /** A clean connection with the same id ends what the broker keeps, in every version of MQTT. */
+  async #endSession(): Promise<void> {
+    const client = mqtt.connect(this.#options.url, this.#clientOptions(new PacketIds(), { keep: false }));
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, END_TIMEOUT_MS);
+      const end = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      client.on('error', end);
+      client.on('close', end);
+      client.on('connect', end);
+    });
+    await endClient(client);
+  }
+}
+
+/** DISCONNECT, then the socket; by force after a second. */
+async function endClient(client: MqttClient): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, END_TIMEOUT_MS);
+    client.on('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    if (client.connected) {
+      // Packets that nobody waits for any more would keep mqtt.js from ending.
+      for (const id of Object.keys(client.outgoing)) client.removeOutgoingMessage(Number(id));
+      client.end(false);
+    } else {
+      client.end(true);
+      if ((client.stream as Duplex).destroyed) {
+        clearTimeout(timer);
+        resolve();
+      }
+    }
+  });
+  await closed;
+  discard(client);
+}
+
+/** Lets go of a client: nothing of it may fire any more, and its errors may not end the process. */
+function discard(client: MqttClient): void {
+  client.removeAllListeners();
+  client.on('error', () => undefined);
+  client.end(true);
+  client.stream.destroy();
+}
+
+function faultOf(error: unknown): OtaError {
+  const text = error instanceof Error ? error.message : String(error);
+  return new OtaError('OTA_INTERNAL', `A message could not be handled: ${text}.`, { cause: error });
+}
+
+function commitFailed(error: unknown): OtaError {
+  const text = error instanceof Error ? error.message : String(error);
+  return new OtaError(
+    'OTA_COMMIT_FAILED',
+    `What was received could not be stored; it was not acknowledged and comes again: ${text}.`,
+    { cause: error },
+  );
+}

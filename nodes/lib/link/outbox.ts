@@ -1,0 +1,262 @@
+/**
+ * What goes out: a bounded queue, a bounded window of unacknowledged QoS 1 packets, and an outcome for each.
+ * Owns every packet until it is settled; mqtt.js only writes them. Nothing that was handed in stays open.
+ */
+import type { MqttClient } from 'mqtt';
+import { OtaError } from '../protocol';
+import type { PacketIds } from './packet-ids';
+
+/**
+ * What became of a publish. `accepted`: MQTT 5, a subscription matched; `unknown`: acknowledged by a broker
+ * that can't tell; `offline`: MQTT 5, nobody subscribes; `refused`: by the broker, or before it was sent;
+ * `timeout`: no answer in time, or never sent (see the error).
+ */
+export type Delivery = 'accepted' | 'unknown' | 'offline' | 'refused' | 'timeout';
+
+export interface Outcome {
+  readonly delivery: Delivery;
+  /** null where the broker took it and somebody may have it. */
+  readonly error: OtaError | null;
+}
+
+export type Settled = (outcome: Outcome) => void;
+
+interface Entry {
+  readonly topic: string;
+  readonly payload: string;
+  readonly settled: Settled;
+  /** Milliseconds of performance.now(); Infinity where there is no limit. */
+  readonly deadline: number;
+  sent: boolean;
+}
+
+/** Packets that may wait for a place in the window, or for a connection. */
+export const QUEUE_LIMIT = 10_000;
+/** A packet's time limit in milliseconds, from hand-in to acknowledgement. */
+export const PUBLISH_TIMEOUT_MS = 30_000;
+const SWEEP_MS = 250;
+const REASON_NO_SUBSCRIBER = 16;
+
+export interface OutboxOptions {
+  /** Unacknowledged packets at most. */
+  readonly window: number;
+  /** A broker that acknowledges nothing more: the connection should be made anew. */
+  readonly onStuck: () => void;
+  /** A caller's own callback threw. */
+  readonly onFault: (error: unknown) => void;
+}
+
+interface Line {
+  readonly client: MqttClient;
+  readonly ids: PacketIds;
+  readonly window: number;
+  readonly tellsSubscribers: boolean;
+}
+
+export class Outbox {
+  readonly #options: OutboxOptions;
+  readonly #sent = new Map<number, Entry>();
+  #queue: Entry[] = [];
+  #head = 0;
+  #line: Line | null = null;
+  #sweeper: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
+
+  /** Packets that were handed in and aren't settled yet. */
+  get pending(): number {
+    return this.#sent.size + this.#queue.length - this.#head;
+  }
+
+  /**
+   * Publishes with QoS 1, never retained. `settled` is called once, never before this returns.
+   * @param timeoutMs 0 for no limit.
+   */
+  publish(topic: string, payload: string, settled: Settled, timeoutMs = PUBLISH_TIMEOUT_MS): void {
+    const problem = topicProblem(topic);
+    if (problem !== null) return this.#refuse(settled, 'refused', problem);
+    if (this.#closed) return this.#refuse(settled, 'timeout', closedError());
+    const deadline = timeoutMs > 0 ? performance.now() + timeoutMs : Infinity;
+    const entry: Entry = { topic, payload, settled, deadline, sent: false };
+    if (this.#queue.length === this.#head && this.#hasRoom()) {
+      this.#send(entry);
+    } else if (this.#queue.length - this.#head < QUEUE_LIMIT) {
+      this.#queue.push(entry);
+    } else {
+      return this.#refuse(settled, 'timeout', queueFullError());
+    }
+    this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS);
+  }
+
+  /** A connection is up: what waits goes out. `receiveMaximum` is the broker's own limit, if it told one. */
+  attach(client: MqttClient, ids: PacketIds, broker: { mqtt5: boolean; receiveMaximum?: number }): void {
+    const window = Math.max(1, Math.min(this.#options.window, broker.receiveMaximum ?? 65_535));
+    this.#line = { client, ids, window, tellsSubscribers: broker.mqtt5 };
+    this.#refill();
+  }
+
+  /** The connection is gone: what wasn't acknowledged goes out again first, in its order. */
+  detach(): void {
+    this.#line = null;
+    if (this.#sent.size === 0) return;
+    this.#queue = [...this.#sent.values(), ...this.#queue.slice(this.#head)];
+    this.#head = 0;
+    this.#sent.clear();
+  }
+
+  /** A PUBACK came in. The window is refilled one for one: waiting for more stalls on delayed TCP ACKs. */
+  acknowledged(id: number, reasonCode: number): void {
+    const entry = this.#sent.get(id);
+    if (entry === undefined) {
+      if (this.#line?.ids.acknowledged(id) === true) this.#refill();
+      return;
+    }
+    this.#sent.delete(id);
+    const tells = this.#line?.tellsSubscribers === true;
+    this.#refill();
+    this.#settle(entry, outcomeOf(reasonCode, tells));
+    if (this.pending === 0) this.#stopSweeping();
+  }
+
+  /** Settles everything that is open with OTA_CLOSED. */
+  close(): void {
+    this.#closed = true;
+    this.#stopSweeping();
+    const open = [...this.#sent.values(), ...this.#queue.slice(this.#head)];
+    this.#sent.clear();
+    this.#queue = [];
+    this.#head = 0;
+    this.#line = null;
+    for (const entry of open) this.#settle(entry, { delivery: 'timeout', error: closedError(entry.sent) });
+  }
+
+  #hasRoom(): boolean {
+    const line = this.#line;
+    return line !== null && this.#sent.size + line.ids.withdrawn < line.window;
+  }
+
+  #refill(): void {
+    while (this.#head < this.#queue.length && this.#hasRoom()) {
+      const entry = this.#queue[this.#head] as Entry;
+      this.#head += 1;
+      if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
+        this.#queue = this.#queue.slice(this.#head);
+        this.#head = 0;
+      }
+      this.#send(entry);
+    }
+    if (this.#head === this.#queue.length && this.#head > 0) {
+      this.#queue = [];
+      this.#head = 0;
+    }
+  }
+
+  #send(entry: Entry): void {
+    const line = this.#line as Line;
+    entry.sent = true;
+    line.client.publish(entry.topic, entry.payload, PUBLISH_OPTIONS, ignore);
+    this.#sent.set(line.ids.last, entry);
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const [id, entry] of this.#sent) {
+      if (entry.deadline > now) continue;
+      this.#sent.delete(id);
+      // Taken out of mqtt.js' store too: it must not be sent after all, behind the user's back.
+      this.#line?.ids.withdraw(id);
+      this.#line?.client.removeOutgoingMessage(id);
+      this.#settle(entry, { delivery: 'timeout', error: timeoutError(true) });
+    }
+    const waiting = this.#queue.slice(this.#head);
+    if (waiting.some((entry) => entry.deadline <= now)) {
+      const connected = this.#line !== null;
+      this.#queue = waiting.filter((entry) => entry.deadline > now);
+      this.#head = 0;
+      for (const entry of waiting) {
+        if (entry.deadline > now) continue;
+        const error = connected || entry.sent ? timeoutError(entry.sent) : notConnectedError();
+        this.#settle(entry, { delivery: 'timeout', error });
+      }
+    }
+    const line = this.#line;
+    if (line !== null && line.ids.withdrawn >= line.window) this.#options.onStuck();
+    if (this.pending === 0) this.#stopSweeping();
+  }
+
+  #stopSweeping(): void {
+    if (this.#sweeper !== null) clearInterval(this.#sweeper);
+    this.#sweeper = null;
+  }
+
+  #refuse(settled: Settled, delivery: Delivery, error: OtaError): void {
+    queueMicrotask(() => this.#call(settled, { delivery, error }));
+  }
+
+  #settle(entry: Entry, outcome: Outcome): void {
+    this.#call(entry.settled, outcome);
+  }
+
+  #call(settled: Settled, outcome: Outcome): void {
+    try {
+      settled(outcome);
+    } catch (error) {
+      this.#options.onFault(error);
+    }
+  }
+}
+
+const PUBLISH_OPTIONS = { qos: 1, retain: false } as const;
+/** Outcomes come from the PUBACK packets themselves: mqtt.js' callback doesn't tell the reason. */
+const ignore = (): void => undefined;
+
+function outcomeOf(reasonCode: number, tellsSubscribers: boolean): Outcome {
+  if (reasonCode >= 128) {
+    const text = `The broker refused the message (reason ${reasonCode}): check its access rules for this topic.`;
+    return { delivery: 'refused', error: new OtaError('OTA_PUBLISH_REFUSED', text) };
+  }
+  if (reasonCode === REASON_NO_SUBSCRIBER) {
+    const text = 'Nobody subscribes to the topic: the other side is offline.';
+    return { delivery: 'offline', error: new OtaError('OTA_OFFLINE', text) };
+  }
+  return { delivery: tellsSubscribers ? 'accepted' : 'unknown', error: null };
+}
+
+/** One publish with a wildcard or a control character makes the broker close the connection, for ever. */
+function topicProblem(topic: string): OtaError | null {
+  if (topic === '' || /[+#\p{Cc}\p{Cs}]/u.test(topic) || Buffer.byteLength(topic) > 65_535) {
+    return new OtaError(
+      'OTA_BAD_TOPIC',
+      'The topic can not be published to: it is empty, too long or holds "+", "#" or a control character.',
+    );
+  }
+  return null;
+}
+
+function timeoutError(sent: boolean): OtaError {
+  return new OtaError(
+    'OTA_TIMEOUT',
+    sent
+      ? 'The broker did not acknowledge in time; the message was taken back, but it may have arrived.'
+      : 'The message could not be sent in time: the broker acknowledges too slowly.',
+  );
+}
+
+function notConnectedError(): OtaError {
+  return new OtaError('OTA_NOT_CONNECTED', 'Not connected to the broker in time; the message was not sent.');
+}
+
+function closedError(sent = false): OtaError {
+  const text = sent ? 'it was not acknowledged, but it may have arrived' : 'it was not sent';
+  return new OtaError('OTA_CLOSED', `The node was stopped before the message was through: ${text}.`);
+}
+
+function queueFullError(): OtaError {
+  return new OtaError(
+    'OTA_QUEUE_FULL',
+    `${QUEUE_LIMIT} messages wait already; this one was not sent. Send an array of tokens instead of single messages.`,
+  );
+}
