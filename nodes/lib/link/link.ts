@@ -35,7 +35,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const STABLE_MS = 10_000;
 /** So many connections in a row that the broker closed at once look like a fight for the client id. */
 const FIGHT = 3;
-const END_TIMEOUT_MS = 1000;
+const END_TIMEOUT_MS = 500;
 
 export class Link {
   readonly outbox: Outbox;
@@ -80,7 +80,7 @@ export class Link {
 
   /**
    * Ends the connection for good; what is open settles as OTA_CLOSED. Resolves when the socket is closed, or
-   * after a second. With `endSession` a session kept at the broker is ended too.
+   * after half a second. With `endSession` a session kept at the broker is ended too.
    */
   async end(options: { endSession: boolean }): Promise<void> {
     if (this.#ended) return;
@@ -225,7 +225,7 @@ export class Link {
   }
 }
 
-/** DISCONNECT, then the socket; by force after a second. */
+/** DISCONNECT, then the socket; by force after half a second. */
 async function endClient(client: MqttClient): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, END_TIMEOUT_MS);

@@ -254,6 +254,11 @@ function closedError(sent = false): OtaError {
   return new OtaError('OTA_CLOSED', `The node was stopped before the message was through: ${text}.`);
 }
 
+/** The outcome of a publish after the end. */
+export function closedOutcome(): Outcome {
+  return { delivery: 'timeout', error: closedError() };
+}
+
 function queueFullError(): OtaError {
   return new OtaError(
     'OTA_QUEUE_FULL',

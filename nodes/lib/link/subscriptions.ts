@@ -27,6 +27,11 @@ export class Subscriptions {
     return this.#wanted.get(filter) ?? null;
   }
 
+  /** Every filter that is wanted now. */
+  filters(): string[] {
+    return [...this.#wanted.keys()];
+  }
+
   want(filter: string): void {
     if (this.#wanted.has(filter)) return;
     this.#wanted.set(filter, 'pending');

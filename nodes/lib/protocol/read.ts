@@ -93,7 +93,7 @@ function refuse(
     `${reason.message} Topic ${shownTopic.slice(0, 256)}, input: ${excerpt}`,
   );
   return {
-    kind: match?.kind ?? null,
+    kind: match?.kind ?? scheme.kindOf(topic),
     accessToken: match?.accessToken ?? null,
     error,
     topic: shownTopic,

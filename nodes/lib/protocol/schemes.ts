@@ -45,6 +45,8 @@ export interface TopicScheme {
   filter(kind: MessageKind, accessToken: string): string;
   /** Whose topic it is; null where it fits no template or holds a token that can't be one. */
   match(topic: string): { kind: MessageKind; accessToken: string } | null;
+  /** Which message a topic carries, whatever stands where the token belongs; null where it fits none. */
+  kindOf(topic: string): MessageKind | null;
   /** The topic as it may be shown: the level of the token masked. */
   mask(topic: string, maskToken: (token: string) => string): string;
 }
@@ -91,6 +93,7 @@ export function createScheme(name: string, custom?: Partial<Templates>): TopicSc
         ? { kind: found.pattern.kind, accessToken: found.level }
         : null;
     },
+    kindOf: (topic) => find(topic)?.pattern.kind ?? null,
     mask(topic, maskToken) {
       const found = find(topic);
       return found === null ? topic : found.pattern.prefix + maskToken(found.level) + found.pattern.suffix;

@@ -6,6 +6,12 @@ import type { Node, NodeStatus } from 'node-red';
 
 const MIN_INTERVAL_MS = 250;
 
+/** A text from outside, as a status may show it: printable, under 20 characters. */
+export function shownText(text: string): string {
+  const points = Array.from(text.slice(0, 64).replace(/[\p{Cc}\p{Cs}]/gu, '?'));
+  return points.length < 20 ? points.join('') : points.slice(0, 18).join('') + '…';
+}
+
 export class Status {
   readonly #node: Node;
   #failed = false;
@@ -23,9 +29,9 @@ export class Status {
     if (!this.#failed) this.#set({ fill: shape === 'dot' ? 'green' : 'grey', shape, text });
   }
 
-  /** Work is going on, e.g. `37 %`. */
+  /** Work is going on, e.g. `37 %`. Doesn't cover a failure. */
   going(text: string): void {
-    this.#set({ fill: 'blue', shape: 'ring', text });
+    if (!this.#failed) this.#set({ fill: 'blue', shape: 'ring', text });
   }
 
   /** Something ended well: clears a failure. */

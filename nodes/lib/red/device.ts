@@ -1,0 +1,29 @@
+/** The device side: whose token a message goes out with. */
+import type { Node } from 'node-red';
+import { checkToken, EVERY_DEVICE, OtaError } from '../protocol';
+import type { Message } from './input';
+
+/** The token stored with a node, trimmed; empty where there is none. */
+export function ownToken(node: Node): string {
+  const credentials = node.credentials as { accessToken?: unknown } | undefined;
+  const token = credentials?.accessToken;
+  return typeof token === 'string' ? token.trim() : '';
+}
+
+/** `msg.accessToken`, else the node's own. @throws OtaError OTA_BAD_TOKEN */
+export function tokenToSend(msg: Partial<Message>, own: string): string {
+  const given = (msg as { accessToken?: unknown }).accessToken;
+  if (given !== undefined && given !== null && given !== '') return checkToken(given);
+  if (own === EVERY_DEVICE) {
+    throw new OtaError(
+      'OTA_BAD_TOKEN',
+      'The token "+" means every device: set msg.accessToken to say which device this message is from.',
+    );
+  }
+  return checkToken(own);
+}
+
+/** The token to listen with: one device's, or `+`. @throws OtaError OTA_BAD_TOKEN */
+export function tokenToHear(own: string): string {
+  return own === EVERY_DEVICE ? own : checkToken(own);
+}

@@ -1,0 +1,197 @@
+/**
+ * What a node has of its ota-service: the channel, and a status that says how the connection stands. The
+ * only place where the link's states become words for a person.
+ */
+import type { Node, NodeAPI } from 'node-red';
+import type { Channel, ChannelUser, FilterState, Listener, LinkState, Outcome, Settled } from '../link';
+import { type MessageKind, type OtaCode, OtaError, type SignMethodCase } from '../protocol';
+import type { Status } from './status';
+
+/** The ota-service config node as other nodes see it. */
+export interface OtaServiceNode extends Node {
+  /** null where the settings can't be used: see `problem`. */
+  readonly channel: Channel | null;
+  readonly problem: OtaError | null;
+  readonly signMethodCase: SignMethodCase;
+  /** The session was asked for, but a random client id can't keep one. */
+  readonly sessionNotKept: boolean;
+  /** Node-RED brings an error of a config node to the Catch nodes of these. */
+  readonly users: Record<string, Node>;
+}
+
+const CODE_STATUS: Partial<Record<OtaCode, string>> = {
+  OTA_UNREACHABLE: 'unreachable',
+  OTA_AUTH_REFUSED: 'authRefused',
+  OTA_TLS: 'tls',
+  OTA_CLIENT_ID_TAKEN: 'clientIdTaken',
+  OTA_CONNECTION_LOST: 'connectionLost',
+  OTA_BROKER_REFUSED: 'brokerRefused',
+  OTA_BAD_TEMPLATE: 'badTopics',
+  OTA_NO_SERVICE: 'noService',
+  OTA_NO_BROKER: 'noBroker',
+  OTA_BAD_SETTINGS: 'badSettings',
+  OTA_BAD_TOKEN: 'noToken',
+  OTA_SUBSCRIBE_REFUSED: 'subscribeRefused',
+};
+
+/** The locale key that tells an error in a status. */
+export function statusOf(error: OtaError): string {
+  return `common.status.${CODE_STATUS[error.code] ?? 'failed'}`;
+}
+
+/** How long a node says that no session is kept, before it says what it waits for. */
+const NOTICE_MS = 3000;
+
+export class ServiceUse {
+  readonly #node: Node;
+  readonly #status: Status;
+  readonly #service: OtaServiceNode | null;
+  readonly #problem: OtaError | null;
+  readonly #user: ChannelUser = { onState: () => this.#refresh() };
+  readonly #stops: ((removed: boolean) => void)[] = [];
+  #idle = 'common.status.connected';
+  #subscription: FilterState | null = null;
+  #failureShown = false;
+  #notice: NodeJS.Timeout | null = null;
+  #noticed = false;
+  #acquired = false;
+
+  /** A missing or unusable service is told once, by status and error; inputs then fail with `problem`. */
+  constructor(RED: NodeAPI, node: Node, serviceId: unknown, status: Status) {
+    this.#node = node;
+    this.#status = status;
+    const found = typeof serviceId === 'string' && serviceId !== '' ? RED.nodes.getNode(serviceId) : null;
+    this.#service = (found as OtaServiceNode | null) ?? null;
+    this.#problem = problemOf(this.#service);
+    if (this.#service !== null) this.#service.users[node.id] = node;
+    if (this.#problem !== null) {
+      status.failure(statusOf(this.#problem));
+      // The service tells of its own settings; nobody else would tell that there is none.
+      if (this.#service === null) node.error(this.#problem, {});
+    }
+  }
+
+  /** What keeps the node from working at all, or null. */
+  get problem(): OtaError | null {
+    return this.#problem;
+  }
+
+  get signMethodCase(): SignMethodCase {
+    return this.#service?.signMethodCase ?? 'Md5';
+  }
+
+  /** The channel. @throws OtaError what is wrong with the service */
+  channel(): Channel {
+    const channel = this.#service?.channel ?? null;
+    if (this.#problem !== null || channel === null) throw this.#problem ?? noService();
+    return channel;
+  }
+
+  /** Takes part in the connection. To be called once, after every `listen`. */
+  start(): void {
+    if (this.#problem !== null || this.#acquired) return;
+    this.#acquired = true;
+    this.channel().acquire(this.#user);
+  }
+
+  /** Subscribes; the status then says `idle` (a locale key) once the broker granted it. */
+  listen<K extends MessageKind>(listener: Omit<Listener<K>, 'onSubscription'>, idle: string): void {
+    if (this.#problem !== null) return;
+    this.#idle = idle;
+    this.#subscription = 'pending';
+    const stop = this.channel().listen<K>({
+      ...(listener as Listener<K>),
+      onSubscription: (state) => {
+        this.#subscription = state;
+        this.#refresh();
+      },
+    });
+    this.#stops.push(stop);
+  }
+
+  /** Publishes to one device; the outcome comes later, always. */
+  publish(
+    kind: MessageKind,
+    accessToken: string,
+    payload: string,
+    settled: Settled,
+    timeoutMs?: number,
+  ): void {
+    this.channel().publish(kind, accessToken, payload, settled, timeoutMs);
+  }
+
+  /** The same, to be awaited. */
+  publishAsync(
+    kind: MessageKind,
+    accessToken: string,
+    payload: string,
+    timeoutMs?: number,
+  ): Promise<Outcome> {
+    return new Promise((resolve) => this.publish(kind, accessToken, payload, resolve, timeoutMs));
+  }
+
+  /** What the status says while nothing happens. */
+  setIdle(text: string): void {
+    this.#idle = text;
+    if (this.#acquired) this.#refresh();
+  }
+
+  close(removed: boolean): void {
+    if (this.#notice !== null) clearTimeout(this.#notice);
+    for (const stop of this.#stops.splice(0)) stop(removed);
+    const service = this.#service;
+    if (service === null) return;
+    if (service.users[this.#node.id] === this.#node) delete service.users[this.#node.id];
+    if (this.#acquired) service.channel?.release(this.#user, removed);
+    this.#acquired = false;
+  }
+
+  #refresh(): void {
+    const state: LinkState = this.channel().state;
+    if (state.phase !== 'connected') {
+      if (state.error === null) this.#status.idle('common.status.connecting');
+      else this.#fail(statusOf(state.error));
+      return;
+    }
+    if (this.#subscription === 'refused') {
+      this.#fail('common.status.subscribeRefused');
+      return;
+    }
+    if (this.#failureShown) this.#status.recovered();
+    this.#failureShown = false;
+    if (this.#subscription === 'pending') this.#status.idle('common.status.connecting');
+    else this.#ready();
+  }
+
+  #ready(): void {
+    const notice = this.#service?.sessionNotKept === true && this.#subscription === 'granted';
+    if (!notice || this.#noticed) {
+      if (this.#notice === null) this.#status.idle(this.#idle, 'dot');
+      return;
+    }
+    this.#noticed = true;
+    this.#status.idle('common.status.sessionNotKept');
+    this.#notice = setTimeout(() => {
+      this.#notice = null;
+      this.#refresh();
+    }, NOTICE_MS);
+  }
+
+  #fail(text: string): void {
+    this.#failureShown = true;
+    this.#status.failure(text);
+  }
+}
+
+function problemOf(service: OtaServiceNode | null): OtaError | null {
+  if (service === null) return noService();
+  if (service.problem !== null) return service.problem;
+  return service.channel === null ? noService() : null;
+}
+
+function noService(): OtaError {
+  return new OtaError(
+    'OTA_NO_SERVICE',
+    'No OTA service is chosen, or it is disabled: choose one in the node.',
+  );
+}

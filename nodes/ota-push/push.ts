@@ -1,0 +1,150 @@
+/** The platform side of ota-push: checks an upgrade, sends it, and tells what became of it for each device. */
+import type { Node } from 'node-red';
+import type { Outcome } from '../lib/link';
+import {
+  checkUpgrade,
+  isToken,
+  nextId,
+  OtaError,
+  toOtaError,
+  type UpgradeOut,
+  upgradeWriter,
+} from '../lib/protocol';
+import { derive, type Message, onClose, onInput, type Send } from '../lib/red/input';
+import type { ServiceUse } from '../lib/red/service';
+import { shownText, type Status } from '../lib/red/status';
+import { Pump } from './pump';
+
+/** An array waits for a connection for so long; then the rest of it is told as not connected at once. */
+const CONNECT_LIMIT_MS = 30_000;
+
+interface Push {
+  readonly node: Node;
+  readonly service: ServiceUse;
+  readonly msg: Partial<Message>;
+  readonly send: Send;
+  readonly upgrade: UpgradeOut;
+  readonly write: (id: string) => string;
+  /** A single device waits its own time for a connection; an array has waited for it as a whole. */
+  readonly waits: boolean;
+}
+
+export function pushSide(
+  node: Node,
+  service: ServiceUse,
+  status: Status,
+  settings: { rate: number; allowUnsigned: boolean },
+): void {
+  const window = service.problem === null ? service.channel().window : 1;
+  // As many again as the window wait in the queue, so that an acknowledgement finds the next one ready.
+  const pump = new Pump({ window: 2 * window, rate: settings.rate });
+
+  onInput(node, async (msg, send) => {
+    const upgrade = checkUpgrade(msg.payload, settings.allowUnsigned);
+    const target: unknown = (msg as { accessToken?: unknown }).accessToken;
+    if (target === undefined || target === null || target === '') throw missingToken();
+    service.channel();
+    const write = upgradeWriter(upgrade, service.signMethodCase);
+    const push: Push = { node, service, msg, send, upgrade, write, waits: !Array.isArray(target) };
+    if (Array.isArray(target)) await pushAll(pump, status, push, target);
+    else await pushSingle(status, push, target);
+  });
+
+  onClose(node, (removed) => {
+    pump.close();
+    service.close(removed);
+    status.close();
+  });
+}
+
+async function pushSingle(status: Status, push: Push, token: unknown): Promise<void> {
+  const version = shownText(push.upgrade.version);
+  status.going(version);
+  const { delivery, error } = await new Promise<Outcome>((resolve) => pushOne(push, token, resolve));
+  if (error === null) status.success(version);
+  else status.failure(`common.status.${delivery}`);
+}
+
+async function pushAll(pump: Pump, status: Status, push: Push, tokens: readonly unknown[]): Promise<void> {
+  if (pump.full) {
+    throw new OtaError(
+      'OTA_QUEUE_FULL',
+      'As many arrays wait as this node takes; nothing of this one was sent. Wait for the running ones.',
+    );
+  }
+  const total = tokens.length;
+  let through = 0;
+  let failed: Outcome | null = null;
+  const left = await pump.run({
+    tokens,
+    push: (token, done) => {
+      pushOne(push, token, (outcome) => {
+        through += 1;
+        if (outcome.error !== null) failed = outcome;
+        status.going(`${through}/${total}`);
+        done();
+      });
+    },
+  });
+  if (left > 0) {
+    throw new OtaError(
+      'OTA_CLOSED',
+      `The node was stopped: ${left} of ${total} devices were not pushed. Send the message again for them.`,
+    );
+  }
+  if (failed === null) status.success(`${through}/${total}`);
+  else status.failure(`common.status.${(failed as Outcome).delivery}`);
+}
+
+/** One device; `settled` is called once, later, whatever becomes of it. */
+function pushOne(push: Push, token: unknown, settled: (outcome: Outcome) => void): void {
+  const { node, service } = push;
+  const id = isToken(token) ? nextId(token) : null;
+  const finish = (outcome: Outcome): void => {
+    try {
+      tell(push, token, id, outcome);
+    } catch (error) {
+      node.error(toOtaError(error), push.msg);
+    }
+    settled(outcome);
+  };
+  if (id === null || !isToken(token)) {
+    queueMicrotask(() => finish({ delivery: 'refused', error: badToken(token) }));
+    return;
+  }
+  const { downSince } = service.channel();
+  const down = downSince !== null && performance.now() - downSince > CONNECT_LIMIT_MS;
+  if (down && !push.waits) queueMicrotask(() => finish({ delivery: 'timeout', error: notConnected() }));
+  else service.publish('upgrade', token, push.write(id), finish);
+}
+
+/** Output 1: delivered; output 2: not, with the code and the reason. */
+function tell(push: Push, token: unknown, id: string | null, outcome: Outcome): void {
+  const { delivery, error } = outcome;
+  const { module, version } = push.upgrade;
+  const at = new Date().toISOString();
+  const topic = isToken(token) ? push.service.channel().scheme.topic('upgrade', token) : '';
+  const base = { accessToken: token, id, module, version, delivery };
+  const payload = error === null ? { ...base, at } : { ...base, code: error.code, reason: error.message, at };
+  const out = derive(push.msg, { topic, accessToken: token, payload } as Partial<Message>);
+  push.send(error === null ? [out, null] : [null, out]);
+}
+
+function missingToken(): OtaError {
+  return new OtaError(
+    'OTA_BAD_TOKEN',
+    'No access token: set msg.accessToken to the token of the device, or to an array of them.',
+  );
+}
+
+function badToken(token: unknown): OtaError {
+  const what = typeof token === 'string' ? 'this one can not be in a topic' : `not ${typeof token}`;
+  return new OtaError(
+    'OTA_BAD_TOKEN',
+    `An access token is text of 1 to 128 characters without "/", "+", "#" and control characters; ${what}.`,
+  );
+}
+
+function notConnected(): OtaError {
+  return new OtaError('OTA_NOT_CONNECTED', 'Not connected to the broker in time; the message was not sent.');
+}

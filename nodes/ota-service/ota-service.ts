@@ -1,0 +1,176 @@
+/**
+ * ota-service: the connection to an OTA service, made from a core mqtt-broker node and a topic scheme. Reads
+ * that node's fields and owns the channel; tells each change of the connection's state once.
+ */
+import type { IClientOptions } from 'mqtt';
+import type { Node, NodeAPI, NodeDef } from 'node-red';
+import { Channel, type LinkState } from '../lib/link';
+import { createScheme, OtaError, type SignMethodCase, type TopicScheme, toOtaError } from '../lib/protocol';
+import { onClose } from '../lib/red/input';
+import type { OtaServiceNode } from '../lib/red/service';
+import { booleanSetting, choiceSetting, numberSetting, textSetting } from '../lib/red/settings';
+
+interface Config extends NodeDef {
+  broker?: unknown;
+  scheme?: unknown;
+  informTopic?: unknown;
+  upgradeTopic?: unknown;
+  progressTopic?: unknown;
+  clientId?: unknown;
+  persistent?: unknown;
+  shareGroup?: unknown;
+  window?: unknown;
+  signMethodCase?: unknown;
+}
+
+/** What we read of a core mqtt-broker node: fields that have stood since Node-RED 1.x. */
+interface BrokerNode extends Node {
+  readonly brokerurl?: unknown;
+  readonly options?: IClientOptions;
+  readonly clientid?: unknown;
+}
+
+interface Settings {
+  readonly scheme: TopicScheme;
+  readonly url: string;
+  readonly mqtt: IClientOptions;
+  readonly clientId: string;
+  readonly fixedClientId: boolean;
+  readonly persistent: boolean;
+  readonly shareGroup: string;
+  readonly window: number;
+  readonly signMethodCase: SignMethodCase;
+}
+
+module.exports = (RED: NodeAPI): void => {
+  function OtaService(this: Node, config: Config): void {
+    RED.nodes.createNode(this, config);
+    const service = this as unknown as { -readonly [K in keyof OtaServiceNode]: OtaServiceNode[K] };
+    service.users = {};
+    service.channel = null;
+    service.problem = null;
+    service.signMethodCase = 'Md5';
+    service.sessionNotKept = false;
+    let settings: Settings;
+    try {
+      settings = readSettings(RED, this.id, config);
+    } catch (error) {
+      service.problem = toOtaError(error, 'OTA_BAD_SETTINGS');
+      // The users aren't there yet; a Catch node hears of it when they are.
+      setImmediate(() => this.error(service.problem, {} as never));
+      return;
+    }
+    const keeps = settings.persistent && settings.fixedClientId && settings.shareGroup === '';
+    service.signMethodCase = settings.signMethodCase;
+    service.sessionNotKept = settings.persistent && !settings.fixedClientId && settings.shareGroup === '';
+    const report = onceForEachChange((error) => this.error(error, {} as never));
+    const channel = new Channel({
+      ...settings,
+      persistent: keeps,
+      onState: (state) => report.connection(state),
+      onSubscription: (filter, error) => report.subscription(filter, error),
+      onFault: (error) => report.fault(error),
+    });
+    service.channel = channel;
+    onClose(this, (removed) => channel.end({ endSession: removed }));
+  }
+
+  RED.nodes.registerType('ota-service', OtaService as never);
+};
+
+function readSettings(RED: NodeAPI, id: string, config: Config): Settings {
+  const brokerId = textSetting(config.broker);
+  const broker = (brokerId === '' ? null : RED.nodes.getNode(brokerId)) as BrokerNode | null;
+  if (broker === null) {
+    throw new OtaError(
+      'OTA_NO_BROKER',
+      'The OTA service has no broker: choose an MQTT broker node in it, one that is not disabled.',
+    );
+  }
+  const { brokerurl, options } = broker;
+  if (typeof brokerurl !== 'string' || brokerurl === '' || typeof options !== 'object') {
+    throw new OtaError(
+      'OTA_NO_BROKER',
+      'The broker node can not be read: it must be an mqtt-broker node of Node-RED 4.1 or later.',
+    );
+  }
+  const own = textSetting(config.clientId).trim();
+  const given = typeof broker.clientid === 'string' && broker.clientid !== '';
+  return {
+    scheme: createScheme(textSetting(config.scheme), {
+      inform: textSetting(config.informTopic),
+      upgrade: textSetting(config.upgradeTopic),
+      progress: textSetting(config.progressTopic),
+    }),
+    url: brokerurl,
+    mqtt: connectionOptions(options),
+    clientId: own !== '' ? own : `${options.clientId ?? 'nodered'}-ota-${idPart(id)}`,
+    fixedClientId: own !== '' || given,
+    persistent: booleanSetting('persistent', config.persistent, true),
+    shareGroup: shareGroupSetting(config.shareGroup),
+    window: Math.floor(numberSetting('window', config.window, 200, { min: 1, max: 65_535 })),
+    signMethodCase: choiceSetting<SignMethodCase>('signMethodCase', config.signMethodCase, ['Md5', 'MD5']),
+  };
+}
+
+/** Address, login, TLS and protocol are the broker node's; its will, id and session are its own affair. */
+function connectionOptions(options: IClientOptions): IClientOptions {
+  const { will: _will, clientId: _id, clean: _clean, reconnectPeriod: _period, ...rest } = options;
+  if (rest.properties === undefined) return rest;
+  const { sessionExpiryInterval: _expiry, ...properties } = rest.properties;
+  return { ...rest, properties };
+}
+
+/** An id made by Node-RED has 16 hex digits: half of them will do. Others are taken whole. */
+function idPart(id: string): string {
+  if (/^[0-9a-f]{16}$/.test(id)) return id.slice(0, 8);
+  return id.replace(/[^0-9A-Za-z_.-]/g, '').slice(-40);
+}
+
+function shareGroupSetting(value: unknown): string {
+  const group = textSetting(value).trim();
+  if (/[/+#\p{Cc}\p{Cs}]/u.test(group)) {
+    throw new OtaError(
+      'OTA_BAD_SETTINGS',
+      'The setting "shareGroup" must not hold "/", "+", "#" or control characters.',
+    );
+  }
+  return group;
+}
+
+/** Tells an error when the state changes to it, not at each try; a fault at most once a second. */
+function onceForEachChange(tell: (error: OtaError) => void): {
+  connection(state: LinkState): void;
+  subscription(filter: string, error: OtaError | null): void;
+  fault(error: OtaError): void;
+} {
+  let last: string | null = null;
+  const refused = new Set<string>();
+  let lastFault = -Infinity;
+  let leftOut = 0;
+  return {
+    connection(state) {
+      if (state.phase === 'connected') last = null;
+      if (state.phase !== 'waiting' || state.error === null || state.error.code === last) return;
+      last = state.error.code;
+      tell(state.error);
+    },
+    subscription(filter, error) {
+      if (error === null) refused.delete(filter);
+      else if (!refused.has(filter)) {
+        refused.add(filter);
+        tell(error);
+      }
+    },
+    fault(error) {
+      if (performance.now() - lastFault < 1000) {
+        leftOut += 1;
+        return;
+      }
+      lastFault = performance.now();
+      const more = leftOut === 0 ? '' : ` (${leftOut} errors like this were left out before)`;
+      leftOut = 0;
+      tell(more === '' ? error : new OtaError(error.code, error.message + more, { cause: error }));
+    },
+  };
+}
