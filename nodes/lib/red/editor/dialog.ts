@@ -1,0 +1,26 @@
+/**
+ * The open dialog: what its fields hold now, before a node has it. A validator asks here, because whether a
+ * value is right may depend on another field (the side, the scheme).
+ */
+
+type Prefix = 'node-input' | 'node-config-input';
+
+let open: { id: string; prefix: Prefix } | null = null;
+
+/** To be called in `oneditprepare`. */
+export function dialogOpened(node: EditorNode, prefix: Prefix = 'node-input'): void {
+  open = { id: node.id, prefix };
+}
+
+/** To be called in `oneditsave` and `oneditcancel`. */
+export function dialogClosed(): void {
+  open = null;
+}
+
+/** The value in the open dialog of this node, else the node's own. */
+export function current(node: EditorNode, property: string): unknown {
+  if (open === null || open.id !== node.id) return node[property];
+  const input = $(`#${open.prefix}-${property}`);
+  if (input.length === 0) return node[property];
+  return input.attr('type') === 'checkbox' ? input.prop('checked') : input.val();
+}

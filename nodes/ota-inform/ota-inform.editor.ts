@@ -1,0 +1,69 @@
+/** ota-inform in the editor: version reports on the platform, report a version on a device. */
+import { current, dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { followSide, prepareToken } from '../lib/red/editor/form';
+import { textOf } from '../lib/red/editor/rules';
+import { textsOf } from '../lib/red/editor/texts';
+import { accessToken, anyText, choice, flag, number, rule, sideOf } from '../lib/red/editor/validators';
+
+const texts = textsOf('ota-inform');
+
+RED.nodes.registerType('ota-inform', {
+  category: 'OTA',
+  color: '#8CC6BD',
+  defaults: {
+    name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
+    service: { value: '', type: 'ota-service', required: true, label: texts('common.label.service') },
+    side: {
+      value: 'platform',
+      label: texts('common.label.side'),
+      validate: choice(texts, ['platform', 'device']),
+    },
+    module: { value: '', label: texts('common.label.module'), validate: anyText(texts) },
+    version: {
+      value: '',
+      label: texts('ota-inform.label.version'),
+      validate: rule(texts, (value, node) => {
+        const wanted = sideOf(node) === 'device' && current(node, 'atStart') === true;
+        return wanted && textOf(value) === '' ? { key: 'versionAtStart' } : null;
+      }),
+    },
+    atStart: { value: false, label: texts('ota-inform.label.atStart'), validate: flag(texts) },
+    inputs: { value: 0, label: texts('common.label.inputs'), validate: number(texts, { min: 0, max: 1 }) },
+    outputs: { value: 1, label: texts('common.label.outputs'), validate: number(texts, { min: 1, max: 1 }) },
+    settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+  },
+  credentials: {
+    accessToken: {
+      type: 'password',
+      label: texts('common.label.accessToken'),
+      validate: accessToken(texts, { required: false }),
+    },
+  },
+  inputs: 0,
+  outputs: 1,
+  icon: 'ota-inform.svg',
+  paletteLabel: 'ota\u2011inform',
+  label() {
+    return this.name || texts(`ota-inform.name.${sideOf(this)}`);
+  },
+  labelStyle() {
+    return this.name ? 'node_label_italic' : '';
+  },
+  inputLabels() {
+    return texts('ota-inform.port.input');
+  },
+  outputLabels() {
+    return texts(`ota-inform.port.${sideOf(this)}`);
+  },
+  oneditprepare() {
+    dialogOpened(this);
+    prepareToken(this);
+    followSide((side) => ({ inputs: side === 'device' ? 1 : 0, outputs: 1 }));
+  },
+  oneditsave() {
+    dialogClosed();
+  },
+  oneditcancel() {
+    dialogClosed();
+  },
+});

@@ -1,0 +1,69 @@
+/** ota-push in the editor: push an upgrade from the platform, receive it on a device. */
+import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { followSide, prepareToken } from '../lib/red/editor/form';
+import { textsOf } from '../lib/red/editor/texts';
+import { accessToken, anyText, choice, flag, number, sideOf } from '../lib/red/editor/validators';
+
+const texts = textsOf('ota-push');
+
+RED.nodes.registerType('ota-push', {
+  category: 'OTA',
+  color: '#8CC6BD',
+  defaults: {
+    name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
+    service: { value: '', type: 'ota-service', required: true, label: texts('common.label.service') },
+    side: {
+      value: 'platform',
+      label: texts('common.label.side'),
+      validate: choice(texts, ['platform', 'device']),
+    },
+    rate: {
+      value: '',
+      label: texts('ota-push.label.rate'),
+      validate: number(texts, { min: 0 }, 'platform'),
+    },
+    hold: { value: false, label: texts('ota-push.label.hold'), validate: flag(texts) },
+    allowUnsigned: { value: false, label: texts('ota-push.label.allowUnsigned'), validate: flag(texts) },
+    inputs: { value: 1, label: texts('common.label.inputs'), validate: number(texts, { min: 0, max: 1 }) },
+    outputs: { value: 2, label: texts('common.label.outputs'), validate: number(texts, { min: 1, max: 2 }) },
+    settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+  },
+  credentials: {
+    accessToken: {
+      type: 'password',
+      label: texts('common.label.accessToken'),
+      validate: accessToken(texts, { required: true }),
+    },
+  },
+  inputs: 1,
+  outputs: 2,
+  icon: 'ota-push.svg',
+  paletteLabel: 'ota\u2011push',
+  label() {
+    return this.name || texts(`ota-push.name.${sideOf(this)}`);
+  },
+  labelStyle() {
+    return this.name ? 'node_label_italic' : '';
+  },
+  inputLabels() {
+    return texts(sideOf(this) === 'device' ? 'ota-push.port.release' : 'ota-push.port.upgrade');
+  },
+  outputLabels(index) {
+    if (sideOf(this) === 'device') return texts('ota-push.port.received');
+    return texts(index === 0 ? 'ota-push.port.pushed' : 'ota-push.port.notDelivered');
+  },
+  oneditprepare() {
+    dialogOpened(this);
+    prepareToken(this);
+    followSide((side) => {
+      if (side === 'platform') return { inputs: 1, outputs: 2 };
+      return { inputs: $('#node-input-hold').prop('checked') === true ? 1 : 0, outputs: 1 };
+    }, '#node-input-hold');
+  },
+  oneditsave() {
+    dialogClosed();
+  },
+  oneditcancel() {
+    dialogClosed();
+  },
+});

@@ -1,0 +1,114 @@
+/** ota-service in the editor: a broker that is there already, and how its topics look. */
+import { current, dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { openWhereWrong } from '../lib/red/editor/form';
+import {
+  type Reason,
+  shareGroupReason,
+  templateReason,
+  templatesOverlap,
+  textOf,
+} from '../lib/red/editor/rules';
+import { textsOf } from '../lib/red/editor/texts';
+import { anyText, choice, flag, number, rule } from '../lib/red/editor/validators';
+
+const texts = textsOf('ota-service');
+const TOPICS = ['informTopic', 'upgradeTopic', 'progressTopic'];
+
+/** A topic counts for the custom scheme only. */
+function topicReason(value: unknown, node: EditorNode, own: string): Reason | null {
+  if (current(node, 'scheme') !== 'custom') return null;
+  const reason = templateReason(value);
+  if (reason !== null) return reason;
+  const others = TOPICS.filter((name) => name !== own).map((name) => textOf(current(node, name)));
+  return others.some((other) => templatesOverlap(textOf(value), other)) ? { key: 'templateSame' } : null;
+}
+
+const topic = (own: string): EditorValidator => rule(texts, (value, node) => topicReason(value, node, own));
+
+/** Why a session can't be kept as the form stands, as a locale key; null where it can, or isn't asked for. */
+function sessionNote(): string | null {
+  if ($('#node-config-input-persistent').prop('checked') !== true) return null;
+  if ($('#node-config-input-shareGroup').val() !== '') return 'note.sharedSession';
+  const broker = RED.nodes.node($('#node-config-input-broker').val());
+  if ($('#node-config-input-clientId').val() !== '' || broker === null) return null;
+  return textOf(broker['clientid']) === '' ? 'note.randomClientId' : null;
+}
+
+RED.nodes.registerType('ota-service', {
+  category: 'config',
+  defaults: {
+    name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
+    broker: { value: '', type: 'mqtt-broker', required: true, label: texts('ota-service.label.broker') },
+    scheme: {
+      value: 'thingspanel',
+      label: texts('ota-service.label.scheme'),
+      validate: choice(texts, ['thingspanel', 'custom']),
+    },
+    informTopic: {
+      value: '',
+      label: texts('ota-service.label.informTopic'),
+      validate: topic('informTopic'),
+    },
+    upgradeTopic: {
+      value: '',
+      label: texts('ota-service.label.upgradeTopic'),
+      validate: topic('upgradeTopic'),
+    },
+    progressTopic: {
+      value: '',
+      label: texts('ota-service.label.progressTopic'),
+      validate: topic('progressTopic'),
+    },
+    clientId: { value: '', label: texts('ota-service.label.clientId'), validate: anyText(texts) },
+    persistent: { value: true, label: texts('ota-service.label.persistent'), validate: flag(texts) },
+    shareGroup: {
+      value: '',
+      label: texts('ota-service.label.shareGroup'),
+      validate: rule(texts, (value) => shareGroupReason(value)),
+    },
+    window: {
+      value: '200',
+      label: texts('ota-service.label.window'),
+      validate: number(texts, { min: 1, max: 65535 }),
+    },
+    signMethodCase: {
+      value: 'Md5',
+      label: texts('ota-service.label.signMethodCase'),
+      validate: choice(texts, ['Md5', 'MD5']),
+    },
+    settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+  },
+  label() {
+    if (this.name) return this.name;
+    const broker = RED.nodes.node(this['broker']);
+    const name = texts('ota-service.name');
+    return broker === null ? name : `${name}: ${RED.utils.getNodeLabel(broker, broker.id)}`;
+  },
+  labelStyle() {
+    return this.name ? 'node_label_italic' : '';
+  },
+  oneditprepare() {
+    dialogOpened(this, 'node-config-input');
+    $('#node-config-input-scheme')
+      .on('change', function () {
+        $('.ota-custom').toggle($(this).val() === 'custom');
+      })
+      .trigger('change');
+    const note = $('#ota-service-session-note');
+    const update = (): void => {
+      const key = sessionNote();
+      note.toggle(key !== null).text(key === null ? '' : texts(`ota-service.${key}`));
+    };
+    ['broker', 'clientId', 'persistent', 'shareGroup'].forEach((name) => {
+      $(`#node-config-input-${name}`).on('change keyup', update);
+    });
+    update();
+    openWhereWrong('#node-config-dialog-edit-form');
+  },
+  oneditsave() {
+    dialogClosed();
+  },
+  oneditcancel() {
+    dialogClosed();
+  },
+});
