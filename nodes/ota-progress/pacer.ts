@@ -17,7 +17,8 @@ interface Waiting {
 interface Upgrade {
   last: LastSent | null;
   waiting: Waiting | null;
-  sending: boolean;
+  /** Reports that aren't acknowledged yet. */
+  sending: number;
 }
 
 /** Upgrades that are remembered; beyond it the ones that were quiet for longest begin anew. */
@@ -68,7 +69,7 @@ export class Pacer {
     const known = this.#upgrades.get(key);
     // Put at the end again: the map's order is the order of use.
     this.#upgrades.delete(key);
-    const upgrade = known ?? { last: null, waiting: null, sending: false };
+    const upgrade = known ?? { last: null, waiting: null, sending: 0 };
     this.#upgrades.set(key, upgrade);
     if (this.#upgrades.size > MAX_UPGRADES) this.#forgetOldest();
     return upgrade;
@@ -76,7 +77,7 @@ export class Pacer {
 
   #forgetOldest(): void {
     for (const [key, upgrade] of this.#upgrades) {
-      if (upgrade.waiting !== null || upgrade.sending) continue;
+      if (upgrade.waiting !== null || upgrade.sending > 0) continue;
       this.#upgrades.delete(key);
       return;
     }
@@ -94,7 +95,7 @@ export class Pacer {
     if (waiting === null) return;
     const due = dueAt(waiting.report, upgrade.last, this.#intervals);
     if (due === null) this.#drop(upgrade);
-    else if (isFinal(waiting.report) || (!upgrade.sending && due <= this.#now())) void this.#sendNow(upgrade);
+    else if (due === -Infinity || (upgrade.sending === 0 && due <= this.#now())) void this.#sendNow(upgrade);
   }
 
   async #sendNow(upgrade: Upgrade): Promise<void> {
@@ -104,7 +105,7 @@ export class Pacer {
     const sent: LastSent = { ...waiting.report, at: this.#now() };
     upgrade.waiting = null;
     upgrade.last = sent;
-    upgrade.sending = true;
+    upgrade.sending += 1;
     this.#waiting.delete(upgrade);
     try {
       await waiting.send();
@@ -114,7 +115,7 @@ export class Pacer {
       if (upgrade.last === sent) upgrade.last = before === null || isFinal(before) ? null : before;
       waiting.reject(error);
     }
-    upgrade.sending = false;
+    upgrade.sending -= 1;
     this.#tryToSend(upgrade);
   }
 

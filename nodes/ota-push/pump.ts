@@ -28,6 +28,8 @@ interface Running {
 /** Work of one go, in milliseconds; the event loop gets its turn in between. */
 const SLICE_MS = 8;
 const JOBS_LIMIT = 100;
+/** A timer may be so many milliseconds late. */
+const LATE_MS = 25;
 
 export class Pump {
   readonly #options: PumpOptions;
@@ -115,7 +117,8 @@ export class Pump {
       return false;
     }
     // A timer is late by some milliseconds; more than that is a pause, and isn't made up for.
-    this.#nextAt = Math.max(this.#nextAt, now - 25) + 1000 / rate;
+    const last = wait > -LATE_MS ? this.#nextAt : now;
+    this.#nextAt = last + 1000 / rate;
     return true;
   }
 

@@ -1,6 +1,6 @@
 /** The platform side of ota-push: checks an upgrade, sends it, and tells what became of it for each device. */
 import type { Node } from 'node-red';
-import type { Outcome } from '../lib/link';
+import type { Delivery, Outcome } from '../lib/link';
 import {
   checkUpgrade,
   isToken,
@@ -74,13 +74,13 @@ async function pushAll(pump: Pump, status: Status, push: Push, tokens: readonly 
   }
   const total = tokens.length;
   let through = 0;
-  let failed: Outcome | null = null;
+  let failure: Delivery | null = null as Delivery | null;
   const left = await pump.run({
     tokens,
     push: (token, done) => {
       pushOne(push, token, (outcome) => {
         through += 1;
-        if (outcome.error !== null) failed = outcome;
+        if (outcome.error !== null) failure = outcome.delivery;
         status.going(`${through}/${total}`);
         done();
       });
@@ -92,8 +92,8 @@ async function pushAll(pump: Pump, status: Status, push: Push, tokens: readonly 
       `The node was stopped: ${left} of ${total} devices were not pushed. Send the message again for them.`,
     );
   }
-  if (failed === null) status.success(`${through}/${total}`);
-  else status.failure(`common.status.${(failed as Outcome).delivery}`);
+  if (failure === null) status.success(`${through}/${total}`);
+  else status.failure(`common.status.${failure}`);
 }
 
 /** One device; `settled` is called once, later, whatever becomes of it. */

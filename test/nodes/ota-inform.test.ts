@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { type AedesServer, startAedes } from '../support/aedes';
+import { connectClient, type TestClient } from '../support/client';
+import type { LoadedFlow } from '../support/helper';
+import { asOut, bodyOf, loadBench, TOPIC } from './support';
+
+describe('ota-inform', () => {
+  let broker: AedesServer;
+  let flow: LoadedFlow | null = null;
+  let client: TestClient;
+
+  beforeEach(async () => {
+    broker = await startAedes();
+    client = await connectClient(broker.url);
+  });
+  afterEach(async () => {
+    await flow?.stop();
+    flow = null;
+    await client.stop();
+    await broker.stop();
+  });
+
+  describe('on the platform', () => {
+    const load = async (): Promise<LoadedFlow> => {
+      flow = await loadBench(broker.port, { type: 'ota-inform', side: 'platform' }, 1);
+      await flow.status('n1', /noReport|sessionNotKept/);
+      return flow;
+    };
+
+    it('gives each report as a flat object that can go straight into a table', async () => {
+      const out = (await load()).messages('out0');
+      const report = { id: '1472583690', params: { version: 'v1.0.1', module: 'MCU' } };
+      await client.publish(`${TOPIC}/inform/token-1`, report);
+      const message = asOut((await out.atLeast(1))[0]);
+      const { at, ...rest } = message.payload;
+      assert.deepEqual(rest, {
+        accessToken: 'token-1',
+        id: '1472583690',
+        module: 'MCU',
+        version: 'v1.0.1',
+      });
+      assert.equal(new Date(String(at)).toISOString(), at);
+      assert.equal(message.topic, `${TOPIC}/inform/token-1`);
+      assert.equal(message.accessToken, 'token-1');
+    });
+
+    it('takes a report without a module for one about the default module', async () => {
+      const out = (await load()).messages('out0');
+      await client.publish(`${TOPIC}/inform/token-1`, { id: 7, params: { version: '1' } });
+      const message = asOut((await out.atLeast(1))[0]);
+      assert.equal(message.payload['module'], 'default');
+      assert.equal(message.payload['id'], '7');
+    });
+
+    it('says "no report yet" until the first report, then its version', async () => {
+      const loaded = await load();
+      await client.publish(`${TOPIC}/inform/token-1`, { id: 7, params: { version: 'v9' } });
+      const status = await loaded.status('n1', 'v9');
+      assert.deepEqual(status, { fill: 'green', shape: 'dot', text: 'v9' });
+    });
+
+    const rubbish: [string, string | Buffer, string][] = [
+      ['text that is not JSON', 'hello', 'OTA_BAD_MESSAGE'],
+      ['JSON that is no object', '[1]', 'OTA_BAD_MESSAGE'],
+      ['an empty payload', '', 'OTA_BAD_MESSAGE'],
+      ['invalid UTF-8', Buffer.from([0x7b, 0xff, 0xfe, 0x7d]), 'OTA_BAD_MESSAGE'],
+      ['a mebibyte', Buffer.alloc(1 << 20, 0x61), 'OTA_TOO_LARGE'],
+      ['deep nesting', `{"params":${'['.repeat(20000)}${']'.repeat(20000)}}`, 'OTA_BAD_MESSAGE'],
+      ['no version', '{"id":"1","params":{}}', 'OTA_BAD_MESSAGE'],
+      ['a number beyond 2^53 as id', '{"id":90071992547409930,"params":{"version":"1"}}', 'OTA_BAD_MESSAGE'],
+    ];
+    for (const [what, body, code] of rubbish) {
+      it(`tells ${what} to a Catch node as ${code} and sends nothing`, async () => {
+        const loaded = await load();
+        const out = loaded.messages('out0');
+        const caught = loaded.messages('caught');
+        await client.publish(`${TOPIC}/inform/token-1`, body);
+        const message = asOut((await caught.atLeast(1))[0]);
+        assert.equal(message.error?.code, code);
+        assert.ok(!message.error.message.includes('token-1'), 'the token is not in the error text');
+        await client.publish(`${TOPIC}/inform/token-2`, { id: '1', params: { version: 'good' } });
+        assert.equal(asOut((await out.atLeast(1))[0]).payload['version'], 'good');
+        assert.equal(out.items.length, 1);
+      });
+    }
+
+    it('tells a flood of rubbish once a second with a count of what was left out', async () => {
+      const loaded = await load();
+      const caught = loaded.messages('caught');
+      for (let i = 0; i < 50; i += 1) await client.publish(`${TOPIC}/inform/token-1`, 'rubbish');
+      await caught.atLeast(2);
+      assert.match(asOut(caught.items[1]).error?.message ?? '', /and 48 more like it left out/);
+      assert.equal(caught.items.length, 2);
+    });
+  });
+
+  describe('on the device', () => {
+    const load = async (node: object, accessToken = 'own-token'): Promise<LoadedFlow> => {
+      flow = await loadBench(broker.port, { type: 'ota-inform', side: 'device', ...node }, 1, {
+        credentials: { n1: { accessToken } },
+      });
+      return flow;
+    };
+    beforeEach(() => client.subscribe(`${TOPIC}/inform/+`));
+
+    it('reports the version of msg.payload and says what became of it', async () => {
+      const loaded = await load({});
+      const out = loaded.messages('out0');
+      loaded.send('n1', { payload: 'v2.0', keep: 'me' });
+      const message = asOut((await out.atLeast(1))[0]);
+      const { at, id, ...rest } = message.payload;
+      assert.deepEqual(rest, {
+        accessToken: 'own-token',
+        module: 'default',
+        version: 'v2.0',
+        delivery: 'unknown',
+      });
+      assert.match(String(id), /^[0-9]{10}$/);
+      assert.equal(new Date(String(at)).toISOString(), at);
+      assert.equal(message['keep'], 'me');
+      const sent = (await client.atLeast(1))[0];
+      assert.equal(sent?.topic, `${TOPIC}/inform/own-token`);
+      assert.deepEqual(bodyOf(sent), { id, params: { version: 'v2.0', module: 'default' } });
+      assert.equal(sent.retain, false);
+    });
+
+    it('takes version and module from the settings where the payload is blank', async () => {
+      const loaded = await load({ version: '1.0', module: 'modem' });
+      loaded.send('n1', { payload: '' });
+      const sent = (await client.atLeast(1))[0];
+      assert.deepEqual(bodyOf(sent).params, { version: '1.0', module: 'modem' });
+    });
+
+    it('reports for the device of msg.accessToken before its own', async () => {
+      const loaded = await load({});
+      loaded.send('n1', { payload: { version: '3', module: 'MCU' }, accessToken: 'sub-device' });
+      assert.equal((await client.atLeast(1))[0]?.topic, `${TOPIC}/inform/sub-device`);
+    });
+
+    it('reports once when the flow starts, if it is told to', async () => {
+      await load({ version: '1.0', atStart: true });
+      assert.equal(bodyOf((await client.atLeast(1))[0]).params.version, '1.0');
+    });
+
+    const wrong: [string, object, string, string][] = [
+      ['a number for a version', { payload: 1.1 }, 'own-token', 'OTA_BAD_INPUT'],
+      ['no version at all', { payload: '' }, 'own-token', 'OTA_BAD_INPUT'],
+      ['a blank token', { payload: '1' }, '', 'OTA_BAD_TOKEN'],
+      ['a token with a slash', { payload: '1', accessToken: 'a/b' }, 'own-token', 'OTA_BAD_TOKEN'],
+      ['a wildcard for a token', { payload: '1', accessToken: '+' }, 'own-token', 'OTA_BAD_TOKEN'],
+      ['+ as its own token', { payload: '1' }, '+', 'OTA_BAD_TOKEN'],
+    ];
+    for (const [what, message, own, code] of wrong) {
+      it(`answers ${what} with ${code} and sends nothing`, async () => {
+        const loaded = await load({}, own);
+        const caught = loaded.messages('caught');
+        loaded.send('n1', message as never);
+        assert.equal(asOut((await caught.atLeast(1))[0]).error?.code, code);
+        loaded.send('n1', { payload: 'good', accessToken: 'good' });
+        assert.deepEqual(
+          (await client.atLeast(1)).map(({ topic }) => topic),
+          [`${TOPIC}/inform/good`],
+        );
+      });
+    }
+  });
+
+  it('answers each message with OTA_NO_SERVICE where no service is chosen', async () => {
+    flow = await loadBench(broker.port, { type: 'ota-inform', side: 'device', service: '' }, 1);
+    const caught = flow.messages('caught');
+    await flow.status('n1', 'common.status.noService');
+    flow.send('n1', { payload: '1', accessToken: 't' });
+    assert.equal(asOut((await caught.atLeast(1)).at(-1)).error?.code, 'OTA_NO_SERVICE');
+  });
+});
