@@ -9,7 +9,7 @@ const texts = textsOf('ota-inform');
 
 RED.nodes.registerType('ota-inform', {
   category: 'OTA',
-  color: '#8CC6BD',
+  color: '#6FB8AC',
   defaults: {
     name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
     service: { value: '', type: 'ota-service', required: true, label: texts('common.label.service') },

@@ -9,7 +9,7 @@ const count = (min: number, max?: number): EditorValidator => number(texts, { mi
 
 RED.nodes.registerType('ota-verify', {
   category: 'OTA',
-  color: '#8CC6BD',
+  color: '#6FB8AC',
   defaults: {
     name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
     source: {
