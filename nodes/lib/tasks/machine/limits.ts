@@ -1,0 +1,83 @@
+/**
+ * When something is due for a device: its limit and its next repeat. Pure; times are ticks. Nothing here
+ * decides what happens then: that is the table.
+ */
+import type { Device, Policy, Ticks } from '../types';
+
+const SECOND = 1000;
+
+/** Failures that a late report of the target version turns into success. */
+const LATE_SUCCESS: ReadonlySet<string> = new Set(['offline', 'no-response', 'stalled', 'unconfirmed']);
+
+export type LimitName = 'no-response' | 'stalled' | 'unconfirmed' | 'waited' | 'delay-over' | 'settled';
+
+/** The limit that runs in the device's present state, or null where none does. */
+export function limitOf(device: Device, policy: Policy): { name: LimitName; at: Ticks } | null {
+  const after = (name: LimitName, seconds: number): { name: LimitName; at: Ticks } => ({
+    name,
+    at: device.since + seconds * SECOND,
+  });
+  switch (device.status) {
+    case 'pushed':
+      return after('no-response', policy.noResponse);
+    case 'upgrading':
+      return device.hundred ? after('unconfirmed', policy.confirm) : after('stalled', policy.stalled);
+    case 'pending':
+      if (device.hold === 'wait') return after('waited', policy.waitLimit);
+      return device.hold === 'delay' ? after('delay-over', policy.retryDelay) : null;
+    case 'succeeded':
+      return after('settled', policy.confirm);
+    default:
+      return null;
+  }
+}
+
+/** The next moment at which the device must be looked at; null for never. */
+export function dueOf(device: Device, policy: Policy): Ticks | null {
+  if (!isOpen(device)) return null;
+  const limit = limitOf(device, policy);
+  if (limit === null) return null;
+  if (device.status !== 'pushed' || device.nextPush === null) return limit.at;
+  return Math.min(limit.at, device.nextPush);
+}
+
+/** The next repeat after `now`: `repush` of them are spread evenly over `noResponse`. */
+export function nextRepeat(device: { since: Ticks }, policy: Policy, now: Ticks): Ticks | null {
+  const gap = (policy.noResponse * SECOND) / (policy.repush + 1);
+  const next = Math.floor((now - device.since) / gap) + 1;
+  return next > policy.repush ? null : device.since + next * gap;
+}
+
+/** True while a report, a limit or a push may still move the device. */
+export function isOpen(device: Device): boolean {
+  switch (device.status) {
+    case 'cancelled':
+      return false;
+    case 'failed':
+      return LATE_SUCCESS.has(device.reason ?? '');
+    case 'succeeded':
+      return device.since !== SETTLED;
+    default:
+      return true;
+  }
+}
+
+/** `since` of a success that nothing can refute any more. */
+export const SETTLED: Ticks = -1;
+
+export function isActive(device: { readonly status: string }): boolean {
+  return device.status === 'pushed' || device.status === 'upgrading';
+}
+
+export function isEnded(device: { readonly status: string }): boolean {
+  return device.status === 'succeeded' || device.status === 'failed' || device.status === 'cancelled';
+}
+
+/** True where the confirm time of a success or of a 100 is still running. */
+export function confirming(device: Device, policy: Policy, now: Ticks): boolean {
+  return device.since !== SETTLED && now < device.since + policy.confirm * SECOND;
+}
+
+export function hasLateSuccess(device: Device): boolean {
+  return LATE_SUCCESS.has(device.reason ?? '');
+}

@@ -1,0 +1,103 @@
+/**
+ * Applies the table to one device: an event in, the device's next state and its line of history out. Pure:
+ * no I/O, no clock; the device that is given is never changed.
+ */
+import { STEP_SUCCEEDED } from '../../protocol';
+import type { Device, Policy, Step, Ticks } from '../types';
+import { limitOf } from './limits';
+import { type Event, type EventName, findMove } from './table';
+
+/** What happens so often, or means so little, that it isn't history. */
+const QUIET: ReadonlySet<EventName> = new Set(['postpone', 'settled', 'free', 'delay-over']);
+/** What happens to devices that it isn't meant for, and is then not even history. */
+const OURS: ReadonlySet<EventName> = new Set([
+  'push',
+  'busy',
+  'unfit',
+  'free',
+  'repeat',
+  'postpone',
+  'cancel',
+  'retry',
+]);
+/** Events that a person reads by the report's own name. */
+const SHOWN_AS: { readonly [name: string]: string } = {
+  step: 'progress',
+  hundred: 'progress',
+  failure: 'progress',
+  target: 'version',
+  first: 'version',
+  source: 'version',
+  other: 'version',
+  lost: 'timeout',
+};
+/** Longest text that is kept of what a device says. */
+export const MAX_KEPT_TEXT = 256;
+
+/** The next state of a device. Returns null where nothing happens and nothing is to be remembered. */
+export function apply(device: Device, policy: Policy, event: Event, wall: number): Step | null {
+  const move = findMove({ device, policy, event });
+  if (move === null) {
+    if (OURS.has(event.on) || event.on === 'settled') return null;
+    return { before: device, after: remember(device), history: historyOf(event, device), unsettled: null };
+  }
+  const moved: Device = { ...device, ...move.change({ device, policy, event }), status: move.to };
+  const quiet = QUIET.has(event.on);
+  const visible = isVisible(device, moved);
+  const after = { ...moved, at: visible ? wall : device.at, events: device.events + (quiet ? 0 : 1) };
+  return {
+    before: device,
+    after,
+    history: quiet ? null : historyOf(event, after),
+    unsettled: move.unsettled ?? null,
+  };
+}
+
+function remember(device: Device): Device {
+  return { ...device, events: device.events + 1 };
+}
+
+function historyOf(event: Event, device: Device): Step['history'] {
+  const isVersion = event.version !== undefined;
+  return {
+    event: SHOWN_AS[event.on] ?? event.on,
+    step: event.step ?? null,
+    desc: isVersion ? (event.version ?? '') : (event.desc ?? ''),
+    id: event.id ?? (event.on === 'repeat' ? device.pushId : null),
+  };
+}
+
+/** True where somebody outside sees a difference: outputs carry these changes. */
+export function isVisible(a: Device, b: Device): boolean {
+  return a.status !== b.status || a.step !== b.step || a.attempt !== b.attempt || a.reason !== b.reason;
+}
+
+/** The event that a progress report is. */
+export function progressEvent(report: { step: number; desc: string }, now: Ticks): Event {
+  const { step } = report;
+  const desc = report.desc.slice(0, MAX_KEPT_TEXT);
+  if (step < 0) return { on: 'failure', now, step, desc };
+  return { on: step >= STEP_SUCCEEDED ? 'hundred' : 'step', now, step, desc };
+}
+
+/** The event that a version report is, for one task's device. */
+export function versionEvent(
+  device: Device,
+  target: string,
+  report: { version: string; duplicate: boolean },
+  now: Ticks,
+): Event {
+  const { version, duplicate } = report;
+  const event = (on: EventName): Event => ({ on, now, version: version.slice(0, MAX_KEPT_TEXT), duplicate });
+  if (version === target) return event('target');
+  if (device.source === null) return event('first');
+  return event(version.slice(0, MAX_KEPT_TEXT) === device.source ? 'source' : 'other');
+}
+
+/** What time alone makes of a device: a limit, a repeat (which may go out or not), or nothing yet. */
+export function timeEvent(device: Device, policy: Policy, now: Ticks, mayPush: boolean): Event | null {
+  const limit = limitOf(device, policy);
+  if (limit !== null && now >= limit.at) return { on: limit.name, now };
+  if (device.status !== 'pushed' || device.nextPush === null || now < device.nextPush) return null;
+  return { on: mayPush ? 'repeat' : 'postpone', now };
+}

@@ -1,0 +1,77 @@
+/** What the specifications of tasks share: devices, plans and events in few words. */
+import type { Event } from '../../nodes/lib/tasks/machine';
+import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
+import type { Device, Policy, TaskPlan } from '../../nodes/lib/tasks/types';
+
+export const NOW = 1_000_000;
+export const WALL = Date.UTC(2026, 0, 1);
+
+export function policy(fields: Partial<Policy> = {}): Policy {
+  return { ...DEFAULT_POLICY, ...fields };
+}
+
+export function device(fields: Partial<Device> = {}): Device {
+  return {
+    id: 1,
+    task: 1,
+    accessToken: 'dev-1',
+    wave: 1,
+    order: 0,
+    status: 'pending',
+    hold: null,
+    step: null,
+    attempt: 0,
+    retries: 0,
+    reason: null,
+    desc: '',
+    source: 'v1',
+    pushId: null,
+    pushes: 0,
+    nextPush: null,
+    since: NOW,
+    hundred: false,
+    confirmed: false,
+    versionOnly: false,
+    at: WALL,
+    events: 0,
+    ...fields,
+  };
+}
+
+/** A device that was pushed at NOW with the id 'id-1'. */
+export function pushed(fields: Partial<Device> = {}): Device {
+  return device({ status: 'pushed', attempt: 1, pushId: 'id-1', pushes: 1, ...fields });
+}
+
+export function upgrading(fields: Partial<Device> = {}): Device {
+  return pushed({ status: 'upgrading', step: 30, ...fields });
+}
+
+export function plan(
+  id: number,
+  version: string,
+  fields: { module?: string; policy?: Partial<Policy> } = {},
+): TaskPlan {
+  return {
+    id,
+    taskId: `task-${id}`,
+    name: '',
+    upgrade: {
+      version,
+      url: 'http://127.0.0.1/f.bin',
+      size: 4,
+      signMethod: 'Md5',
+      sign: '0'.repeat(32),
+      module: fields.module ?? 'default',
+      extData: null,
+    },
+    package: {},
+    policy: policy(fields.policy),
+    createdAt: WALL,
+    startAt: null,
+  };
+}
+
+export function event(on: Event['on'], fields: Partial<Event> = {}): Event {
+  return { on, now: NOW + 1000, ...fields };
+}
