@@ -1,0 +1,280 @@
+/**
+ * One download, from its first request to the verified file: tries again, goes on where it stopped, gives up.
+ * Its file has the final name when it is complete, verified and on the disk, and not before.
+ */
+import path from 'node:path';
+import { OtaError, toOtaError, type OtaCode } from '../../protocol';
+import { rangeHeaders, readAnswer, type Have } from './answers';
+import { checkDigests, type Expectation, isContentKnown, methodsOf, tooLarge, wrongSize } from './check';
+import {
+  checkFreeSpace,
+  finalName,
+  makeDirectory,
+  readSidecar,
+  removePartial,
+  type Sidecar,
+  sidecarName,
+  writeSidecar,
+} from './files';
+import { bodyError, httpGet, type HttpRules, TransferFault } from './http-get';
+import { Sink } from './sink';
+import { Watch } from './watch';
+
+export interface DownloadRules extends HttpRules {
+  readonly directory: string;
+  /** Tries after the first, in a row without getting further. */
+  readonly retries: number;
+  readonly stallMs: number;
+  readonly totalMs: number;
+  readonly maxBytes: number;
+  /** Milliseconds before the nth retry (from 1). */
+  readonly backoff: (retry: number) => number;
+}
+
+export interface Stored {
+  readonly filename: string;
+  readonly bytes: number;
+  /** Of the expectation's method, lower-case hex. */
+  readonly digest: string;
+}
+
+export type OnBytes = (bytes: number, total: number | null) => void;
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 30_000;
+/** A try that brought this much further isn't counted: a large package on a bad line needs many. */
+const GAIN_BYTES = 1024 * 1024;
+const UNKNOWN: Sidecar = { etag: null, lastModified: null, total: null };
+/** After these, what is on the disk is of no use to another try, or is what fills the disk. */
+const USELESS: ReadonlySet<OtaCode> = new Set<OtaCode>([
+  'OTA_DIGEST_MISMATCH',
+  'OTA_SIZE_MISMATCH',
+  'OTA_SIZE_LIMIT',
+  'OTA_BAD_ENCODING',
+  'OTA_DISK_FULL',
+  'OTA_FILE',
+  'OTA_INTERNAL',
+]);
+
+/** Anything between nothing and 0.5, 1, 2… 30 s: a fleet that was cut off together doesn't come back as one. */
+export function fullJitter(retry: number, random: () => number = Math.random): number {
+  return random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(retry - 1, 10));
+}
+
+/**
+ * Downloads a package and verifies it.
+ * @param url checked by checkUrl
+ * @param partial the name of the half-done file (see partialName)
+ * @param stop aborts it; its reason is thrown. What can be gone on with stays on the disk.
+ * @throws OtaError
+ */
+export async function download(
+  url: URL,
+  expected: Expectation,
+  partial: string,
+  rules: DownloadRules,
+  stop: AbortSignal,
+  onBytes: OnBytes,
+): Promise<Stored> {
+  stop.throwIfAborted();
+  await makeDirectory(rules.directory);
+  const file = path.join(rules.directory, partial);
+  const sink = await Sink.open(file, methodsOf(expected));
+  const watch = new Watch(stop, rules);
+  const run = new Download(url, expected, rules, { file, sink, watch, onBytes });
+  try {
+    return await run.run();
+  } catch (error) {
+    const reason = error instanceof TransferFault ? error.error : toOtaError(error);
+    await run.leave(reason);
+    throw reason;
+  } finally {
+    watch.end();
+  }
+}
+
+interface Parts {
+  readonly file: string;
+  readonly sink: Sink;
+  readonly watch: Watch;
+  readonly onBytes: OnBytes;
+}
+
+class Download {
+  readonly #url: URL;
+  readonly #expected: Expectation;
+  readonly #rules: DownloadRules;
+  readonly #parts: Parts;
+  /** Which file at the server the bytes on disk are part of. */
+  #source: Sidecar = UNKNOWN;
+  /** A description lies beside the file: another run can go on with it. */
+  #described = false;
+  /** The bytes come from more than one answer. */
+  #joined = false;
+  #doubted = false;
+
+  constructor(url: URL, expected: Expectation, rules: DownloadRules, parts: Parts) {
+    this.#url = url;
+    this.#expected = expected;
+    this.#rules = rules;
+    this.#parts = parts;
+  }
+
+  async run(): Promise<Stored> {
+    await this.#findEarlier();
+    await this.#tryUntilVerified();
+    const { sink, file } = this.#parts;
+    const { bytes } = sink;
+    const digest = sink.digests().get(this.#expected.method) ?? '';
+    const filename = path.join(this.#rules.directory, finalName(this.#expected, digest));
+    await sink.commit(filename);
+    await removePartial(file);
+    return { filename, bytes, digest };
+  }
+
+  /** After a failure: keeps what another run can go on with. */
+  async leave(reason: OtaError): Promise<void> {
+    const { sink, file } = this.#parts;
+    try {
+      await sink.close();
+      if (!this.#described || USELESS.has(reason.code)) await removePartial(file);
+    } catch {
+      // The reason of the failure is what counts; the next sweep removes what lies about.
+    }
+  }
+
+  /** What a run before us left, where its digest will tell whether it was any good. */
+  async #findEarlier(): Promise<void> {
+    const { sink, file, watch } = this.#parts;
+    const sidecar = isContentKnown(this.#expected) ? await readSidecar(sidecarName(file)) : null;
+    if (sidecar === null) return sink.restart();
+    this.#described = true;
+    this.#source = sidecar;
+    await sink.resume(watch.signal);
+    const total = this.#total;
+    if (total !== null && sink.bytes > total) await this.#restart();
+    this.#joined = sink.bytes > 0;
+  }
+
+  async #tryUntilVerified(): Promise<void> {
+    const { sink } = this.#parts;
+    let furthest = sink.bytes;
+    for (let retry = 1; ; retry += 1) {
+      try {
+        await this.#fetch();
+        this.#checkAll();
+        return;
+      } catch (error) {
+        if (!(error instanceof TransferFault)) throw error;
+        if (sink.bytes >= furthest + GAIN_BYTES) {
+          furthest = sink.bytes;
+          retry = 1;
+        }
+        if (retry > this.#rules.retries) throw givenUp(error, retry);
+        if (error.fromZero) await this.#restart();
+        await this.#waitBefore(retry, error);
+      }
+    }
+  }
+
+  async #waitBefore(retry: number, fault: TransferFault): Promise<void> {
+    const { watch } = this.#parts;
+    const asked = fault.retryAfter ?? 0;
+    // Waiting for what comes after the end would only delay the answer.
+    if (asked > watch.left) throw fault;
+    await watch.wait(Math.max(asked, this.#rules.backoff(retry)));
+  }
+
+  /** One request, its body written to the file. */
+  async #fetch(): Promise<void> {
+    const { sink, watch } = this.#parts;
+    if (sink.bytes > 0 && sink.bytes === this.#total) return;
+    if (sink.bytes > 0 && !this.#mayJoin()) await this.#restart();
+    const request = watch.request((why) => new TransferFault(new OtaError('OTA_STALLED', why)));
+    try {
+      const have = this.#have();
+      const answer = await httpGet(this.#url, rangeHeaders(have), this.#rules, request.signal);
+      try {
+        request.answered();
+        const plan = readAnswer(answer, have);
+        await this.#accept(plan.from, plan.source);
+        for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+          request.got(chunk.length);
+          await this.#take(chunk);
+        }
+      } finally {
+        answer.body.destroy();
+      }
+    } catch (error) {
+      if (request.signal.aborted) throw request.signal.reason;
+      throw error instanceof TransferFault || error instanceof OtaError ? error : bodyError(error);
+    } finally {
+      request.end();
+    }
+    await sink.flush();
+  }
+
+  async #accept(from: number, source: Sidecar): Promise<void> {
+    const { file } = this.#parts;
+    if (from === 0) await this.#restart();
+    else this.#joined = true;
+    this.#source = source;
+    const total = this.#total;
+    if (total !== null) await checkFreeSpace(this.#rules.directory, total - from);
+    if (isContentKnown(this.#expected)) {
+      await writeSidecar(sidecarName(file), source);
+      this.#described = true;
+    }
+  }
+
+  async #take(chunk: Buffer): Promise<void> {
+    const { sink, onBytes } = this.#parts;
+    const total = this.#total;
+    const bytes = sink.bytes + chunk.length;
+    if (total !== null && bytes > total) throw wrongSize(`more than ${total}`, total);
+    if (bytes > this.#rules.maxBytes) throw tooLarge(null, this.#rules.maxBytes);
+    await sink.write(chunk);
+    onBytes(bytes, total);
+  }
+
+  #checkAll(): void {
+    const { sink } = this.#parts;
+    const total = this.#total;
+    // Also where the server ended the body properly: it may be another server behind the same name.
+    if (total !== null && sink.bytes < total) throw new TransferFault(wrongSize(sink.bytes, total));
+    try {
+      checkDigests(this.#expected, sink.digests());
+    } catch (error) {
+      if (!this.#joined || this.#doubted || !(error instanceof OtaError)) throw error;
+      // The parts may be of two files, or a power cut spoilt the first: once, all of it from one answer.
+      this.#doubted = true;
+      throw new TransferFault(error, { fromZero: true });
+    }
+  }
+
+  /** Without a digest only a strong ETag proves that two parts belong together. */
+  #mayJoin(): boolean {
+    return isContentKnown(this.#expected) || this.#source.etag !== null;
+  }
+
+  async #restart(): Promise<void> {
+    await this.#parts.sink.restart();
+    this.#joined = false;
+    this.#source = UNKNOWN;
+  }
+
+  #have(): Have {
+    const { size } = this.#expected;
+    return { bytes: this.#parts.sink.bytes, source: this.#source, size, maxBytes: this.#rules.maxBytes };
+  }
+
+  /** Bytes of the whole file, where the upgrade or the server told. */
+  get #total(): number | null {
+    return this.#expected.size ?? this.#source.total;
+  }
+}
+
+function givenUp(fault: TransferFault, tries: number): OtaError {
+  const { code, message } = fault.error;
+  return tries === 1 ? fault.error : new OtaError(code, `${message} Tried ${tries} times.`);
+}

@@ -1,0 +1,223 @@
+/**
+ * The files of a download folder: how they are named and who may stay. No name holds more of a URL or a
+ * message than a few harmless characters; what tells files apart is a hash.
+ *
+ *   MCU-1.1.0-<module 8><content 16>.bin            verified, complete
+ *   MCU-1.1.0-<module 8><package 16>.<node 8>.part  on its way, with `.part.json` beside it
+ */
+import { createHash } from 'node:crypto';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { OtaError, type OtaCode } from '../../protocol';
+import type { Expectation } from './check';
+
+const FINAL = /-([0-9a-f]{8})[0-9a-f]{16}\.bin$/;
+const PARTIAL = /-[0-9a-f]{24}\.([0-9a-f]{8})\.part(\.json)?$/;
+/** What a crash or a failed download left, and nobody asked for again, goes after this. */
+const PARTIAL_AGE_MS = 7 * 24 * 60 * 60 * 1000;
+/** Half-done downloads of one node that are kept for another try. */
+const MAX_PARTIALS = 4;
+
+/** The name of a verified file: the same content of the same version has the same name. */
+export function finalName(expected: Expectation, digest: string): string {
+  return `${prefix(expected)}${hash([expected.version, expected.method, digest], 16)}.bin`;
+}
+
+/**
+ * The name of a download under way. Where a digest is known, the address doesn't count: a new, signed
+ * address of the same package goes on where the old one stopped.
+ * @param owner the node: two nodes with one folder never write the same file
+ */
+export function partialName(expected: Expectation, url: string, owner: string): string {
+  const { version, method, sign, signedSha256 } = expected;
+  const known = sign !== '' || signedSha256 !== '';
+  const identity = known ? [version, method, sign, signedSha256] : [version, url];
+  return `${prefix(expected)}${hash(identity, 16)}.${ownerTag(owner)}.part`;
+}
+
+export function sidecarName(partial: string): string {
+  return `${partial}.json`;
+}
+
+function prefix(expected: Expectation): string {
+  return `${harmless(expected.module)}-${harmless(expected.version)}-${hash([expected.module], 8)}`;
+}
+
+function harmless(text: string): string {
+  return (
+    text
+      .slice(0, 32)
+      .replace(/[^A-Za-z0-9._-]/g, '_')
+      .replace(/^[.-]+/, '') || '_'
+  );
+}
+
+function ownerTag(owner: string): string {
+  return hash(['node', owner], 8);
+}
+
+function hash(parts: readonly string[], characters: number): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, characters);
+}
+
+/** What must be known to go on with a partial file: which version of the file at the server it is part of. */
+export interface Sidecar {
+  /** A strong ETag with its quotes, or null. */
+  readonly etag: string | null;
+  readonly lastModified: string | null;
+  /** Bytes of the whole file, or null. */
+  readonly total: number | null;
+}
+
+/** null where there is none that can be read: then the part beside it is of no use. */
+export async function readSidecar(file: string): Promise<Sidecar | null> {
+  let value: unknown;
+  try {
+    value = JSON.parse(await fs.readFile(file, 'utf8'));
+  } catch {
+    return null;
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  const { etag, lastModified, total } = value as Record<string, unknown>;
+  const ok =
+    isTextOrNull(etag) && isTextOrNull(lastModified) && (total === null || Number.isSafeInteger(total));
+  return ok ? { etag, lastModified, total: total as number | null } : null;
+}
+
+function isTextOrNull(value: unknown): value is string | null {
+  return value === null || typeof value === 'string';
+}
+
+export async function writeSidecar(file: string, sidecar: Sidecar): Promise<void> {
+  await fs.writeFile(file, JSON.stringify(sidecar)).catch(rethrow);
+}
+
+/** Removes a partial file and what lies beside it. */
+export async function removePartial(file: string): Promise<void> {
+  await fs.rm(sidecarName(file), { force: true }).catch(rethrow);
+  await fs.rm(file, { force: true }).catch(rethrow);
+}
+
+export async function makeDirectory(directory: string): Promise<void> {
+  await fs.mkdir(directory, { recursive: true }).catch(rethrow);
+}
+
+/** A rename survives a power cut only when the folder is on the disk too. */
+export async function syncDirectory(directory: string): Promise<void> {
+  // Windows can't open a folder; its file systems write names by themselves.
+  if (process.platform === 'win32') return;
+  const handle = await fs.open(directory, 'r').catch(rethrow);
+  try {
+    await handle.sync().catch(rethrow);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** @throws OtaError OTA_DISK_FULL where fewer bytes are free than are still to come. */
+export async function checkFreeSpace(directory: string, bytes: number): Promise<void> {
+  const { bavail, bsize, blocks } = await fs.statfs(directory).catch(rethrow);
+  // File systems without a size of their own report 0 blocks.
+  if (blocks > 0 && bavail * bsize < bytes) throw diskFull();
+}
+
+/** Removes the verified files of a module beyond the newest `keep`; never `justMade`. */
+export async function keepNewest(directory: string, justMade: string, keep: number): Promise<void> {
+  const module = FINAL.exec(justMade)?.[1];
+  const names = (await fs.readdir(directory)).filter((name) => FINAL.exec(name)?.[1] === module);
+  const others = await withAges(
+    directory,
+    names.filter((name) => name !== justMade),
+  );
+  for (const { name } of others.slice(Math.max(0, keep - 1))) {
+    await fs.rm(path.join(directory, name), { force: true });
+  }
+}
+
+/**
+ * Removes partial files of earlier runs that no download can or will go on with: those without a
+ * description, those beyond the newest four of this node, and anybody's that are a week old.
+ * @param inUse names of partial files that are being written now
+ */
+export async function sweepPartials(
+  directory: string,
+  owner: string,
+  inUse: ReadonlySet<string>,
+): Promise<void> {
+  const names = await fs.readdir(directory).catch(emptyWhereAbsent);
+  const all = new Set(names);
+  const found = names.filter((name) => PARTIAL.test(name) && !inUse.has(partOf(name)));
+  let kept = 0;
+  for (const { name, at } of await withAges(directory, found)) {
+    const beyond = isOwn(name, owner) && isPart(name) && ++kept > MAX_PARTIALS;
+    if (!beyond && isPartialToKeep(name, at, all, owner)) continue;
+    await fs.rm(path.join(directory, name), { force: true });
+    if (isPart(name)) await fs.rm(path.join(directory, sidecarName(name)), { force: true });
+  }
+}
+
+function isPartialToKeep(name: string, at: number, all: ReadonlySet<string>, owner: string): boolean {
+  if (Date.now() - at > PARTIAL_AGE_MS) return false;
+  if (!isOwn(name, owner)) return true;
+  return isPart(name) ? all.has(sidecarName(name)) : all.has(partOf(name));
+}
+
+function isOwn(name: string, owner: string): boolean {
+  return PARTIAL.exec(name)?.[1] === ownerTag(owner);
+}
+
+function partOf(name: string): string {
+  return name.replace(/\.json$/, '');
+}
+
+function isPart(name: string): boolean {
+  return name.endsWith('.part');
+}
+
+/** Newest first; a file that went meanwhile is left out. */
+async function withAges(
+  directory: string,
+  names: readonly string[],
+): Promise<{ name: string; at: number }[]> {
+  const files: { name: string; at: number }[] = [];
+  for (const name of names) {
+    const stat = await fs.stat(path.join(directory, name)).catch(() => null);
+    if (stat !== null) files.push({ name, at: stat.mtimeMs });
+  }
+  return files.sort((a, b) => b.at - a.at);
+}
+
+function emptyWhereAbsent(error: NodeJS.ErrnoException): string[] {
+  if (error.code === 'ENOENT') return [];
+  throw fileError(error);
+}
+
+function rethrow(error: unknown): never {
+  throw fileError(error);
+}
+
+function diskFull(cause?: unknown): OtaError {
+  return new OtaError('OTA_DISK_FULL', 'The disk of the download folder is full: make room there.', {
+    cause,
+  });
+}
+
+/** An error of the file system as one of ours. Its path isn't told: it says nothing to the platform. */
+export function fileError(error: unknown, what = 'The download folder'): OtaError {
+  if (error instanceof OtaError) return error;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(error);
+  const why = FILE_REASONS[code ?? ''] ?? `can't be used (${code ?? 'unknown'}, ${syscall ?? 'file system'})`;
+  return new OtaError('OTA_FILE' satisfies OtaCode, `${what} ${why}.`, { cause: error });
+}
+
+const FILE_REASONS: { readonly [code: string]: string } = {
+  ENOENT: "doesn't exist",
+  EACCES: "can't be used: permission is denied",
+  EPERM: "can't be used: permission is denied",
+  EROFS: "can't be written: the file system is read-only",
+  ENOTDIR: 'lies below something that is no folder',
+  EISDIR: 'is a folder, not a file',
+  ENAMETOOLONG: 'has a name that is too long',
+  EMFILE: "can't be opened: too many files are open",
+};

@@ -1,0 +1,93 @@
+/** Packages that are here already: a file that stays where it is, a Buffer that is written to the folder. */
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { OtaError, toOtaError } from '../../protocol';
+import { checkDigests, type Expectation, methodsOf, tooLarge, wrongSize } from './check';
+import type { OnBytes, Stored } from './download';
+import { checkFreeSpace, fileError, finalName, makeDirectory, removePartial } from './files';
+import { Hasher } from './hasher';
+import { BATCH_BYTES, Sink } from './sink';
+
+interface LocalRules {
+  readonly directory: string;
+  readonly maxBytes: number;
+}
+
+/** Hashes a file and compares. @throws OtaError */
+export async function verifyFile(
+  filename: string,
+  expected: Expectation,
+  maxBytes: number,
+  stop: AbortSignal,
+  onBytes: OnBytes,
+): Promise<Stored> {
+  const handle = await fs.open(filename, 'r').catch(asFileError);
+  try {
+    const stat = await handle.stat().catch(asFileError);
+    if (!stat.isFile()) throw new OtaError('OTA_FILE', 'The file of msg.filename is no ordinary file.');
+    const total = checkLength(stat.size, expected, maxBytes);
+    const hasher = new Hasher(methodsOf(expected));
+    const buffer = Buffer.allocUnsafe(BATCH_BYTES);
+    let bytes = 0;
+    for (;;) {
+      stop.throwIfAborted();
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, bytes).catch(asFileError);
+      if (bytesRead === 0) break;
+      hasher.update(buffer.subarray(0, bytesRead));
+      bytes += bytesRead;
+      // It grows while it is read.
+      if (bytes > total) throw wrongSize(`more than ${total}`, total);
+      onBytes(bytes, total);
+    }
+    if (bytes !== total) throw wrongSize(bytes, total);
+    const digests = hasher.digests();
+    checkDigests(expected, digests);
+    return { filename, bytes, digest: digests.get(expected.method) ?? '' };
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Writes a Buffer to the folder as `partial`, hashed in the same pass, then names it. @throws OtaError */
+export async function verifyBuffer(
+  content: Uint8Array,
+  expected: Expectation,
+  partial: string,
+  rules: LocalRules,
+  stop: AbortSignal,
+  onBytes: OnBytes,
+): Promise<Stored> {
+  const total = checkLength(content.length, expected, rules.maxBytes);
+  await makeDirectory(rules.directory);
+  await checkFreeSpace(rules.directory, total);
+  const file = path.join(rules.directory, partial);
+  const sink = await Sink.open(file, methodsOf(expected));
+  try {
+    for (let at = 0; at < total; at += BATCH_BYTES) {
+      stop.throwIfAborted();
+      await sink.write(content.subarray(at, at + BATCH_BYTES));
+      await sink.flush();
+      onBytes(sink.bytes, total);
+    }
+    const digests = sink.digests();
+    checkDigests(expected, digests);
+    const digest = digests.get(expected.method) ?? '';
+    const filename = path.join(rules.directory, finalName(expected, digest));
+    await sink.commit(filename);
+    return { filename, bytes: total, digest };
+  } catch (error) {
+    await sink.close();
+    await removePartial(file);
+    throw toOtaError(error);
+  }
+}
+
+function checkLength(bytes: number, expected: Expectation, maxBytes: number): number {
+  if (expected.size !== null && bytes !== expected.size) throw wrongSize(bytes, expected.size);
+  if (bytes > maxBytes) throw tooLarge(bytes, maxBytes);
+  return bytes;
+}
+
+function asFileError(error: unknown): never {
+  throw fileError(error, 'The file of msg.filename');
+}

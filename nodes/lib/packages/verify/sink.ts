@@ -1,0 +1,157 @@
+/**
+ * One file being written and hashed in the same pass. What is hashed is always what was handed to the disk, in
+ * order; memory holds at most one batch. Knows nothing of where the bytes come from.
+ */
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import type { SignMethod } from '../../protocol';
+import type { Digests } from './check';
+import { fileError, syncDirectory } from './files';
+import { Hasher } from './hasher';
+
+/** Bytes that may wait while the disk is busy; also the size of a read. */
+export const BATCH_BYTES = 1024 * 1024;
+
+export class Sink {
+  readonly #handle: fs.FileHandle;
+  readonly #file: string;
+  readonly #methods: readonly SignMethod[];
+  #hasher: Hasher;
+  #bytes = 0;
+  #written = 0;
+  #batch: Uint8Array[] = [];
+  #batchBytes = 0;
+  #writing: Promise<void> | null = null;
+  #failed: unknown = null;
+
+  private constructor(handle: fs.FileHandle, file: string, methods: readonly SignMethod[]) {
+    this.#handle = handle;
+    this.#file = file;
+    this.#methods = methods;
+    this.#hasher = new Hasher(methods);
+  }
+
+  /**
+   * Opens a file for writing; it is made where it is absent. Its content counts only after `resume`.
+   * @throws OtaError OTA_FILE, OTA_DISK_FULL (as every method)
+   */
+  static async open(file: string, methods: readonly SignMethod[]): Promise<Sink> {
+    const flags = fs.constants.O_RDWR | fs.constants.O_CREAT;
+    const handle = await fs.open(file, flags, 0o644).catch(rethrow);
+    return new Sink(handle, file, methods);
+  }
+
+  /** Bytes taken so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes what the file holds as the beginning: read once, to hash it. */
+  async resume(signal: AbortSignal): Promise<void> {
+    const buffer = Buffer.allocUnsafe(BATCH_BYTES);
+    for (;;) {
+      signal.throwIfAborted();
+      const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, this.#bytes).catch(rethrow);
+      if (bytesRead === 0) break;
+      this.#hasher.update(buffer.subarray(0, bytesRead));
+      this.#bytes += bytesRead;
+    }
+    this.#written = this.#bytes;
+  }
+
+  /** Begins again from nothing. */
+  async restart(): Promise<void> {
+    await this.flush();
+    await this.#handle.truncate(0).catch(rethrow);
+    this.#hasher = new Hasher(this.#methods);
+    this.#bytes = 0;
+    this.#written = 0;
+  }
+
+  /** Takes a piece; waits only where the disk is a batch behind. The piece must not be changed afterwards. */
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#hasher.update(chunk);
+    this.#bytes += chunk.length;
+    this.#batch.push(chunk);
+    this.#batchBytes += chunk.length;
+    if (this.#writing === null) this.#start();
+    else if (this.#batchBytes >= BATCH_BYTES) await this.#writing;
+    this.#check();
+  }
+
+  /** Waits until all that was taken is written. */
+  async flush(): Promise<void> {
+    while (this.#writing !== null) await this.#writing;
+    this.#check();
+  }
+
+  digests(): Digests {
+    return this.#hasher.digests();
+  }
+
+  /** Puts the file, whole and on the disk, under its final name. Closes it. */
+  async commit(finalFile: string): Promise<void> {
+    await this.flush();
+    const now = new Date();
+    await this.#handle.utimes(now, now).catch(rethrow);
+    await this.#handle.sync().catch(rethrow);
+    await this.close();
+    await fs.rename(this.#file, finalFile).catch(rethrow);
+    await syncDirectory(path.dirname(finalFile));
+  }
+
+  /** Closes the file as it is; what was taken is written first, as far as that is possible. */
+  async close(): Promise<void> {
+    while (this.#writing !== null) await this.#writing;
+    await this.#handle.close();
+  }
+
+  /** One write at a time; what came meanwhile is the next. */
+  #start(): void {
+    const batch = this.#batch;
+    const position = this.#written;
+    this.#written += this.#batchBytes;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    this.#writing = writeAll(this.#handle, batch, position)
+      .catch((error: unknown) => {
+        this.#failed ??= error;
+        this.#batch = [];
+        this.#batchBytes = 0;
+      })
+      .then(() => {
+        this.#writing = null;
+        if (this.#batchBytes > 0) this.#start();
+      });
+  }
+
+  #check(): void {
+    if (this.#failed !== null) throw fileError(this.#failed);
+  }
+}
+
+/** writev may write less than it was given (a disk that fills up). */
+async function writeAll(handle: fs.FileHandle, batch: Uint8Array[], position: number): Promise<void> {
+  let rest = batch;
+  let at = position;
+  while (rest.length > 0) {
+    const { bytesWritten } = await handle.writev(rest, at);
+    at += bytesWritten;
+    rest = after(rest, bytesWritten);
+  }
+}
+
+/** What of a batch is left after its first bytes. */
+function after(batch: Uint8Array[], bytes: number): Uint8Array[] {
+  let skip = bytes;
+  const rest: Uint8Array[] = [];
+  for (const chunk of batch) {
+    if (skip < chunk.length) rest.push(chunk.subarray(skip));
+    skip = Math.max(0, skip - chunk.length);
+  }
+  return rest;
+}
+
+function rethrow(error: unknown): never {
+  throw fileError(error);
+}

@@ -1,0 +1,201 @@
+/**
+ * ota-verify: takes an upgrade, gets its package (or takes one that is here) and checks it. Output 1: a file
+ * that is complete and verified; output 2: reports made for ota-progress, failures among them.
+ */
+import type { Node, NodeAPI, NodeDef } from 'node-red';
+import { parsePublicKeys } from '../lib/packages/signature';
+import {
+  type Expectation,
+  failureStep,
+  isContentKnown,
+  moduleOf,
+  parseHostList,
+  Progress,
+  type Source,
+  type TlsOptions,
+  type Verified,
+  Verifier,
+} from '../lib/packages/verify';
+import {
+  cutDesc,
+  field,
+  isObject,
+  type JsonObject,
+  type OtaCode,
+  OtaError,
+  toOtaError,
+} from '../lib/protocol';
+import { derive, type Message, onClose, onInput, type Send } from '../lib/red/input';
+import { statusOf } from '../lib/red/service';
+import { booleanSetting, choiceSetting, numberSetting, textSetting } from '../lib/red/settings';
+import { Status } from '../lib/red/status';
+import { userFolder } from '../lib/red/user-directory';
+
+interface Config extends NodeDef {
+  readonly [setting: string]: unknown;
+}
+
+/** A core tls-config node. */
+interface TlsConfigNode extends Node {
+  readonly valid?: boolean;
+  addTLSOptions(options: TlsOptions): TlsOptions;
+}
+
+/** setTimeout takes no more. */
+const MAX_SECONDS = 2_000_000;
+
+module.exports = (RED: NodeAPI): void => {
+  function OtaVerify(this: Node, config: Config): void {
+    RED.nodes.createNode(this, config);
+    const status = new Status(this);
+    const work = start(RED, this, config);
+    if (work instanceof OtaError) {
+      status.failure(statusOf(work));
+      // Catch nodes of the same flow may not be there yet.
+      setImmediate(() => this.error(work, {} as never));
+    }
+    onInput(this, (msg, send) => handle(work, status, msg, send));
+    onClose(this, async () => {
+      status.close();
+      if (!(work instanceof OtaError)) await work.verifier.close();
+    });
+  }
+
+  RED.nodes.registerType('ota-verify', OtaVerify as never);
+};
+
+interface Work {
+  readonly verifier: Verifier;
+  readonly source: Source;
+  readonly downloadShare: number;
+  /** Says once for each deploy what is weak about a package. */
+  readonly warn: (expected: Expectation) => void;
+}
+
+/** Settings that can't be used are returned as the error that answers every message. */
+function start(RED: NodeAPI, node: Node, config: Config): Work | OtaError {
+  try {
+    const source = choiceSetting('source', config.source, ['url', 'file', 'buffer']);
+    const whole = (name: string, byDefault: number, min: number, max?: number): number =>
+      Math.floor(numberSetting(name, config[name], byDefault, max === undefined ? { min } : { min, max }));
+    const seconds = (name: string, byDefault: number): number =>
+      1000 * numberSetting(name, config[name], byDefault, { min: 0.1, max: MAX_SECONDS });
+    const verifier = new Verifier({
+      source,
+      owner: node.id,
+      directory: userFolder(RED, textSetting(config.directory), 'ota/downloads'),
+      retries: whole('retries', 5, 0),
+      stallMs: seconds('stallTimeout', 30),
+      totalMs: seconds('totalTimeout', 3600),
+      maxBytes: whole('maxBytes', 1024 ** 3, 1),
+      requireSign: booleanSetting('requireSign', config.requireSign, true),
+      allowedHosts: parseHostList(textSetting(config.allowedHosts)),
+      allowLocal: booleanSetting('allowLocal', config.allowLocal, false),
+      maxRedirects: whole('maxRedirects', 3, 0, 20),
+      tls: tlsOf(RED, textSetting(config.tls)),
+      publicKeys: parsePublicKeys(textSetting(config.publicKeys)),
+      rollback: choiceSetting('rollback', config.rollback, ['off', 'refuse']),
+      concurrency: whole('concurrency', 2, 1, 64),
+      keep: whole('keep', 2, 1),
+      onFault: (error) => node.warn(error.message),
+    });
+    const downloadShare = whole('downloadShare', 90, 1, 100);
+    return { verifier, source, downloadShare, warn: warnOnce(node) };
+  } catch (error) {
+    return toOtaError(error, 'OTA_BAD_SETTINGS');
+  }
+}
+
+function tlsOf(RED: NodeAPI, id: string): (() => TlsOptions) | undefined {
+  if (id === '') return undefined;
+  const tls = RED.nodes.getNode(id) as TlsConfigNode | null;
+  // Without it the own CA wouldn't be asked, and the client certificate not be sent: never in silence.
+  if (typeof tls?.addTLSOptions !== 'function') {
+    throw new OtaError('OTA_BAD_SETTINGS', 'The TLS configuration of this node is missing or disabled.');
+  }
+  return () => {
+    if (tls.valid === false) {
+      throw new OtaError('OTA_TLS', "The certificates of the TLS configuration can't be read.");
+    }
+    return tls.addTLSOptions({});
+  };
+}
+
+function warnOnce(node: Node): (expected: Expectation) => void {
+  const told = new Set<string>();
+  const once = (text: string): void => {
+    if (!told.has(text)) node.warn(text);
+    told.add(text);
+  };
+  return (expected) => {
+    if (!isContentKnown(expected)) {
+      once('A package without "sign" is taken as it comes: nothing tells whether it is the right one.');
+    } else if (expected.method === 'Md5' && expected.signedSha256 === '') {
+      once('MD5 finds accidents, not attacks: use SHA256, or sign packages and set the public keys here.');
+    }
+  };
+}
+
+async function handle(work: Work | OtaError, status: Status, msg: Message, send: Send): Promise<void> {
+  const { payload } = msg;
+  const upgrade: JsonObject = isObject(payload) ? payload : {};
+  const module = moduleOf(upgrade);
+  const tell = (report: { step: number; desc: string; code?: OtaCode }): void => {
+    const { step, desc, ...code } = report;
+    send([null, derive(msg, { payload: { step, desc: cutDesc(desc), module, ...code } })]);
+  };
+  try {
+    const verified = await verify(work, status, msg, tell);
+    const { filename, bytes, digest, seconds } = verified;
+    const done = { payload: { ...upgrade, filename, bytes, digest, seconds }, filename };
+    send([derive(msg, done as Partial<Message>), null]);
+    status.success(
+      isContentKnown(verified.expected) ? 'ota-verify.status.verified' : 'ota-verify.status.unsigned',
+    );
+  } catch (error) {
+    const reason = toOtaError(error);
+    const isUpgrade = typeof field(upgrade, 'url') === 'string' && field(upgrade, 'url') !== '';
+    // A wrong message is the flow's error; anything else is the device's answer to the platform.
+    if (reason.code === 'OTA_BAD_INPUT' || (work instanceof OtaError && !isUpgrade)) {
+      status.failure(statusOf(reason));
+      throw reason;
+    }
+    const step = failureStep(reason.code);
+    tell({ step, desc: reason.message, code: reason.code });
+    if (work instanceof OtaError) status.failure(statusOf(reason));
+    else status.failure(step === -3 ? 'ota-verify.status.notVerified' : 'ota-verify.status.notDownloaded');
+  }
+}
+
+async function verify(
+  work: Work | OtaError,
+  status: Status,
+  msg: Message,
+  tell: (report: { step: number; desc: string }) => void,
+): Promise<Verified> {
+  if (work instanceof OtaError) throw work;
+  const { verifier, source, downloadShare, warn } = work;
+  const [going, gone] = source === 'url' ? ['downloading', 'downloaded, '] : ['checking', ''];
+  let known = true;
+  const progress = new Progress(downloadShare, ({ step, percent, ended }) => {
+    if (ended)
+      return tell({ step, desc: gone + (known ? 'verified' : 'not verified: the package has no sign') });
+    tell({ step, desc: percent === null ? going : `${going} ${percent} %` });
+    status.going(percent === null ? `ota-verify.status.${going}` : `${percent} %`);
+  });
+  const fields = msg as { filename?: unknown; content?: unknown; currentVersion?: unknown };
+  const verified = await verifier.verify({
+    upgrade: msg.payload,
+    filename: fields.filename,
+    content: fields.content,
+    currentVersion: fields.currentVersion,
+    onExpected: (expected) => {
+      known = isContentKnown(expected);
+      warn(expected);
+      status.going(`ota-verify.status.${going}`);
+    },
+    onBytes: (bytes, total) => progress.bytes(bytes, total),
+  });
+  progress.end();
+  return verified;
+}
