@@ -1,0 +1,77 @@
+/**
+ * `npm start`: the whole project at work. Builds what is stale, starts a broker and Node-RED on 127.0.0.1, and
+ * says what to click. `npm start -- --once` does one upgrade without a person: exit 0, or 1 with the reason.
+ */
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { build } from './build';
+import { ROOT } from './build/paths';
+import { type DemoBroker, startBroker } from './demo/broker';
+import { exampleFlow, updateFlowFile } from './demo/flow';
+import { type DemoNodeRed, startNodeRed } from './demo/node-red';
+import { upgradeOnce } from './demo/once';
+import { nextFreePort } from './demo/ports';
+
+const DEMO = path.join(ROOT, '.demo');
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+async function main(): Promise<void> {
+  const once = process.argv.includes('--once');
+  await build();
+  await fs.mkdir(DEMO, { recursive: true });
+  // One run doesn't depend on what somebody changed in the demo's flow before.
+  const userDir = once ? await fs.mkdtemp(path.join(DEMO, 'once-')) : path.join(DEMO, 'node-red');
+  await fs.mkdir(userDir, { recursive: true });
+  let broker: DemoBroker | null = null;
+  let red: DemoNodeRed | null = null;
+  try {
+    broker = await startBroker(await nextFreePort(1883));
+    const http = await nextFreePort(1880);
+    const ports = { http, mqtt: broker.port };
+    const kept = await updateFlowFile(path.join(userDir, 'flows.json'), ports);
+    red = await startNodeRed({ userDir, port: http, ...(once ? {} : { onLine: say }) });
+    if (!kept) await red.deploy(await exampleFlow(ports));
+    if (once) await runOnce(red, broker);
+    else await serve(red, broker);
+  } finally {
+    await red?.stop();
+    await broker?.stop();
+    if (once) await fs.rm(userDir, { recursive: true, force: true });
+  }
+}
+
+async function runOnce(red: DemoNodeRed, broker: DemoBroker): Promise<void> {
+  try {
+    await upgradeOnce(red, broker, say);
+    say('The whole upgrade went through.');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`The upgrade failed: ${reason}.\n${red.log.slice(-20).join('\n')}`, { cause: error });
+  }
+}
+
+/** Until Ctrl-C, or until Node-RED ends by itself. */
+async function serve(red: DemoNodeRed, broker: DemoBroker): Promise<void> {
+  say('');
+  say(`Node-RED's editor: ${red.url}`);
+  say(`MQTT broker:       mqtt://127.0.0.1:${broker.port}`);
+  say('');
+  say('In the editor: click the button of "1. the device reports v1.0", then that of "2. push v1.1".');
+  say(
+    'The device downloads, verifies, installs and reports by itself; the debug sidebar shows each message.',
+  );
+  say('Ctrl-C ends both. The demo keeps its flow in .demo/node-red; remove that folder to start over.');
+  const interrupted = new Promise<null>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(null));
+  });
+  const ended = await Promise.race([interrupted, red.ended.then((code) => ({ code }))]);
+  if (ended !== null) throw new Error(`Node-RED ended by itself (${String(ended.code)}); its log is above.`);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
