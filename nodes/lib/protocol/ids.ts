@@ -42,11 +42,18 @@ function monotonicTenths(): () => number {
 /** The source that everything in this process shares, so that a redeploy repeats no id. */
 export const nextId: IdSource = createIdSource();
 
-/** Reads an id: text or a number, kept as text; null where absent. @throws OtaError OTA_BAD_MESSAGE */
+/** The longest id that is read. It is kept to know a repeat: a device must not choose how much memory. */
+export const MAX_ID = 128;
+
+/** Reads an id: text or a number, kept as text; null where absent or empty. @throws OtaError OTA_BAD_MESSAGE */
 export function readId(object: JsonObject): string | null {
   const value = field(object, 'id');
-  if (value === undefined || value === null) return null;
-  if (typeof value === 'string') return value;
+  // Two empty ids are no repeat of each other: they are no ids.
+  if (value === undefined || value === null || value === '') return null;
+  if (typeof value === 'string') {
+    if (value.length <= MAX_ID) return value;
+    throw new OtaError('OTA_BAD_MESSAGE', `"id" has ${value.length} characters; at most ${MAX_ID} are read.`);
+  }
   // Beyond 2^53 two ids could become one, and the second upgrade would be dropped as a repeat.
   if (typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER) return String(value);
   const what = typeof value === 'number' ? 'a number beyond 2^53' : typeName(value);

@@ -8,6 +8,7 @@ import {
   field,
   isObject,
   type JsonObject,
+  MAX_BODY_BYTES,
   optionalText,
   requiredObject,
   requiredText,
@@ -74,7 +75,7 @@ export function readInform(body: JsonObject): Inform {
 
 export function writeInform(inform: { id: string; module?: string; version: string }): string {
   if (inform.version === '') throw new OtaError('OTA_BAD_INPUT', 'A version report needs a version.');
-  return JSON.stringify({
+  return sendable({
     id: inform.id,
     params: { version: inform.version, module: moduleOrDefault(inform.module) },
   });
@@ -94,11 +95,24 @@ export function readProgress(body: JsonObject): Progress {
 /** What goes out: a step of 0 is sent as 1, desc is cut at 128 characters, module only where given. */
 export function writeProgress(progress: { step: number; desc?: string; module?: string | null }): string {
   const step = readStep(progress.step);
-  return JSON.stringify({
+  return sendable({
     step: String(step === 0 ? 1 : step),
     desc: cutDesc(progress.desc ?? ''),
     ...(progress.module ? { module: progress.module } : {}),
   });
+}
+
+/** A body that every reader takes. @throws OtaError OTA_BAD_INPUT */
+function sendable(message: object): string {
+  const body = JSON.stringify(message);
+  // A UTF-16 unit takes 3 bytes at most: what is short needs no counting.
+  if (body.length > MAX_BODY_BYTES / 3 && Buffer.byteLength(body) > MAX_BODY_BYTES) {
+    throw new OtaError(
+      'OTA_BAD_INPUT',
+      `Nothing was sent: the message is larger than ${MAX_BODY_BYTES} bytes.`,
+    );
+  }
+  return body;
 }
 
 /** At most 128 whole code points. */

@@ -105,7 +105,11 @@ function refuse(
 function excerptOf(body: Uint8Array, accessToken: string | null): string {
   const bytes = Math.min(body.length, MAX_BODY_BYTES, 8 * SHOWN_CHARACTERS);
   let text = Buffer.from(body.buffer, body.byteOffset, bytes).toString('utf8');
-  if (accessToken !== null) text = text.replaceAll(accessToken, maskToken(accessToken));
+  if (accessToken !== null) {
+    text = text.replaceAll(accessToken, maskToken(accessToken));
+    // What was cut off may have left a part of the token at the end.
+    if (bytes < body.length) text = text.slice(0, -accessToken.length);
+  }
   const shown = Array.from(text.replace(/[\p{Cc}\p{Cs}]/gu, '\uFFFD'));
   return shown.length > SHOWN_CHARACTERS ? shown.slice(0, SHOWN_CHARACTERS).join('') + '…' : shown.join('');
 }

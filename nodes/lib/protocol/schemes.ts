@@ -47,7 +47,7 @@ export interface TopicScheme {
   match(topic: string): { kind: MessageKind; accessToken: string } | null;
   /** Which message a topic carries, whatever stands where the token belongs; null where it fits none. */
   kindOf(topic: string): MessageKind | null;
-  /** The topic as it may be shown: the level of the token masked. */
+  /** The topic as it may be shown: the token masked, and where it fits no template all that could be one. */
   mask(topic: string, maskToken: (token: string) => string): string;
 }
 
@@ -71,6 +71,7 @@ export function createScheme(name: string, custom?: Partial<Templates>): TopicSc
   }
   const templates = entry.templates ?? checkTemplates(custom ?? {});
   const patterns = KINDS.map((kind) => toPattern(kind, templates[kind]));
+  const plainLevels = new Set(KINDS.flatMap((kind) => templates[kind].split('/')).concat(''));
   const byKind = new Map(patterns.map((pattern) => [pattern.kind, pattern]));
   const build = (kind: MessageKind, level: string): string => {
     const pattern = byKind.get(kind) as Pattern;
@@ -96,7 +97,11 @@ export function createScheme(name: string, custom?: Partial<Templates>): TopicSc
     kindOf: (topic) => find(topic)?.pattern.kind ?? null,
     mask(topic, maskToken) {
       const found = find(topic);
-      return found === null ? topic : found.pattern.prefix + maskToken(found.level) + found.pattern.suffix;
+      if (found !== null) return found.pattern.prefix + maskToken(found.level) + found.pattern.suffix;
+      return topic
+        .split('/')
+        .map((level) => (plainLevels.has(level) ? level : maskToken(level)))
+        .join('/');
     },
   };
 }

@@ -31,7 +31,9 @@ export function checkUpgrade(input: unknown, allowUnsigned = false): UpgradeOut 
     module: checkModule(field(input, 'module')),
     extData: checkExtData(field(input, 'extData')),
   };
-  if (JSON.stringify(upgrade).length > MAX_BODY_BYTES / 2) throw bad('the upgrade is larger than 32 KiB');
+  if (Buffer.byteLength(JSON.stringify(upgrade)) > MAX_BODY_BYTES / 2) {
+    throw bad('the upgrade is larger than 32 KiB');
+  }
   return upgrade;
 }
 
@@ -45,8 +47,8 @@ function checkUrl(value: unknown): string {
   if (typeof value !== 'string' || value === '') throw bad('"url" must be text');
   if (value.length > MAX_URL)
     throw bad(`"url" has ${value.length} characters; devices take at most ${MAX_URL}`);
-  const url = URL.canParse(value) ? new URL(value) : null;
-  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') || /[\s\p{Cc}]/u.test(value)) {
+  // "http:host" and "http:///host" are addresses to a browser, but not to a device.
+  if (!URL.canParse(value) || !/^https?:\/\/[^/\\]/i.test(value) || /[\s\p{Cc}\p{Cs}]/u.test(value)) {
     throw bad('"url" must be an http:// or https:// address');
   }
   return value;
@@ -101,9 +103,21 @@ function checkExtData(value: unknown): { readonly [key: string]: string } | null
   for (const [key, item] of Object.entries(value)) {
     if (key === '__proto__' || key === 'constructor' || key === 'prototype') continue;
     if (item === undefined || item === null) continue;
-    entries.push([key, typeof item === 'string' ? item : JSON.stringify(item)]);
+    entries.push([key, typeof item === 'string' ? item : toText(key, item)]);
   }
   return entries.length === 0 ? null : Object.fromEntries(entries);
+}
+
+function toText(key: string, item: unknown): string {
+  let text: string | undefined;
+  try {
+    // Undefined for functions and symbols, whatever its type says; throws for cycles.
+    text = typeof item === 'bigint' ? String(item) : JSON.stringify(item);
+  } catch {
+    text = undefined;
+  }
+  if (text === undefined) throw bad(`"extData" holds ${JSON.stringify(key)}, which can't be written as text`);
+  return text;
 }
 
 function bad(text: string): OtaError {

@@ -1,0 +1,93 @@
+/** Ids of what we send: ten digits, in 32 bits, never the same twice for one device. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { createIdSource, nextId } from '../../nodes/lib/protocol';
+
+/** A source whose clock the test turns, in tenths of a second. */
+function withClock(start: number): { next: (token: string) => string; set: (tenths: number) => void } {
+  let tenths = start;
+  const next = createIdSource(() => tenths);
+  return { next, set: (to) => (tenths = to) };
+}
+
+const NOW = 17_600_000_000;
+
+describe('the ids of what is sent', () => {
+  it('have exactly ten digits, at most 4294967295, at any time', () => {
+    fc.assert(
+      fc.property(fc.nat(Number.MAX_SAFE_INTEGER - 10), (tenths) => {
+        const id = createIdSource(() => tenths)('a');
+        assert.match(id, /^[1-4][0-9]{9}$/);
+        assert.ok(Number(id) <= 4_294_967_295);
+      }),
+    );
+  });
+
+  it('are unique for a device within a tenth of a second', () => {
+    const { next } = withClock(NOW);
+    const ids = Array.from({ length: 1000 }, () => next('a'));
+    assert.equal(new Set(ids).size, 1000);
+  });
+
+  it('may be the same for two devices: nothing is wasted on one that never repeats', () => {
+    const { next } = withClock(NOW);
+    assert.equal(next('a'), next('b'));
+  });
+
+  it('are not repeated after a restart', () => {
+    const before = withClock(NOW);
+    const first = [before.next('a'), before.next('a')];
+    const after = withClock(NOW + 20);
+    assert.ok(!first.includes(after.next('a')));
+  });
+
+  it('go on after a burst ran ahead of the time', () => {
+    const { next, set } = withClock(NOW);
+    const ids = new Set(Array.from({ length: 50 }, () => next('a')));
+    for (let tenths = NOW; tenths < NOW + 100; tenths += 1) {
+      set(tenths);
+      ids.add(next('a'));
+    }
+    assert.equal(ids.size, 150);
+  });
+
+  it('are not repeated where the clock goes backwards', () => {
+    const { next, set } = withClock(NOW);
+    const first = next('a');
+    set(NOW - 36_000);
+    assert.notEqual(next('a'), first);
+    assert.ok(Number(next('b')) >= Number(first));
+  });
+
+  it('are not repeated by any steps of the clock and any mix of devices', () => {
+    const step = fc.tuple(fc.integer({ min: -5, max: 5 }), fc.constantFrom('a', 'b', 'c'));
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const { next, set } = withClock(NOW);
+        const seen = new Set<string>();
+        let now = NOW;
+        for (const [by, token] of steps) {
+          set((now += by));
+          const key = `${token} ${next(token)}`;
+          assert.ok(!seen.has(key), key);
+          seen.add(key);
+        }
+      }),
+    );
+  });
+
+  it('come from one source for the whole process, by the time', () => {
+    const first = Number(nextId('shared'));
+    const second = Number(nextId('shared'));
+    assert.ok(second > first);
+    const expected = 1_000_000_000 + (Math.floor(Date.now() / 100) % 3_294_967_296);
+    assert.ok(Math.abs(first - expected) < 600, `${first} is a minute away from ${expected}`);
+  });
+
+  it('take tokens that objects have as names', () => {
+    const { next } = withClock(NOW);
+    for (const token of ['__proto__', 'constructor', 'toString']) {
+      assert.notEqual(next(token), next(token));
+    }
+  });
+});
