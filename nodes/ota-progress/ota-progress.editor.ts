@@ -1,6 +1,7 @@
 /** ota-progress in the editor: progress reports on the platform, report progress on a device. */
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
 import { followSide, prepareToken } from '../lib/red/editor/form';
+import { paletteName } from '../lib/red/editor/palette';
 import { textsOf } from '../lib/red/editor/texts';
 import { accessToken, anyText, choice, number, sideOf } from '../lib/red/editor/validators';
 
@@ -47,7 +48,7 @@ RED.nodes.registerType('ota-progress', {
   inputs: 0,
   outputs: 1,
   icon: 'ota-progress.svg',
-  paletteLabel: 'ota\u2011progress',
+  paletteLabel: paletteName('ota-progress'),
   label() {
     return this.name || texts(`ota-progress.name.${sideOf(this)}`);
   },

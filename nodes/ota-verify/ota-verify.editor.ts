@@ -1,8 +1,9 @@
 /** ota-verify in the editor: a package downloaded (or at hand) and checked before it is installed. */
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
 import { openWhereWrong } from '../lib/red/editor/form';
+import { hostsReason } from '../lib/red/editor/rules';
 import { textsOf } from '../lib/red/editor/texts';
-import { anyText, choice, flag, number } from '../lib/red/editor/validators';
+import { anyText, choice, flag, number, rule } from '../lib/red/editor/validators';
 
 const texts = textsOf('ota-verify');
 const count = (min: number, max?: number): EditorValidator => number(texts, { min, max, integer: true });
@@ -23,18 +24,22 @@ RED.nodes.registerType('ota-verify', {
     stallTimeout: {
       value: '30',
       label: texts('ota-verify.label.stallTimeout'),
-      validate: number(texts, { min: 1 }),
+      validate: number(texts, { min: 0.1, max: 2_000_000 }),
     },
     totalTimeout: {
       value: '3600',
       label: texts('ota-verify.label.totalTimeout'),
-      validate: number(texts, { min: 1 }),
+      validate: number(texts, { min: 0.1, max: 2_000_000 }),
     },
     maxBytes: { value: '1073741824', label: texts('ota-verify.label.maxBytes'), validate: count(1) },
     requireSign: { value: true, label: texts('ota-verify.label.requireSign'), validate: flag(texts) },
-    allowedHosts: { value: '', label: texts('ota-verify.label.allowedHosts'), validate: anyText(texts) },
+    allowedHosts: {
+      value: '',
+      label: texts('ota-verify.label.allowedHosts'),
+      validate: rule(texts, (value) => hostsReason(value)),
+    },
     allowLocal: { value: false, label: texts('ota-verify.label.allowLocal'), validate: flag(texts) },
-    maxRedirects: { value: '3', label: texts('ota-verify.label.maxRedirects'), validate: count(0) },
+    maxRedirects: { value: '3', label: texts('ota-verify.label.maxRedirects'), validate: count(0, 20) },
     tls: { value: '', type: 'tls-config', required: false, label: texts('ota-verify.label.tls') },
     publicKeys: { value: '', label: texts('ota-verify.label.publicKeys'), validate: anyText(texts) },
     rollback: {
@@ -42,7 +47,7 @@ RED.nodes.registerType('ota-verify', {
       label: texts('ota-verify.label.rollback'),
       validate: choice(texts, ['off', 'refuse']),
     },
-    concurrency: { value: '2', label: texts('ota-verify.label.concurrency'), validate: count(1) },
+    concurrency: { value: '2', label: texts('ota-verify.label.concurrency'), validate: count(1, 64) },
     keep: { value: '2', label: texts('ota-verify.label.keep'), validate: count(1) },
     settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },

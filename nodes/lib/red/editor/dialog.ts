@@ -7,9 +7,18 @@ type Prefix = 'node-input' | 'node-config-input';
 
 let open: { id: string; prefix: Prefix } | null = null;
 
-/** To be called in `oneditprepare`. */
+/**
+ * To be called first in `oneditprepare`. A setting that the flow file doesn't have shows its default: as it
+ * counts, and as Done would otherwise not write it.
+ */
 export function dialogOpened(node: EditorNode, prefix: Prefix = 'node-input'): void {
   open = { id: node.id, prefix };
+  for (const [name, { value, type }] of Object.entries(node._def.defaults)) {
+    if (node[name] !== undefined || value === undefined || type !== undefined) continue;
+    const input = $(`#${prefix}-${name}`);
+    if (input.attr('type') === 'checkbox') input.prop('checked', value);
+    else input.val(String(value));
+  }
 }
 
 /** To be called in `oneditsave` and `oneditcancel`. */

@@ -29,6 +29,7 @@ interface EditorNode {
   id: string;
   type: string;
   name: string;
+  _def: EditorNodeDefinition;
   credentials?: EditorCredentials;
   [property: string]: unknown;
 }
@@ -57,6 +58,10 @@ declare const RED: {
   nodes: {
     registerType(type: string, definition: EditorNodeDefinition): void;
     node(id: unknown): EditorNode | null;
+  };
+  view: {
+    /** Pixels of a text in the font of a CSS class. */
+    calculateTextWidth(text: string, className: string): number;
   };
   utils: {
     getNodeLabel(node: EditorNode, byDefault?: string): string;
