@@ -1,0 +1,113 @@
+/** How a device and a task stand in SQLite's rows, both ways. The only place that knows the column names. */
+import type { UpgradeOut } from '../../protocol';
+import {
+  type Counts,
+  type Device,
+  DEVICE_STATUSES,
+  type DeviceStatus,
+  HOLDS,
+  type HistoryEvent,
+  type Policy,
+  type Reason,
+  type Task,
+  type TaskPlan,
+  type TaskStatus,
+} from '../types';
+import type { SqlRow, SqlValue } from './sqlite-driver';
+
+const STATUS_CODES = new Map(DEVICE_STATUSES.map((status, i) => [status, i]));
+
+export function statusCode(status: DeviceStatus): number {
+  return STATUS_CODES.get(status) ?? 0;
+}
+
+function statusOf(code: SqlValue | undefined): DeviceStatus {
+  return DEVICE_STATUSES[Number(code)] ?? 'pending';
+}
+
+export function holdCode(device: Device): number | null {
+  return device.hold === null ? null : HOLDS.indexOf(device.hold);
+}
+
+export const BUSY_CODE = HOLDS.indexOf('busy');
+
+/** A place in the queue of a task: by wave, shuffled within. Null where it isn't in the queue. */
+export function queuePlace(device: Device): number | null {
+  return device.status === 'pending' && device.hold === null ? queueStart(device.wave) + device.order : null;
+}
+
+/** Below this stand the places of all earlier waves. */
+export function queueStart(wave: number): number {
+  return wave * 2 ** 32;
+}
+
+const text = (value: SqlValue | undefined): string | null => (value ?? null) as string | null;
+const number = (value: SqlValue | undefined): number | null => (value ?? null) as number | null;
+
+export function toDevice(row: SqlRow): Device {
+  const hold = number(row['hold']);
+  return {
+    id: row['id'] as number,
+    task: row['task'] as number,
+    accessToken: row['token'] as string,
+    wave: row['wave'] as number,
+    order: row['ord'] as number,
+    status: statusOf(row['status']),
+    hold: hold === null ? null : (HOLDS[hold] ?? null),
+    step: number(row['step']),
+    attempt: row['attempt'] as number,
+    retries: row['retries'] as number,
+    reason: text(row['reason']) as Reason | null,
+    desc: row['descr'] as string,
+    source: text(row['source']),
+    pushId: text(row['push_id']),
+    pushes: row['pushes'] as number,
+    nextPush: number(row['next_push']),
+    since: row['since'] as number,
+    hundred: row['hundred'] === 1,
+    confirmed: row['confirmed'] === 1,
+    versionOnly: row['version_only'] === 1,
+    at: row['at'] as number,
+    events: row['events'] as number,
+  };
+}
+
+export function toPlan(row: SqlRow): TaskPlan {
+  return {
+    id: row['id'] as number,
+    taskId: row['key'] as string,
+    name: row['name'] as string,
+    upgrade: JSON.parse(row['upgrade'] as string) as UpgradeOut,
+    package: JSON.parse(row['package'] as string) as TaskPlan['package'],
+    policy: JSON.parse(row['policy'] as string) as Policy,
+    createdAt: row['created_at'] as number,
+    startAt: number(row['start_at']),
+  };
+}
+
+export function toTask(row: SqlRow, plan: TaskPlan): Task {
+  const counts = Object.fromEntries(DEVICE_STATUSES.map((status) => [status, row[status] as number]));
+  return {
+    ...plan,
+    status: row['status'] as TaskStatus,
+    reason: text(row['reason']),
+    wave: row['wave'] as number,
+    counts: counts as unknown as Counts,
+    startedAt: number(row['started_at']),
+    endedAt: number(row['ended_at']),
+    pace: row['pace'] as number,
+    base: { succeeded: row['base_succeeded'] as number, failed: row['base_failed'] as number },
+  };
+}
+
+export function toHistory(row: SqlRow): HistoryEvent {
+  return {
+    at: row['at'] as number,
+    event: row['event'] as string,
+    from: statusOf(row['from_status']),
+    to: statusOf(row['to_status']),
+    step: number(row['step']),
+    desc: row['descr'] as string,
+    id: text(row['push_id']),
+  };
+}

@@ -1,0 +1,129 @@
+/**
+ * The tables, as a list of migrations that run in their order, each in one transaction, and are recorded.
+ * A migration that was released is never changed: another one is added.
+ */
+import { OtaError } from '../../protocol';
+import type { SqlDatabase } from './sqlite-driver';
+
+interface Migration {
+  readonly name: string;
+  readonly sql: string;
+}
+
+const MIGRATIONS: readonly Migration[] = [
+  {
+    name: 'tasks, their devices, versions, history',
+    sql: `
+      CREATE TABLE services (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, clock REAL NOT NULL DEFAULT 0);
+      -- A module of a service's devices. What a device is known by: scope and token.
+      CREATE TABLE scopes (
+        id INTEGER PRIMARY KEY, service INTEGER NOT NULL, module TEXT NOT NULL, UNIQUE (service, module)
+      );
+      CREATE TABLE devices (
+        scope INTEGER NOT NULL, token TEXT NOT NULL, version TEXT NOT NULL, last_id TEXT, at INTEGER NOT NULL,
+        PRIMARY KEY (scope, token)
+      ) WITHOUT ROWID;
+      CREATE TABLE tasks (
+        id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, service INTEGER NOT NULL, scope INTEGER NOT NULL,
+        visible INTEGER NOT NULL DEFAULT 0, live INTEGER NOT NULL DEFAULT 1,
+        status TEXT NOT NULL, reason TEXT, wave INTEGER NOT NULL DEFAULT 1,
+        pending INTEGER NOT NULL DEFAULT 0, pushed INTEGER NOT NULL DEFAULT 0,
+        upgrading INTEGER NOT NULL DEFAULT 0, succeeded INTEGER NOT NULL DEFAULT 0,
+        failed INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0,
+        base_succeeded INTEGER NOT NULL DEFAULT 0, base_failed INTEGER NOT NULL DEFAULT 0,
+        pace REAL NOT NULL DEFAULT 0,
+        created_at INTEGER NOT NULL, start_at INTEGER, started_at INTEGER, ended_at INTEGER,
+        name TEXT NOT NULL, policy TEXT NOT NULL, upgrade TEXT NOT NULL, package TEXT NOT NULL
+      );
+      CREATE INDEX tasks_live ON tasks (service) WHERE live = 1 AND visible = 1;
+      CREATE INDEX tasks_shown ON tasks (service, id) WHERE visible = 1;
+      CREATE INDEX tasks_hidden ON tasks (id) WHERE visible = 0;
+      CREATE TABLE task_waves (
+        task INTEGER NOT NULL, wave INTEGER NOT NULL, total INTEGER NOT NULL,
+        succeeded INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+        cancelled INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (task, wave)
+      ) WITHOUT ROWID;
+      -- status and hold are places in the lists of the types; times are ticks, "at" is the wall clock.
+      -- open: a report may still move it. due: a limit or a repeat. queue: its place, where it waits for a push.
+      CREATE TABLE task_devices (
+        id INTEGER PRIMARY KEY, task INTEGER NOT NULL, service INTEGER NOT NULL, scope INTEGER NOT NULL,
+        token TEXT NOT NULL, wave INTEGER NOT NULL, ord INTEGER NOT NULL, status INTEGER NOT NULL,
+        hold INTEGER, step INTEGER, attempt INTEGER NOT NULL DEFAULT 0, retries INTEGER NOT NULL DEFAULT 0,
+        reason TEXT, descr TEXT NOT NULL DEFAULT '', source TEXT, push_id TEXT,
+        pushes INTEGER NOT NULL DEFAULT 0, next_push REAL, since REAL NOT NULL DEFAULT 0,
+        hundred INTEGER NOT NULL DEFAULT 0, confirmed INTEGER NOT NULL DEFAULT 0,
+        version_only INTEGER NOT NULL DEFAULT 0, at INTEGER NOT NULL, events INTEGER NOT NULL DEFAULT 0,
+        open INTEGER NOT NULL DEFAULT 1, due REAL, queue INTEGER
+      );
+      CREATE UNIQUE INDEX task_devices_token ON task_devices (task, token);
+      CREATE INDEX task_devices_status ON task_devices (task, status, token);
+      CREATE INDEX task_devices_reports ON task_devices (token, open, scope);
+      -- At most one active upgrade of a device's module, over all tasks (1: pushed, 2: upgrading).
+      CREATE UNIQUE INDEX task_devices_active ON task_devices (token, scope) WHERE status IN (1, 2);
+      CREATE INDEX task_devices_due ON task_devices (service, due) WHERE due IS NOT NULL;
+      CREATE INDEX task_devices_queue ON task_devices (task, queue) WHERE queue IS NOT NULL;
+      -- An upgrade ended without the device's last word: its 100 may still come.
+      CREATE TABLE unsettled (
+        scope INTEGER NOT NULL, token TEXT NOT NULL, PRIMARY KEY (scope, token)
+      ) WITHOUT ROWID;
+      -- A ring of slots for each device of a task.
+      CREATE TABLE history (
+        device INTEGER NOT NULL, slot INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
+        from_status INTEGER NOT NULL, to_status INTEGER NOT NULL, step INTEGER, descr TEXT NOT NULL,
+        push_id TEXT, number INTEGER NOT NULL, PRIMARY KEY (device, slot)
+      ) WITHOUT ROWID;
+    `,
+  },
+];
+
+/** The newest schema that this version knows. */
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/**
+ * Brings a database to the newest schema.
+ * @throws OtaError OTA_STORE_NEWER where a later version of this package made it; nothing is changed then
+ */
+export function migrate(db: SqlDatabase, wall: number): void {
+  // Settings that hold for the file or the connection, not for a transaction.
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    const version = currentVersion(db);
+    if (version > SCHEMA_VERSION) throw newerError(version);
+    for (const [i, migration] of MIGRATIONS.entries()) {
+      if (i < version) continue;
+      db.exec(migration.sql);
+      db.prepare('INSERT INTO migrations (version, name, at) VALUES (?, ?, ?)').run(
+        i + 1,
+        migration.name,
+        wall,
+      );
+    }
+    db.exec('COMMIT');
+  } catch (error) {
+    db.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function currentVersion(db: SqlDatabase): number {
+  const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
+  if (!tables.some((table) => table['name'] === 'migrations')) {
+    if (tables.length > 0) {
+      throw new OtaError(
+        'OTA_STORE_FAILED',
+        'The file is the database of something else: choose another file in the ota-store.',
+      );
+    }
+    db.exec('CREATE TABLE migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL)');
+    return 0;
+  }
+  return Number(db.prepare('SELECT max(version) AS version FROM migrations').get()?.['version'] ?? 0);
+}
+
+function newerError(version: number): OtaError {
+  return new OtaError(
+    'OTA_STORE_NEWER',
+    `The store was made by a later version of this package (schema ${version}, this one knows ${SCHEMA_VERSION}): update the package, or choose another file. Nothing was changed.`,
+  );
+}

@@ -1,0 +1,130 @@
+/**
+ * A store in one SQLite file. Owns the file and its transactions: each method runs in one turn, so nothing
+ * can come between what it reads and what it writes. Answers at once, never with a promise.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { OtaError } from '../../protocol';
+import { openSqlite, type SqlDatabase, type SqliteDriver } from './sqlite-driver';
+import { migrate } from './sqlite-schema';
+import { prepareStatements, type Statements } from './sqlite-statements';
+import { SqliteTasks } from './sqlite-tasks';
+import { MAX_DEVICES } from './store';
+
+export interface SqliteOptions {
+  /** Absolute, or `:memory:`. */
+  readonly file: string;
+  readonly drivers?: readonly SqliteDriver[];
+  /** Fewer devices than usual, for tests. */
+  readonly maxDevices?: number;
+}
+
+/** What all services of one file share. */
+export interface SqliteFile {
+  readonly statements: Statements;
+  readonly maxDevices: number;
+  devices: number;
+  /** Runs `work` in one transaction. @throws OtaError where it can't be written; nothing is changed then */
+  write<T>(work: () => T): T;
+  /** Runs `work` without one. @throws OtaError */
+  read<T>(work: () => T): T;
+}
+
+export class SqliteStore implements SqliteFile {
+  readonly #options: SqliteOptions;
+  readonly #services = new Map<string, SqliteTasks>();
+  #db: SqlDatabase | null = null;
+  #statements: Statements | null = null;
+  devices = 0;
+
+  constructor(options: SqliteOptions) {
+    this.#options = options;
+  }
+
+  get maxDevices(): number {
+    return this.#options.maxDevices ?? MAX_DEVICES;
+  }
+
+  get statements(): Statements {
+    if (this.#statements === null) throw new OtaError('OTA_STORE_FAILED', 'The store is closed.');
+    return this.#statements;
+  }
+
+  /** Opens the file, makes it where there is none, and brings it up to date. @throws OtaError */
+  open(): void {
+    const { file, drivers } = this.#options;
+    this.read(() => {
+      if (file !== ':memory:') fs.mkdirSync(path.dirname(file), { recursive: true });
+      const db = openSqlite(file, drivers);
+      try {
+        migrate(db, Date.now());
+        this.#statements = prepareStatements(db);
+        this.devices = this.#statements.countKnown();
+      } catch (error) {
+        this.#statements = null;
+        db.close();
+        throw error;
+      }
+      this.#db = db;
+    });
+  }
+
+  close(): void {
+    this.#services.clear();
+    this.#statements = null;
+    this.#db?.close();
+    this.#db = null;
+  }
+
+  /** The tasks of one service. */
+  tasks(service: string): SqliteTasks {
+    const found = this.#services.get(service) ?? new SqliteTasks(this, service);
+    this.#services.set(service, found);
+    return found;
+  }
+
+  write<T>(work: () => T): T {
+    return this.read(() => {
+      const { begin, commit, rollback } = this.statements;
+      begin();
+      try {
+        const result = work();
+        commit();
+        return result;
+      } catch (error) {
+        try {
+          rollback();
+        } catch {
+          // SQLite has rolled back by itself (disk full, I/O error): the first error tells more.
+        }
+        throw error;
+      }
+    });
+  }
+
+  read<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw storeError(error, this.#options.file);
+    }
+  }
+}
+
+function storeError(error: unknown, file: string): OtaError {
+  if (error instanceof OtaError) return error;
+  const { code, message } = error as { code?: string; message: string };
+  const told = (text: string): OtaError => new OtaError('OTA_STORE_FAILED', text, { cause: error });
+  const all = `${code ?? ''} ${message}`;
+  if (/SQLITE_FULL|ENOSPC|database or disk is full/.test(all)) {
+    const text = `The disk is full: the store ${file} can not be written. Nothing is lost; it goes on when there is room.`;
+    return new OtaError('OTA_DISK_FULL', text, { cause: error });
+  }
+  if (/SQLITE_BUSY|SQLITE_LOCKED|database is locked/.test(all)) {
+    return told(`The store ${file} is locked by another program; it is tried again.`);
+  }
+  if (/SQLITE_NOTADB|SQLITE_CORRUPT|not a database|malformed/.test(all)) {
+    return told(`The store ${file} is damaged, or no database: move it away, or choose another file.`);
+  }
+  return told(`The store ${file} can not be used: ${message}.`);
+}

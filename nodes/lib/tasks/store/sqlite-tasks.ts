@@ -1,0 +1,452 @@
+/**
+ * The tasks of one service in a SQLite file: brings rows to the rules of the machine and writes what they
+ * say, with the counts, the history and what follows for other tasks, in the same transaction.
+ */
+import {
+  apply,
+  applyProgress,
+  applyVersion,
+  dueOf,
+  type Event,
+  fitsVersion,
+  MAX_KEPT_TEXT,
+  type Member,
+  type Report,
+  timeEvent,
+  type VersionReport,
+  type WaveCounts,
+} from '../machine';
+import type { Device, HistoryEvent, KnownDevice, Step, Task, TaskPlan, Ticks } from '../types';
+import type {
+  Answer,
+  Change,
+  Claimed,
+  ClaimRules,
+  DeviceQuery,
+  DeviceRow,
+  Due,
+  DueRules,
+  KnownQuery,
+  Moved,
+  NewDevice,
+  NewTask,
+  Page,
+  Push,
+  Reported,
+  Selection,
+  TaskChange,
+  TaskStore,
+} from './store';
+import type { SqlRow } from './sqlite-driver';
+import { toDevice, toHistory, toPlan, toTask } from './sqlite-rows';
+import type { Statements } from './sqlite-statements';
+import type { SqliteFile } from './sqlite-store';
+import { SqliteWriter } from './sqlite-writer';
+
+/** Modules of a service's devices at most: a hostile device could name a new one each time. */
+const MAX_SCOPES = 1000;
+const MAX_MODULE = 128;
+/** A task whose making took longer than this was broken off. */
+const MAKING_MS = 10 * 60_000;
+/** Devices whose history is looked at in one pruning. */
+const PRUNE_SLICE = 5000;
+
+export class SqliteTasks implements TaskStore {
+  readonly #file: SqliteFile;
+  readonly #service: string;
+  readonly #plans = new Map<number, TaskPlan>();
+  readonly #scopes = new Map<string, number>();
+  #id: number | null = null;
+  #pruned = 0;
+
+  constructor(file: SqliteFile, service: string) {
+    this.#file = file;
+    this.#service = service;
+  }
+
+  clock(): Ticks {
+    return this.#write(() => this.#sql.readClock(this.#serviceId()));
+  }
+
+  saveClock(now: Ticks): void {
+    this.#write(() => this.#sql.saveClock(this.#serviceId(), now));
+  }
+
+  report(reports: readonly Report[], now: Ticks): Reported {
+    return this.#change((writer) => {
+      let leftOut = 0;
+      for (const report of reports) {
+        const open = this.#sql.openDevices(report.accessToken).flatMap((row) => this.#member(row));
+        const latest = (module: string): Member | null => this.#latest(report.accessToken, module);
+        if (report.kind === 'progress') {
+          writer.apply(applyProgress(report, open, latest, now), report.wall);
+          continue;
+        }
+        const scope = this.#scopeFor(report.module);
+        const known = scope === null ? null : this.#sql.findKnown(scope, report.accessToken);
+        writer.apply(applyVersion(report, known, open, latest, now), report.wall);
+        if (!this.#remember(scope, report, known)) leftOut += 1;
+      }
+      return { changes: writer.changes, leftOut };
+    });
+  }
+
+  answer(answers: readonly Answer[], wall: number): readonly Change[] {
+    return this.#change((writer) => {
+      for (const { device: id, event } of answers) {
+        const row = this.#sql.findDevice(id);
+        if (row !== undefined) this.#one(writer, row, event, wall);
+      }
+      return writer.changes;
+    });
+  }
+
+  due({ now, wall, limit, mayPush }: DueRules): Due {
+    return this.#change((writer) => {
+      const pushes: Push[] = [];
+      const rows = this.#sql.dueDevices(this.#serviceId(), now, limit);
+      for (const row of rows) {
+        const device = toDevice(row);
+        const plan = this.#plan(device.task);
+        if (plan === null) {
+          this.#sql.saveDue(device.id, null);
+          continue;
+        }
+        const waits = timeEvent(device, plan.policy, now, false);
+        const event =
+          waits?.on === 'postpone' && mayPush(plan) ? timeEvent(device, plan.policy, now, true) : waits;
+        const step = event === null ? null : apply(device, plan.policy, event, wall);
+        // The limit had moved on; only the next look at it was due.
+        if (step === null) this.#sql.saveDue(device.id, dueOf(device, plan.policy));
+        else writer.apply([step], wall);
+        if (step !== null && event?.on === 'repeat') pushes.push({ plan, device: step.after });
+      }
+      return { changes: writer.changes, pushes, more: rows.length === limit };
+    });
+  }
+
+  claim(id: number, rules: ClaimRules): Claimed {
+    return this.#change((writer) => {
+      const pushes: Push[] = [];
+      const task = this.#task(id);
+      if (task === null || task.status !== 'running') return { changes: [], pushes, more: false };
+      const room = rules.room(task);
+      const rows = room <= 0 ? [] : this.#sql.queuedDevices(id, task.wave, room);
+      const scope = this.#scopeOf(task.upgrade.module);
+      for (const row of rows) {
+        const device = toDevice(row);
+        const step = this.#turn(device, task, scope, rules);
+        if (step === null) continue;
+        writer.apply([step], rules.wall);
+        if (step.after.status === 'pushed') pushes.push({ plan: task, device: step.after });
+      }
+      if (pushes.length > 0) this.#sql.savePace(id, rules.pace(task, pushes.length));
+      return { changes: writer.changes, pushes, more: rows.length === room };
+    });
+  }
+
+  /** What becomes of a device whose turn has come. */
+  #turn(device: Device, task: Task, scope: number, { now, wall, nextId }: ClaimRules): Step | null {
+    const { policy, upgrade } = task;
+    const token = device.accessToken;
+    if (this.#sql.hasActive(token, scope)) return apply(device, policy, { on: 'busy', now }, wall);
+    const known = this.#sql.findKnown(scope, token)?.version ?? device.source;
+    if (known === upgrade.version && policy.skipCurrent) {
+      return apply(device, policy, { on: 'target', now, version: known }, wall);
+    }
+    if (!fitsVersion(policy, known)) return apply(device, policy, { on: 'unfit', now }, wall);
+    const unsettled = this.#sql.isUnsettled(scope, token);
+    const from = { ...device, source: known === upgrade.version ? null : known };
+    return apply(from, policy, { on: 'push', now, id: nextId(token), unsettled }, wall);
+  }
+
+  recover(since: Ticks, now: Ticks): void {
+    this.#write(() => this.#sql.recover(this.#serviceId(), since, now));
+  }
+
+  move(id: number, selection: Selection, event: Event, wall: number): Moved {
+    return this.#change((writer) => {
+      if ('accessTokens' in selection) {
+        let skipped = 0;
+        for (const token of selection.accessTokens) {
+          const row = this.#sql.findDeviceOfTask(id, token);
+          if (row === undefined || !this.#one(writer, row, event, wall)) skipped += 1;
+        }
+        return { changes: writer.changes, next: null, skipped };
+      }
+      const { status, after, limit } = selection;
+      const rows = this.#sql.sliceOfTask(id, status, after, limit);
+      let skipped = 0;
+      for (const row of rows) if (!this.#one(writer, row, event, wall)) skipped += 1;
+      const next = rows.length < limit ? null : ((rows.at(-1)?.['token'] as string | undefined) ?? null);
+      return { changes: writer.changes, next, skipped };
+    });
+  }
+
+  create(task: NewTask): number {
+    return this.#write(() => {
+      const scope = this.#scopeOf(task.upgrade.module);
+      const id = this.#sql.addTask(this.#serviceId(), scope, task);
+      task.waves.forEach((total, i) => this.#sql.addWave(id, i + 1, total));
+      return id;
+    });
+  }
+
+  addDevices(id: number, devices: readonly NewDevice[]): void {
+    const wall = Date.now();
+    this.#write(() => {
+      const scope = this.#sql.scopeOfTask(id);
+      for (const device of devices) this.#sql.addDevice(id, this.#serviceId(), scope, device, wall);
+    });
+  }
+
+  publish(id: number): void {
+    this.#write(() => this.#sql.showTask(id));
+  }
+
+  hide(id: number): void {
+    this.#write(() => this.#sql.hideTask(id));
+    this.#plans.delete(id);
+  }
+
+  deleteSlice(limit: number, wall: number): boolean {
+    const id = this.#file.read(() => this.#sql.findHidden(wall - MAKING_MS));
+    if (id === undefined) return false;
+    this.#write(() => {
+      if (this.#sql.deleteDevices(id, limit) < limit) this.#sql.deleteTask(id);
+    });
+    return true;
+  }
+
+  live(): readonly Task[] {
+    return this.#file.read(() => this.#tasks(this.#sql.liveTasks(this.#serviceId())));
+  }
+
+  task(taskId: string): Task | null {
+    return this.#file.read(() => {
+      const id = this.#sql.findTaskId(this.#serviceId(), taskId);
+      return id === undefined ? null : this.#task(id);
+    });
+  }
+
+  list(page: Page): { total: number; tasks: readonly Task[] } {
+    return this.#file.read(() => ({
+      total: this.#sql.countTasks(this.#serviceId()),
+      tasks: this.#tasks(this.#sql.pageOfTasks(this.#serviceId(), page)),
+    }));
+  }
+
+  decide(
+    id: number,
+    rule: (task: Task, waveCounts: (wave: number) => WaveCounts) => TaskChange | null,
+    wall: number,
+  ): Task | null {
+    return this.#write(() => {
+      const task = this.#task(id);
+      if (task === null) return null;
+      const change = rule(task, (wave) => this.#wave(id, wave));
+      if (change === null) return null;
+      const runs = change.status === 'running';
+      const over = change.status === 'ended' || change.status === 'cancelled';
+      const times = {
+        startedAt: task.startedAt ?? (runs ? wall : null),
+        endedAt: over ? (task.endedAt ?? wall) : null,
+      };
+      const { succeeded, failed } = task.counts;
+      this.#sql.changeTask(id, change, times, change.rebase === true ? { succeeded, failed } : task.base);
+      return this.#task(id);
+    });
+  }
+
+  addPace(id: number, pace: (task: Task) => Ticks): void {
+    this.#write(() => {
+      const task = this.#task(id);
+      if (task !== null) this.#sql.savePace(id, pace(task));
+    });
+  }
+
+  devices(query: DeviceQuery): { total: number; devices: readonly DeviceRow[] } {
+    return this.#file.read(() => {
+      const { counts } = query.task;
+      const all = Object.values(counts).reduce((sum, n) => sum + n, 0);
+      const total =
+        query.search === ''
+          ? query.status === null
+            ? all
+            : counts[query.status]
+          : this.#sql.countDevices(query);
+      const devices = this.#sql.pageOfDevices(query).map((row) => ({
+        ...toDevice(row),
+        currentVersion: (row['current_version'] as string | null) ?? null,
+      }));
+      return { total, devices };
+    });
+  }
+
+  history(id: number, accessToken: string): readonly HistoryEvent[] | null {
+    return this.#file.read(() => {
+      const row = this.#sql.findDeviceOfTask(id, accessToken);
+      return row === undefined ? null : this.#sql.historyOf(row['id'] as number).map(toHistory);
+    });
+  }
+
+  known(query: KnownQuery): readonly { accessToken: string; version: string }[] {
+    return this.#file.read(() => {
+      const scope = this.#findScope(query.module);
+      if (scope === null) return [];
+      return this.#sql
+        .knownSlice(scope, query)
+        .map((row) => ({ accessToken: row['token'] as string, version: row['version'] as string }));
+    });
+  }
+
+  versions(module: string, accessTokens: readonly string[]): ReadonlyMap<string, KnownDevice> {
+    return this.#file.read(() => {
+      const found = new Map<string, KnownDevice>();
+      const scope = this.#findScope(module);
+      if (scope === null) return found;
+      for (const token of accessTokens) {
+        const known = this.#sql.findKnown(scope, token);
+        if (known !== null) found.set(token, known);
+      }
+      return found;
+    });
+  }
+
+  prune(before: number): void {
+    this.#write(() => {
+      const last = this.#sql.lastDevice();
+      const upTo = this.#pruned + PRUNE_SLICE;
+      this.#sql.pruneHistory(this.#pruned, upTo, before);
+      this.#pruned = upTo >= last ? 0 : upTo;
+    });
+  }
+
+  get #sql(): Statements {
+    return this.#file.statements;
+  }
+
+  /** One transaction. What was remembered of rows that it would have made is forgotten where it fails. */
+  #write<T>(work: () => T): T {
+    const { devices } = this.#file;
+    try {
+      return this.#file.write(work);
+    } catch (error) {
+      this.#file.devices = devices;
+      this.#id = null;
+      this.#scopes.clear();
+      this.#plans.clear();
+      throw error;
+    }
+  }
+
+  /** One transaction; the writer's counts are added at its end. */
+  #change<T>(work: (writer: SqliteWriter) => T): T {
+    return this.#write(() => {
+      const writer = new SqliteWriter(
+        this.#sql,
+        (id) => this.#plan(id),
+        (module) => this.#scopeOf(module),
+      );
+      const result = work(writer);
+      writer.flush();
+      return result;
+    });
+  }
+
+  #one(writer: SqliteWriter, row: SqlRow, event: Event, wall: number): boolean {
+    const device = toDevice(row);
+    const plan = this.#plan(device.task);
+    const step = plan === null ? null : apply(device, plan.policy, event, wall);
+    if (step !== null) writer.apply([step], wall);
+    return step !== null;
+  }
+
+  /** Remembers what a device runs. False where there is no room for another device. */
+  #remember(scope: number | null, report: VersionReport, known: KnownDevice | null): boolean {
+    if (scope === null || (known === null && this.#file.devices >= this.#file.maxDevices)) return false;
+    if (known === null) this.#file.devices += 1;
+    this.#sql.saveKnown(scope, report.accessToken, {
+      version: report.version.slice(0, MAX_KEPT_TEXT),
+      lastId: report.id?.slice(0, MAX_KEPT_TEXT) ?? null,
+      at: report.wall,
+    });
+    return true;
+  }
+
+  /** A device of a task of this service that may be seen; [] else. */
+  #member(row: SqlRow): Member[] {
+    const plan = row['service'] === this.#serviceId() ? this.#plan(row['task'] as number) : null;
+    return plan === null ? [] : [{ device: toDevice(row), plan }];
+  }
+
+  #latest(accessToken: string, module: string): Member | null {
+    const scope = this.#findScope(module);
+    const row = scope === null ? undefined : this.#sql.latestDevice(accessToken, scope);
+    return row === undefined ? null : (this.#member(row)[0] ?? null);
+  }
+
+  #plan(id: number): TaskPlan | null {
+    const cached = this.#plans.get(id);
+    if (cached !== undefined) return cached;
+    const row = this.#sql.findPlan(id);
+    if (row === undefined) return null;
+    if (this.#plans.size > MAX_SCOPES) this.#plans.clear();
+    const plan = toPlan(row);
+    this.#plans.set(id, plan);
+    return plan;
+  }
+
+  #task(id: number): Task | null {
+    const row = this.#sql.findTask(id);
+    return row === undefined ? null : (this.#tasks([row])[0] ?? null);
+  }
+
+  #tasks(rows: readonly SqlRow[]): Task[] {
+    return rows.flatMap((row) => {
+      const plan = this.#plan(row['id'] as number);
+      return plan === null ? [] : [toTask(row, plan)];
+    });
+  }
+
+  #wave(id: number, wave: number): WaveCounts {
+    const row = this.#sql.findWave(id, wave);
+    const n = (name: string): number => Number(row?.[name] ?? 0);
+    return { total: n('total'), succeeded: n('succeeded'), failed: n('failed'), cancelled: n('cancelled') };
+  }
+
+  #serviceId(): number {
+    if (this.#id !== null) return this.#id;
+    let id = this.#sql.findService(this.#service);
+    if (id === undefined) {
+      this.#sql.addService(this.#service);
+      id = this.#sql.findService(this.#service) ?? 0;
+    }
+    this.#id = id;
+    return id;
+  }
+
+  #findScope(module: string): number | null {
+    const cached = this.#scopes.get(module);
+    if (cached !== undefined) return cached;
+    const id = this.#sql.findScope(this.#serviceId(), module);
+    if (id !== undefined) this.#scopes.set(module, id);
+    return id ?? null;
+  }
+
+  /** The scope of a task's module, made where there is none. */
+  #scopeOf(module: string): number {
+    const found = this.#findScope(module);
+    if (found !== null) return found;
+    this.#sql.addScope(this.#serviceId(), module);
+    return this.#sql.findScope(this.#serviceId(), module) ?? 0;
+  }
+
+  /** The scope of a module that a device names; null where there are too many. */
+  #scopeFor(module: string): number | null {
+    const found = this.#findScope(module);
+    if (found !== null) return found;
+    const tooMany = module.length > MAX_MODULE || this.#sql.countScopes(this.#serviceId()) >= MAX_SCOPES;
+    return tooMany ? null : this.#scopeOf(module);
+  }
+}
