@@ -1,4 +1,4 @@
-/** What a test started is ended after it, in reverse order, whether the test passed or not. */
+/** What a test or a suite started is ended after it, in reverse order, whether it passed or not. */
 
 interface Stoppable {
   stop(): void | Promise<void>;
@@ -7,10 +7,11 @@ interface Stoppable {
 /**
  * Called inside `describe`: returns a function that takes what was started and gives it back.
  * `const later = cleanup(); … const broker = later(await startAedes());`
+ * `cleanup(after)` ends things after the whole suite, not after each test.
  */
-export function cleanup(): <T extends Stoppable>(resource: T) => T {
+export function cleanup(hook: Mocha.HookFunction = afterEach): <T extends Stoppable>(resource: T) => T {
   const resources: Stoppable[] = [];
-  afterEach(async () => {
+  hook(async () => {
     const errors: unknown[] = [];
     for (const resource of resources.splice(0).reverse()) {
       try {

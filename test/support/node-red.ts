@@ -96,7 +96,7 @@ function settingsOf(options: NodeRedOptions, port: number): object {
     lang: 'en-US',
     telemetry: { enabled: false, updateNotification: false },
     logging: { console: { level: 'info', metrics: false, audit: false } },
-    editorTheme: { tours: false, projects: { enabled: false } },
+    editorTheme: { tours: false },
     externalModules: { autoInstall: false, palette: { allowInstall: false, allowUpload: false } },
     ...options.settings,
   };

@@ -1,0 +1,120 @@
+/** Every example that ships, imported into a real Node-RED with the installed package and driven to its end. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import type { AedesPublishPacket } from 'aedes' with { 'resolution-mode': 'import' };
+import { createScheme, readWire, type WireMessage } from '../../nodes/lib/protocol';
+import { type AedesServer, startAedes } from '../support/aedes';
+import { cleanup } from '../support/cleanup';
+import { type FlowNode, type NodeRed } from '../support/node-red';
+import { until } from '../support/wait';
+import { deviceAgent, find, ownPlatform, type Running } from './drivers';
+import { INSTALL_TIMEOUT_MS, ROOT, startInstalled } from './installed';
+
+/** How each example is driven to its end: it rejects where the end isn't reached. */
+const DRIVERS: Readonly<Record<string, (running: Running) => Promise<void>>> = {
+  'device-agent.json': deviceAgent,
+  'own-platform.json': ownPlatform,
+  'whole-upgrade.json': wholeUpgrade,
+};
+
+const FOLDER = path.join(ROOT, 'examples');
+const FILES = fs
+  .readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.json'))
+  .sort();
+
+/** The device reports, is upgraded, and reports the new version, by two clicks. */
+async function wholeUpgrade({ click, wire }: Running): Promise<void> {
+  await click('1.');
+  const before = await until(() => find(wire, 'inform')[0], 'the first report');
+  assert.equal(before.version, 'v1.0');
+  await click('2.');
+  const upgrade = await until(() => find(wire, 'upgrade')[0], 'the push');
+  assert.equal(upgrade.version, 'v1.1');
+  const after = await until(() => find(wire, 'inform')[1], 'the second report', 30_000);
+  assert.equal(after.version, 'v1.1');
+  const steps = find(wire, 'progress').map(({ step }) => step);
+  assert.equal(steps.at(-1), 100);
+  assert.deepEqual(
+    steps,
+    steps.toSorted((a, b) => a - b),
+  );
+}
+
+/** The example as it ships, with the addresses of this test. */
+function adapted(file: string, broker: AedesServer, red: NodeRed): FlowNode[] {
+  const flow = JSON.parse(fs.readFileSync(path.join(FOLDER, file), 'utf8')) as FlowNode[];
+  return flow.map((node) => {
+    if (node.type === 'mqtt-broker') return { ...node, broker: '127.0.0.1', port: String(broker.port) };
+    if (!Array.isArray(node['env'])) return node;
+    const env = (node['env'] as { name: string; value: string }[]).map((entry) =>
+      entry.name === 'BASE_URL' ? { ...entry, value: red.url } : entry,
+    );
+    return { ...node, env };
+  });
+}
+
+function watch(broker: AedesServer): WireMessage[] {
+  const scheme = createScheme('thingspanel');
+  const wire: WireMessage[] = [];
+  broker.broker.on('publish', (packet: AedesPublishPacket, client) => {
+    if (client === null) return;
+    const result = readWire(scheme, packet.topic, Buffer.from(packet.payload), packet.retain);
+    if (result.ok) wire.push(result.value);
+  });
+  return wire;
+}
+
+describe('the examples', function () {
+  this.timeout(INSTALL_TIMEOUT_MS);
+  const later = cleanup();
+
+  it('are there', () => assert.notEqual(FILES.length, 0));
+
+  it('show every node type', async () => {
+    const shown = FILES.map((file) => fs.readFileSync(path.join(FOLDER, file), 'utf8')).join('\n');
+    const manifest = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
+      'node-red': { nodes: Record<string, string> };
+    };
+    for (const type of Object.keys(manifest['node-red'].nodes)) {
+      assert.ok(shown.includes(`"${type}"`), type);
+    }
+  });
+
+  for (const file of FILES) {
+    it(`${file} runs to its end`, async () => {
+      const drive = DRIVERS[file.replaceAll(path.sep, '/')];
+      assert.ok(drive, 'nobody knows how to drive it: add it to DRIVERS');
+      const broker = later(await startAedes());
+      const wire = watch(broker);
+      const red = later(await startInstalled());
+      const flow = adapted(file, broker, red);
+      await red.deploy(flow);
+      await until(() => broker.connections > 0, 'a connection to the broker');
+      await drive({
+        red,
+        flow,
+        wire,
+        click: async (name) => {
+          const node = flow.find((one) => one.type === 'inject' && String(one['name']).startsWith(name));
+          assert.ok(node, `an inject node "${name}…"`);
+          await red.post(`/inject/${node.id}`, {});
+        },
+      });
+      assert.deepEqual(
+        red.lines.filter((line) => /\[(error|fatal)\]/.test(line)),
+        [],
+      );
+    });
+
+    it(`${file} holds no secret, and an id for each node`, () => {
+      const flow = JSON.parse(fs.readFileSync(path.join(FOLDER, file), 'utf8')) as FlowNode[];
+      assert.equal(new Set(flow.map(({ id }) => id)).size, flow.length);
+      for (const node of flow) {
+        const credentials = (node['credentials'] ?? {}) as Record<string, string>;
+        for (const value of Object.values(credentials)) assert.match(value, /demo|\$\{/, node.id);
+      }
+    });
+  }
+});
