@@ -18,7 +18,7 @@ export interface Asked {
 }
 
 /** Writes an answer to the socket; the connection is closed by whoever wants to. */
-export type Answer = (socket: net.Socket, asked: Asked) => void | Promise<void>;
+export type Answer = (socket: net.Socket, asked: Asked) => void;
 
 export interface PackageServer {
   readonly port: number;
@@ -49,12 +49,14 @@ export async function startServer(
     let done = false;
     socket.on('data', (chunk) => {
       text += chunk.toString('latin1');
+      // A TLS hello at a server without TLS.
+      if (text.startsWith('\x16')) socket.end(head(400));
       if (done || !text.includes('\r\n\r\n')) return;
       done = true;
       const request = parse(text, asked.length);
       asked.push(request);
       const answer = list[Math.min(request.index, list.length - 1)]!;
-      void answer(socket, request);
+      answer(socket, request);
     });
   };
   const server = secure ? tls.createServer(secure, serve) : net.createServer(serve);

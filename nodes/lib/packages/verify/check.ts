@@ -18,7 +18,7 @@ import {
   STEP_DOWNLOAD_FAILED,
   STEP_VERIFICATION_FAILED,
 } from '../../protocol';
-import { verifySignature } from '../signature';
+import { SIGNATURE_KEY, verifySignature } from '../signature';
 import { refuseRollback } from './rollback';
 
 export interface CheckRules {
@@ -58,9 +58,9 @@ export function readExpectation(
 ): Expectation {
   const module = moduleOf(upgrade);
   const version = versionOf(upgrade);
-  const size = sizeOf(upgrade, rules.maxBytes);
+  const announced = sizeOf(upgrade, rules.maxBytes);
   const signed = readSign(upgrade);
-  const signedSha256 = checkSignature(upgrade, { module, version, size }, rules);
+  const { size, signedSha256 } = checkSignature(upgrade, { module, version, size: announced }, rules);
   if (signed.sign === '' && signedSha256 === '' && rules.requireSign) {
     throw new OtaError('OTA_UNSIGNED', 'The package has no "sign", and the node requires one.');
   }
@@ -126,19 +126,18 @@ function readMethod(value: unknown): SignMethod | null {
   return method;
 }
 
+/** What a signature vouches for; the size of the upgrade and no digest where none is asked for. */
 function checkSignature(
   upgrade: JsonObject,
   fields: { module: string; version: string; size: number | null },
   rules: CheckRules,
-): string {
-  if (rules.publicKeys.length === 0) return '';
+): { size: number | null; signedSha256: string } {
+  if (rules.publicKeys.length === 0) return { size: fields.size, signedSha256: '' };
   const extData = field(upgrade, 'extData');
-  const signature = isObject(extData) ? field(extData, '_signature') : undefined;
-  const { sha256 } = verifySignature([...rules.publicKeys], signature, fields);
-  if (!isSign(sha256, 'SHA256')) {
-    throw new OtaError('OTA_BAD_SIGNATURE', 'The signature holds no SHA-256 of the package.');
-  }
-  return sha256.toLowerCase();
+  const signature = isObject(extData) ? field(extData, SIGNATURE_KEY) : undefined;
+  const { size, sha256 } = verifySignature(rules.publicKeys, signature, fields);
+  if (size > rules.maxBytes) throw tooLarge(size, rules.maxBytes);
+  return { size, signedSha256: sha256 };
 }
 
 /** The digests that a file of this expectation needs. */

@@ -98,8 +98,26 @@ export async function removePartial(file: string): Promise<void> {
   await fs.rm(file, { force: true }).catch(rethrow);
 }
 
+/** Makes a folder and those above it, where they are absent. */
 export async function makeDirectory(directory: string): Promise<void> {
-  await fs.mkdir(directory, { recursive: true }).catch(rethrow);
+  // Not mkdir's own "recursive": below a folder that takes none (/proc) it never comes back.
+  try {
+    await makeOne(directory);
+  } catch (error) {
+    const parent = path.dirname(directory);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === directory) rethrow(error);
+    await makeDirectory(parent);
+    await makeOne(directory).catch(rethrow);
+  }
+}
+
+async function makeOne(directory: string): Promise<void> {
+  try {
+    await fs.mkdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    // Somebody else may have made it; a file of that name shows when it is used.
+  }
 }
 
 /** A rename survives a power cut only when the folder is on the disk too. */

@@ -27,7 +27,8 @@ export function parseHostList(text: string): string[] {
     const wildcard = name.startsWith('*.');
     const bare = wildcard ? name.slice(2) : name;
     // The URL parser writes a name as it will stand in a checked URL (punycode, lower case, IPv4 forms).
-    const host = URL.canParse(`http://${bare}/`) ? withoutDot(new URL(`http://${bare}/`).host) : '';
+    const plain = !/[/\\@?#]|:[0-9]*$/.test(bare) || /^\[[^\]]*\]$/.test(bare);
+    const host = plain && URL.canParse(`http://${bare}/`) ? withoutDot(new URL(`http://${bare}/`).host) : '';
     if (!HOST.test(host) || (wildcard && net.isIP(host) !== 0)) {
       throw new OtaError(
         'OTA_BAD_SETTINGS',
