@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { AedesPublishPacket } from 'aedes' with { 'resolution-mode': 'import' };
-import { createScheme, readWire, type WireMessage } from '../../nodes/lib/protocol';
+import { createScheme, type MessageKind, readWire, type WireMessage } from '../../nodes/lib/protocol';
 import { type AedesServer, startAedes } from '../support/aedes';
 import { cleanup } from '../support/cleanup';
 import { type FlowNode, type NodeRed } from '../support/node-red';
@@ -55,6 +55,24 @@ function adapted(file: string, broker: AedesServer, red: NodeRed): FlowNode[] {
   });
 }
 
+/** The kinds of message that a node of a flow listens to. */
+function kindsHeard({ type, side }: FlowNode): readonly MessageKind[] {
+  if (type === 'ota-task') return ['inform', 'progress'];
+  if (type === 'ota-push') return side === 'device' ? ['upgrade'] : [];
+  if (side !== 'platform') return [];
+  if (type === 'ota-inform') return ['inform'];
+  return type === 'ota-progress' ? ['progress'] : [];
+}
+
+/** Collects the filters that are subscribed at the broker. */
+function filters(broker: AedesServer): string[] {
+  const topics: string[] = [];
+  broker.broker.on('subscribe', (subscriptions) => {
+    topics.push(...subscriptions.map(({ topic }) => topic));
+  });
+  return topics;
+}
+
 function watch(broker: AedesServer): WireMessage[] {
   const scheme = createScheme('thingspanel');
   const wire: WireMessage[] = [];
@@ -88,10 +106,17 @@ describe('the examples', function () {
       assert.ok(drive, 'nobody knows how to drive it: add it to DRIVERS');
       const broker = later(await startAedes());
       const wire = watch(broker);
+      const subscribed = filters(broker);
       const red = later(await startInstalled());
       const flow = adapted(file, broker, red);
       await red.deploy(flow);
-      await until(() => broker.connections > 0, 'a connection to the broker');
+      for (const kind of new Set(flow.flatMap(kindsHeard))) {
+        const filter = `/ota/device/${kind}/`;
+        await until(
+          () => subscribed.some((topic) => topic.startsWith(filter)),
+          `a subscription of ${filter}`,
+        );
+      }
       await drive({
         red,
         flow,
