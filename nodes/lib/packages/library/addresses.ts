@@ -1,0 +1,81 @@
+/**
+ * What a package is called in a URL and on the disk: ids, safe names, addresses. Pure. Owns the rule that a URL
+ * fits into the 256 characters that devices keep.
+ */
+import { randomBytes } from 'node:crypto';
+import { MAX_URL, OtaError } from '../../protocol';
+
+/** The path below the base address; the package's id and name follow. */
+export const FILES_PATH = '/ota/files';
+
+const ID = /^[0-9a-f]{32}$/;
+const ID_LENGTH = 32;
+const MAX_NAME = 40;
+const MAX_EXTENSION = 10;
+const MAX_BASE_URL = MAX_URL - FILES_PATH.length - ID_LENGTH - MAX_NAME - 2;
+
+/** 128 random bits: who doesn't know it can't fetch the file. Hex, because some file systems ignore case. */
+export function newId(): string {
+  return randomBytes(ID_LENGTH / 2).toString('hex');
+}
+
+export function isId(text: string): boolean {
+  return ID.test(text);
+}
+
+/**
+ * A name that is harmless on any disk and in any URL, 1 to 40 of `A-Z a-z 0-9 . _ -`, made of any text; the
+ * extension stays.
+ */
+export function safeName(text: string): string {
+  const base = text.split(/[/\\]/).at(-1) ?? '';
+  const dot = base.lastIndexOf('.');
+  const extension = dot > 0 ? harmless(base.slice(dot)).slice(0, MAX_EXTENSION) : '';
+  const end = extension === '' ? '' : `.${extension}`;
+  const stem = harmless(dot > 0 ? base.slice(0, dot) : base).slice(0, MAX_NAME - end.length);
+  if (stem === '') return `package${end === '' ? '.bin' : end}`;
+  // Windows takes these for devices, whatever the extension.
+  const isDevice = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)/i.test(stem);
+  return (isDevice ? `file-${stem}`.slice(0, MAX_NAME - end.length) : stem) + end;
+}
+
+function harmless(text: string): string {
+  return text
+    .normalize('NFKD')
+    .replace(/[^A-Za-z0-9._-]+/g, '_')
+    .replace(/^[._-]+|[._-]+$/g, '');
+}
+
+/**
+ * The address that devices reach, without a slash at its end; a blank one stays blank.
+ * An address without a path of its own gets Node-RED's `httpNodeRoot`; one with a path is a proxy's affair.
+ * @throws OtaError OTA_BAD_SETTINGS
+ */
+export function readBaseUrl(setting: string, httpNodeRoot: string): string {
+  const text = setting.trim();
+  if (text === '') return '';
+  if (!URL.canParse(text) || !/^https?:\/\/[^/\\]/i.test(text) || /[\s\p{Cc}\p{Cs}]/u.test(text)) {
+    throw badBase('must be an http:// or https:// address that devices reach');
+  }
+  const url = new URL(text);
+  if (url.search !== '' || url.hash !== '' || /[?#]/.test(text)) throw badBase('must not hold "?" or "#"');
+  const root = httpNodeRoot.replace(/^\/+|\/+$/g, '');
+  const path = url.pathname.replace(/\/+$/, '');
+  if (path === '' && root !== '') url.pathname = `/${root}`;
+  const base = url.href.replace(/\/+$/, '');
+  if (base.length > MAX_BASE_URL) {
+    throw badBase(
+      `has ${base.length} characters; with at most ${MAX_BASE_URL} a package's URL has at most ${MAX_URL}`,
+    );
+  }
+  return base;
+}
+
+/** Where devices fetch a package; at most 256 characters. */
+export function fileUrl(baseUrl: string, id: string, name: string): string {
+  return `${baseUrl}${FILES_PATH}/${id}/${name}`;
+}
+
+function badBase(reason: string): OtaError {
+  return new OtaError('OTA_BAD_SETTINGS', `The setting "baseUrl" ${reason}.`);
+}

@@ -1,0 +1,73 @@
+/** From what a flow said and what was measured to a package, and from its description to what flows get. Pure. */
+import type { KeyObject } from 'node:crypto';
+import { OtaError, type SignMethod } from '../../protocol';
+import { SIGNATURE_KEY, signFields } from '../signature';
+import { fileUrl, safeName } from './addresses';
+import type { PackageFields } from './fields';
+import type { Package, PackageRecord } from './record';
+import type { Measured, PackageSource } from './sources';
+
+export interface PackageRequest {
+  readonly fields: PackageFields;
+  readonly source: PackageSource;
+  /** Signs the package. */
+  readonly privateKey: KeyObject | null;
+}
+
+/** @param file the name under which it is served, or null where it was only measured */
+export function describePackage(
+  id: string,
+  file: string | null,
+  { fields, source, privateKey }: PackageRequest,
+  { size, digests }: Measured,
+): PackageRecord {
+  const { module, version, signMethod, expires, ...rest } = fields;
+  const sha256 = digestOf(digests, 'SHA256');
+  const signed = { module, version, size, sha256, ...(expires === null ? {} : { expires }) };
+  const signature: Record<string, string> =
+    privateKey === null ? {} : { [SIGNATURE_KEY]: signFields(privateKey, signed) };
+  return {
+    id,
+    name: rest.name === '' ? fileNameOf({ fields, source }) : rest.name,
+    product: rest.product,
+    version,
+    module,
+    size,
+    signMethod: signMethod === 'Md5' ? 'MD5' : 'SHA256',
+    sign: digestOf(digests, signMethod),
+    sha256,
+    type: rest.type,
+    fromVersion: rest.fromVersion,
+    description: rest.description,
+    extData: { ...rest.extData, ...signature },
+    at: new Date().toISOString(),
+    file,
+    url: file === null && source.kind === 'url' ? source.url : null,
+  };
+}
+
+function digestOf(digests: ReadonlyMap<SignMethod, string>, method: SignMethod): string {
+  const digest = digests.get(method);
+  if (digest === undefined) throw new OtaError('OTA_INTERNAL', `The ${method} digest is missing.`);
+  return digest;
+}
+
+/** What the file is called: as it was, else as the package is. */
+export function fileNameOf({ fields, source }: Pick<PackageRequest, 'fields' | 'source'>): string {
+  const given =
+    source.kind === 'file' ? source.filename : source.kind === 'url' ? lastSegment(source.url) : '';
+  return safeName(given || fields.name || `${fields.module}-${fields.version}.bin`);
+}
+
+function lastSegment(url: string): string {
+  return URL.canParse(url) ? (new URL(url).pathname.split('/').at(-1) ?? '') : '';
+}
+
+/** A package as ota-push takes it, with the address of today. */
+export function toPackage({ file, url, ...record }: PackageRecord, baseUrl: string): Package {
+  const { id, name, product, version, module, size, signMethod, sign, sha256, ...rest } = record;
+  const address = file !== null ? (baseUrl === '' ? '' : fileUrl(baseUrl, id, file)) : (url ?? '');
+  const head = { id, name, product, version, module, size, signMethod, sign, sha256, url: address };
+  // A flow may change what it gets: the library keeps its own.
+  return { ...head, ...rest, extData: { ...rest.extData } };
+}

@@ -1,0 +1,27 @@
+/** Errors of the file system, in the words of the library. */
+import { OtaError, toOtaError } from '../../protocol';
+
+const REASONS: { readonly [code: string]: string } = {
+  ENOENT: "doesn't exist",
+  EACCES: "can't be used: permission is denied",
+  EPERM: "can't be used: permission is denied",
+  EROFS: "can't be written: the file system is read-only",
+  ENOTDIR: 'lies below something that is no folder',
+  EISDIR: 'is a folder, not a file',
+  EEXIST: 'is there already',
+  EBUSY: 'is in use',
+  EMFILE: "can't be opened: too many files are open",
+};
+
+/** @returns OTA_DISK_FULL or OTA_FILE; an OtaError that hides none of the file system stays as it is. */
+export function folderError(error: unknown, what = 'The folder of the packages'): OtaError {
+  const cause: unknown = error instanceof OtaError ? error.cause : error;
+  const { code, syscall } = (cause ?? {}) as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT' || (error as { code?: unknown }).code === 'OTA_DISK_FULL') {
+    return new OtaError('OTA_DISK_FULL', 'The disk of the packages is full: make room there.', { cause });
+  }
+  if (typeof code !== 'string' || typeof syscall !== 'string') return toOtaError(error);
+  return new OtaError('OTA_FILE', `${what} ${REASONS[code] ?? `can't be used (${code}, ${syscall})`}.`, {
+    cause,
+  });
+}

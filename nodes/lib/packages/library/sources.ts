@@ -1,0 +1,240 @@
+/**
+ * Brings a package's file into a folder, whatever it comes from, and measures it in the same pass. Memory holds
+ * a few megabytes at most; what was brought is on the disk when a function returns.
+ */
+import { createHash } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { HASH_NAME, OtaError, type SignMethod } from '../../protocol';
+import { type Digests, tooLarge } from '../verify/check';
+import { download, fullJitter, type OnBytes } from '../verify/download';
+import { checkFreeSpace } from '../verify/files';
+import { checkUrl } from '../verify/host-rules';
+import { BATCH_BYTES, Sink } from '../verify/sink';
+import { folderError } from './folder-errors';
+
+export type PackageSource =
+  | { readonly kind: 'content'; readonly content: Uint8Array }
+  | { readonly kind: 'file'; readonly filename: string }
+  | { readonly kind: 'url'; readonly url: string };
+
+export interface Measured {
+  readonly size: number;
+  /** SHA256 always, and the method that was asked for. */
+  readonly digests: Digests;
+  /** To be called once the package stands: takes away what was moved. */
+  readonly settle: () => Promise<void>;
+}
+
+export interface BringOptions {
+  readonly method: SignMethod;
+  readonly maxBytes: number;
+  readonly stop: AbortSignal;
+  readonly onBytes: OnBytes;
+}
+
+const STALL_MS = 30_000;
+const TOTAL_MS = 60 * 60 * 1000;
+const RETRIES = 3;
+const MAX_REDIRECTS = 5;
+const STICKY = 0o1000;
+const NO_LINKS: ReadonlySet<string> = new Set([
+  'EXDEV',
+  'EPERM',
+  'EACCES',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ENOSYS',
+  'EMLINK',
+  'EINVAL',
+]);
+const WHOSE_FILE = 'The file of msg.filename';
+
+const nothingToSettle = (): Promise<void> => Promise.resolve();
+
+/** Brings the file to `target`, which must not be there yet. @throws OtaError */
+export async function bring(source: PackageSource, target: string, options: BringOptions): Promise<Measured> {
+  switch (source.kind) {
+    case 'content':
+      return bringContent(source.content, target, options);
+    case 'file':
+      return bringFile(path.resolve(source.filename), target, options);
+    case 'url':
+      return bringUrl(source.url, target, options);
+  }
+}
+
+async function bringContent(content: Uint8Array, target: string, options: BringOptions): Promise<Measured> {
+  checkSize(content.length, options.maxBytes);
+  await checkFreeSpace(path.dirname(target), content.length);
+  const sink = await Sink.open(target, methods(options));
+  try {
+    for (let at = 0; at < content.length; at += BATCH_BYTES) {
+      options.stop.throwIfAborted();
+      await sink.write(content.subarray(at, at + BATCH_BYTES));
+      await sink.flush();
+      options.onBytes(sink.bytes, content.length);
+    }
+    await sink.commit(target);
+  } catch (error) {
+    await sink.close();
+    throw error;
+  }
+  return { size: sink.bytes, digests: sink.digests(), settle: nothingToSettle };
+}
+
+/** The flow names the address, so local ones are fine; only http and https are. */
+async function bringUrl(text: string, target: string, options: BringOptions): Promise<Measured> {
+  const hosts = { allowedHosts: [], allowLocal: true };
+  const url = checkUrl(text, hosts);
+  const directory = path.dirname(target);
+  const expected = {
+    module: '',
+    version: '',
+    size: null,
+    method: 'SHA256',
+    sign: '',
+    signedSha256: '',
+  } as const;
+  const rules = {
+    ...hosts,
+    directory,
+    retries: RETRIES,
+    stallMs: STALL_MS,
+    totalMs: TOTAL_MS,
+    maxBytes: options.maxBytes,
+    maxRedirects: MAX_REDIRECTS,
+    backoff: (retry: number) => fullJitter(retry),
+  };
+  const stored = await download(url, expected, 'download.part', rules, options.stop, options.onBytes);
+  checkSize(stored.bytes, options.maxBytes);
+  await fs.rename(stored.filename, target);
+  const digests = new Map<SignMethod, string>([['SHA256', stored.digest]]);
+  if (options.method !== 'SHA256') {
+    const more = await readThrough(target, { ...options, onBytes: () => {} }, [options.method]);
+    for (const [method, digest] of more.digests) digests.set(method, digest);
+  }
+  return { size: stored.bytes, digests, settle: nothingToSettle };
+}
+
+/**
+ * A file is moved: linked where that is possible, copied where it isn't, and its own name taken away at the
+ * very end. Until then a crash leaves it where it was. What nobody may take away (a read-only folder) is copied
+ * and stays.
+ */
+async function bringFile(filename: string, target: string, options: BringOptions): Promise<Measured> {
+  const own = await fs.lstat(filename, { bigint: true }).catch(rethrowSource);
+  const isLink = own.isSymbolicLink();
+  const stat = isLink ? await fs.stat(filename, { bigint: true }).catch(rethrowSource) : own;
+  if (!stat.isFile()) throw new OtaError('OTA_FILE', `${WHOSE_FILE} is no ordinary file.`);
+  checkSize(Number(stat.size), options.maxBytes);
+  const movable = await isMovable(filename, Number(own.uid));
+  const settle = movable ? () => fs.rm(filename).catch(rethrowSource) : nothingToSettle;
+  // Another name of the same file would let its owner change the package.
+  if (movable && !isLink && stat.nlink === 1n && (await link(filename, target))) {
+    const measured = await readThrough(target, options, methods(options));
+    await sync(target);
+    checkUnchanged(stat, await fs.stat(target, { bigint: true }), measured.size);
+    return { ...measured, settle };
+  }
+  await checkFreeSpace(path.dirname(target), Number(stat.size));
+  const sink = await Sink.open(target, methods(options));
+  try {
+    await readThrough(filename, options, [], (chunk) => sink.write(Buffer.from(chunk)));
+    checkUnchanged(stat, await fs.stat(filename, { bigint: true }).catch(rethrowSource), sink.bytes);
+    await sink.commit(target);
+  } catch (error) {
+    await sink.close();
+    throw error;
+  }
+  return { size: sink.bytes, digests: sink.digests(), settle };
+}
+
+/** May its name be taken away? In a sticky folder such as /tmp only by its owner. */
+async function isMovable(filename: string, owner: number): Promise<boolean> {
+  const folder = path.dirname(filename);
+  try {
+    await fs.access(folder, fs.constants.W_OK);
+  } catch {
+    return false;
+  }
+  const { mode, uid } = await fs.stat(folder).catch(rethrowSource);
+  const me = process.getuid?.() ?? owner;
+  return (mode & STICKY) === 0 || me === 0 || me === owner || me === uid;
+}
+
+/** False where the file can't have a second name: another device, or a file system without links. */
+async function link(filename: string, target: string): Promise<boolean> {
+  try {
+    await fs.link(filename, target);
+    return true;
+  } catch (error) {
+    if (NO_LINKS.has((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw folderError(error);
+  }
+}
+
+/** Reads a file once, hashing; each piece is valid until the next. */
+async function readThrough(
+  file: string,
+  { maxBytes, stop, onBytes }: Pick<BringOptions, 'maxBytes' | 'stop' | 'onBytes'>,
+  hashed: readonly SignMethod[],
+  take?: (chunk: Uint8Array) => Promise<void>,
+): Promise<Measured> {
+  const handle = await fs.open(file, 'r').catch(rethrowSource);
+  try {
+    const total = (await handle.stat()).size;
+    const hashes = hashed.map((method) => createHash(HASH_NAME[method]));
+    const buffer = Buffer.allocUnsafe(BATCH_BYTES);
+    let size = 0;
+    for (;;) {
+      stop.throwIfAborted();
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, size).catch(rethrowSource);
+      if (bytesRead === 0) break;
+      const chunk = buffer.subarray(0, bytesRead);
+      for (const hash of hashes) hash.update(chunk);
+      size += bytesRead;
+      if (size > maxBytes) throw tooLarge(null, maxBytes);
+      await take?.(chunk);
+      onBytes(size, total);
+    }
+    const digests = new Map(hashed.map((method, i) => [method, hashes[i]?.digest('hex') ?? '']));
+    return { size, digests, settle: nothingToSettle };
+  } finally {
+    await handle.close();
+  }
+}
+
+function checkUnchanged(before: BigIntStats, after: BigIntStats, bytes: number): void {
+  if (before.ino !== after.ino || before.mtimeNs !== after.mtimeNs || BigInt(bytes) !== before.size) {
+    throw new OtaError(
+      'OTA_FILE',
+      `${WHOSE_FILE} was changed while it was read: add it when it is complete.`,
+    );
+  }
+}
+
+function checkSize(bytes: number, maxBytes: number): void {
+  if (bytes === 0) throw new OtaError('OTA_BAD_PACKAGE', 'The package was not added: its file is empty.');
+  if (bytes > maxBytes) throw tooLarge(bytes, maxBytes);
+}
+
+function methods({ method }: BringOptions): SignMethod[] {
+  return [...new Set<SignMethod>(['SHA256', method])];
+}
+
+async function sync(file: string): Promise<void> {
+  // Windows flushes only what was opened for writing, and a moved file may be read-only.
+  if (process.platform === 'win32') return;
+  const handle = await fs.open(file, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function rethrowSource(error: unknown): never {
+  throw folderError(error, WHOSE_FILE);
+}

@@ -1,0 +1,125 @@
+/**
+ * Serves the files of packages over HTTP: whole or in part, never chunked, only by their id and name. Owns what
+ * a device's HTTP client may rely on; knows neither Node-RED nor where files lie.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import send from 'send';
+
+/** A file that may be served: its folder, its name there, its bytes and the SHA-256 of its content. */
+export interface Servable {
+  readonly folder: string;
+  readonly name: string;
+  readonly size: number;
+  readonly sha256: string;
+}
+
+/** Finds a file, or null; may take its time while a library is being opened. */
+export type Finder = (id: string, name: string) => Promise<Servable | null>;
+
+/** A device that takes nothing for so long has gone. */
+const IDLE_MS = 120_000;
+/** What all reads together may hold; each gets a share of it. */
+const READ_MEMORY = 64 * 1024 * 1024;
+const READ_LEAST = 64 * 1024;
+const READ_MOST = 512 * 1024;
+/** Content under an id never changes. `no-transform`: a compressing proxy would send it chunked. */
+const CACHE_CONTROL = 'max-age=31536000, immutable, no-transform';
+const PATH = /^\/([0-9a-f]{32})\/([A-Za-z0-9._-]{1,64})$/;
+
+export class FileServer {
+  readonly #finders = new Set<Finder>();
+  #active = 0;
+
+  /** Serves what a finder finds, too; returns what ends that. */
+  add(finder: Finder): () => void {
+    this.#finders.add(finder);
+    return () => void this.#finders.delete(finder);
+  }
+
+  /** Handles requests below the path of files, e.g. `/<id>/<name>`; others' while there is no finder. */
+  readonly handle = (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
+    if (this.#finders.size === 0) next();
+    else void this.#answer(request, response).catch(() => refuse(response, 500));
+  };
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD');
+      return refuse(response, 405);
+    }
+    const [path = ''] = (request.url ?? '').split('?', 1);
+    const [, id, name] = PATH.exec(path) ?? [];
+    const file = id === undefined || name === undefined ? null : await this.#find(id, name);
+    if (file === null) refuse(response, 404);
+    else this.#send(request, response, file);
+  }
+
+  async #find(id: string, name: string): Promise<Servable | null> {
+    for (const finder of this.#finders) {
+      const file = await finder(id, name);
+      if (file !== null) return file;
+    }
+    return null;
+  }
+
+  #send(request: IncomingMessage, response: ServerResponse, file: Servable): void {
+    const etag = `"${file.sha256}"`;
+    fitRange(request, etag, file.size);
+    response.setHeader('ETag', etag);
+    response.setHeader('Cache-Control', CACHE_CONTROL);
+    response.setHeader('Content-Type', 'application/octet-stream');
+    response.setHeader('Content-Disposition', `attachment; filename="${file.name}"`);
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    response.setTimeout(IDLE_MS, () => response.destroy());
+    this.#active += 1;
+    response.once('close', () => (this.#active -= 1));
+    const options = {
+      root: file.folder,
+      index: false,
+      dotfiles: 'deny',
+      cacheControl: false,
+      lastModified: false,
+      // It goes on to the stream that reads the file.
+      highWaterMark: Math.max(READ_LEAST, Math.min(READ_MOST, Math.floor(READ_MEMORY / this.#active))),
+    } as const;
+    send(request, file.name, options)
+      .on('error', (error: { status?: unknown }) => {
+        refuse(response, typeof error.status === 'number' ? error.status : 500);
+      })
+      .pipe(response);
+  }
+}
+
+/**
+ * What the library of ranges leaves to its caller (RFC 9110, 13.1.5 and 14.2): a range counts for GET only;
+ * under If-Range only for the very same content; and the last n bytes of a shorter file are all of it.
+ */
+function fitRange(request: IncomingMessage, etag: string, size: number): void {
+  const { headers } = request;
+  const ifRange = headers['if-range'];
+  if (request.method === 'HEAD' || (ifRange !== undefined && ifRange !== etag)) delete headers.range;
+  const suffix = /^bytes=-([0-9]+)$/.exec(headers.range ?? '')?.[1];
+  if (suffix !== undefined && Number(suffix) > size) headers.range = 'bytes=0-';
+}
+
+const TEXTS: { readonly [status: number]: string } = {
+  404: 'There is no such package.',
+  405: 'Only GET and HEAD are answered.',
+  412: 'The file is not the one that was asked for.',
+  416: 'The file has no such part.',
+};
+
+/** A short text with its length; what was under way is cut, so that nobody takes it for the whole. */
+function refuse(response: ServerResponse, status: number): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const body = `${TEXTS[status] ?? 'The file can not be served.'}\n`;
+  for (const header of ['ETag', 'Content-Disposition', 'Accept-Ranges']) response.removeHeader(header);
+  response.statusCode = status;
+  response.setHeader('Cache-Control', 'no-store');
+  response.setHeader('Content-Type', 'text/plain; charset=utf-8');
+  response.setHeader('Content-Length', Buffer.byteLength(body));
+  response.end(body);
+}
