@@ -14,7 +14,8 @@ const MIGRATIONS: readonly Migration[] = [
   {
     name: 'tasks, their devices, versions, history',
     sql: `
-      CREATE TABLE services (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, clock REAL NOT NULL DEFAULT 0);
+      -- The clock begins high: a rate looks back from it.
+      CREATE TABLE services (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, clock REAL NOT NULL DEFAULT 1e10);
       -- A module of a service's devices. What a device is known by: scope and token.
       CREATE TABLE scopes (
         id INTEGER PRIMARY KEY, service INTEGER NOT NULL, module TEXT NOT NULL, UNIQUE (service, module)

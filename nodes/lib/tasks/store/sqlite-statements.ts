@@ -60,7 +60,8 @@ export function prepareStatements(db: SqlDatabase) {
   const savePace = sql('UPDATE tasks SET pace = ? WHERE id = ?');
   const addCounts =
     sql(`UPDATE tasks SET pending = pending + ?, pushed = pushed + ?, upgrading = upgrading + ?,
-    succeeded = succeeded + ?, failed = failed + ?, cancelled = cancelled + ? WHERE id = ?`);
+    succeeded = succeeded + ?, failed = failed + ?, cancelled = cancelled + ?,
+    live = max(live, pending + pushed + upgrading + ? > 0) WHERE id = ?`);
   const addWaveCounts = sql(`UPDATE task_waves SET succeeded = succeeded + ?, failed = failed + ?,
     cancelled = cancelled + ? WHERE task = ? AND wave = ?`);
 
@@ -126,6 +127,7 @@ export function prepareStatements(db: SqlDatabase) {
   const pageOfBoth = sql(page(`task = ? AND status = ? AND ${RANGE}`));
   const countSearch = sql(count(`task = ? AND ${RANGE}`));
   const countBoth = sql(count(`task = ? AND status = ? AND ${RANGE}`));
+  const open = (c: readonly number[]): number => (c[0] ?? 0) + (c[1] ?? 0) + (c[2] ?? 0);
   const n = (row: SqlRow | undefined): number => Number(row?.['n'] ?? 0);
 
   return {
@@ -206,7 +208,7 @@ export function prepareStatements(db: SqlDatabase) {
       ),
     savePace: (id: number, pace: Ticks) => savePace.run(pace, id),
     addCounts: (id: number, c: readonly number[]) =>
-      addCounts.run(c[0] ?? 0, c[1] ?? 0, c[2] ?? 0, c[3] ?? 0, c[4] ?? 0, c[5] ?? 0, id),
+      addCounts.run(c[0] ?? 0, c[1] ?? 0, c[2] ?? 0, c[3] ?? 0, c[4] ?? 0, c[5] ?? 0, open(c), id),
     addWaveCounts: (id: number, number: number, c: readonly number[]) =>
       addWaveCounts.run(c[3] ?? 0, c[4] ?? 0, c[5] ?? 0, id, number),
 

@@ -1,0 +1,229 @@
+/**
+ * What a message asks of the tasks, read and checked before anything is done. Pure.
+ */
+import {
+  checkUpgrade,
+  field,
+  isObject,
+  type JsonObject,
+  OtaError,
+  safeCopy,
+  typeName,
+  type UpgradeOut,
+} from '../protocol';
+import { readPolicy } from './policy';
+import { DEVICE_STATUSES, type DeviceStatus, type Policy } from './types';
+
+export const ACTIONS = [
+  'create',
+  'preview',
+  'pause',
+  'resume',
+  'cancel',
+  'retry',
+  'remove',
+  'list',
+  'get',
+  'devices',
+  'history',
+] as const;
+export type Action = (typeof ACTIONS)[number];
+
+/** Everybody, named devices, or those that run one of these versions. */
+export type Targets = 'all' | readonly string[] | { readonly versions: readonly string[] };
+
+export interface TaskInput {
+  readonly name: string;
+  readonly upgrade: UpgradeOut;
+  readonly package: { readonly [key: string]: unknown };
+  readonly targets: Targets;
+  /** Wall clock, milliseconds; null for now. */
+  readonly startAt: number | null;
+  readonly policy: Policy;
+}
+
+export type Command =
+  | {
+      readonly action: 'create' | 'preview';
+      readonly input: TaskInput;
+      readonly page: number;
+      readonly pageSize: number;
+    }
+  | { readonly action: 'pause' | 'resume' | 'remove' | 'get'; readonly taskId: string }
+  | {
+      readonly action: 'cancel' | 'retry';
+      readonly taskId: string;
+      readonly accessTokens: readonly string[] | null;
+    }
+  | { readonly action: 'list'; readonly page: number; readonly pageSize: number }
+  | {
+      readonly action: 'devices';
+      readonly taskId: string;
+      readonly status: DeviceStatus | null;
+      readonly search: string;
+      readonly page: number;
+      readonly pageSize: number;
+    }
+  | { readonly action: 'history'; readonly taskId: string; readonly accessToken: string };
+
+const PAGE_SIZE = 20;
+const MAX_PAGE_SIZE = 1000;
+const MAX_TOKEN = 1024;
+const MAX_NAME = 256;
+const MAX_PACKAGE = 64 * 1024;
+
+/** Reads `msg.payload`. @throws OtaError OTA_BAD_INPUT, OTA_BAD_UPGRADE naming the field */
+export function readCommand(payload: unknown, defaults: Policy): Command {
+  if (!isObject(payload)) {
+    throw new OtaError(
+      'OTA_BAD_INPUT',
+      `msg.payload must be an object {action, …}, not ${typeName(payload)}.`,
+    );
+  }
+  const action = ACTIONS.find((name) => name === field(payload, 'action'));
+  switch (action) {
+    case 'create':
+    case 'preview':
+      return { action, input: readTask(payload, defaults), ...readPage(payload) };
+    case 'pause':
+    case 'resume':
+    case 'remove':
+    case 'get':
+      return { action, taskId: required(payload, 'taskId') };
+    case 'cancel':
+    case 'retry':
+      return { action, taskId: required(payload, 'taskId'), accessTokens: readSome(payload) };
+    case 'list':
+      return { action, ...readPage(payload) };
+    case 'devices':
+      return {
+        action,
+        taskId: required(payload, 'taskId'),
+        status: readStatus(payload),
+        search: optional(payload, 'search'),
+        ...readPage(payload),
+      };
+    case 'history':
+      return { action, taskId: required(payload, 'taskId'), accessToken: required(payload, 'accessToken') };
+    case undefined:
+      throw bad('action', `must be one of ${ACTIONS.join(', ')}`);
+  }
+}
+
+function readTask(payload: JsonObject, defaults: Policy): TaskInput {
+  const given = field(payload, 'package');
+  if (!isObject(given))
+    throw bad('package', `must be an object {version, url, size, sign, …}, not ${typeName(given)}`);
+  const upgrade = checkUpgrade(given);
+  const targets = readTargets(field(payload, 'targets'));
+  const startAt = readStartAt(field(payload, 'startAt'));
+  const own = field(payload, 'policy');
+  const policy = readPolicy(own, defaults);
+  const fromVersion = field(given, 'fromVersion');
+  // A differential package fits the version that it was made from, unless the task says otherwise.
+  const fits = policy.fromVersions.length === 0 && typeof fromVersion === 'string' && fromVersion !== '';
+  const named = isObject(own) && Array.isArray(field(own, 'fromVersions'));
+  return {
+    name: optional(payload, 'name').slice(0, MAX_NAME),
+    upgrade,
+    package: readPackage(given, upgrade),
+    targets,
+    startAt,
+    policy: fits && !named ? { ...policy, fromVersions: [fromVersion] } : policy,
+  };
+}
+
+/** What was given, for people, with the fields that are sent in the form in which they are sent. */
+function readPackage(given: JsonObject, upgrade: UpgradeOut): { readonly [key: string]: unknown } {
+  const copy = safeCopy(JSON.parse(JSON.stringify(given))) as JsonObject;
+  const all = { ...copy, ...upgrade };
+  if (JSON.stringify(all).length > MAX_PACKAGE) throw bad('package', 'is larger than 64 KiB');
+  return all;
+}
+
+function readTargets(value: unknown): Targets {
+  if (value === 'all') return 'all';
+  if (Array.isArray(value)) {
+    if (value.length === 0) throw bad('targets', 'is empty: a task needs at least one device');
+    // The tokens themselves are looked at in slices: there may be a million.
+    return value as readonly string[];
+  }
+  if (isObject(value)) {
+    const extra = Object.keys(value).find((key) => key !== 'version');
+    if (extra !== undefined) throw bad(`targets.${extra}`, 'is no field of a filter: use {version}');
+    const version = field(value, 'version');
+    const versions: unknown[] = Array.isArray(version) ? version : [version];
+    if (versions.length === 0 || !versions.every((item) => typeof item === 'string' && item !== '')) {
+      throw bad('targets.version', 'must be a version (text), or a list of them');
+    }
+    return { versions: versions as string[] };
+  }
+  throw bad('targets', 'must be "all", an array of access tokens, or a filter {version}');
+}
+
+/** One token of an array. @throws OtaError OTA_BAD_INPUT */
+export function checkTarget(value: unknown, name: string): string {
+  if (typeof value !== 'string' || value === '' || value.length > MAX_TOKEN) {
+    throw bad(name, `must hold access tokens, texts of 1 to ${MAX_TOKEN} characters, not ${typeName(value)}`);
+  }
+  return value;
+}
+
+function readSome(payload: JsonObject): readonly string[] | null {
+  const value = field(payload, 'accessTokens');
+  if (value === undefined || value === null) return null;
+  if (!Array.isArray(value) || value.length === 0)
+    throw bad('accessTokens', 'must be a list of access tokens');
+  return value as readonly string[];
+}
+
+function readStartAt(value: unknown): number | null {
+  if (value === undefined || value === null || value === '') return null;
+  const at = value instanceof Date ? value.getTime() : typeof value === 'string' ? Date.parse(value) : value;
+  if (typeof at !== 'number' || !Number.isFinite(at) || Math.abs(at) > 8.64e15) {
+    throw bad('startAt', 'must be a time such as "2026-01-31T02:00:00Z"');
+  }
+  return at;
+}
+
+function readStatus(payload: JsonObject): DeviceStatus | null {
+  const value = field(payload, 'status');
+  if (value === undefined || value === null || value === '' || value === 'all') return null;
+  const status = DEVICE_STATUSES.find((name) => name === value);
+  if (status === undefined) throw bad('status', `must be one of ${DEVICE_STATUSES.join(', ')}`);
+  return status;
+}
+
+function readPage(payload: JsonObject): { page: number; pageSize: number } {
+  return {
+    page: whole(payload, 'page', 1, 1e9),
+    pageSize: whole(payload, 'pageSize', PAGE_SIZE, MAX_PAGE_SIZE),
+  };
+}
+
+function whole(payload: JsonObject, name: string, byDefault: number, max: number): number {
+  const value = field(payload, name);
+  if (value === undefined || value === null || value === '') return byDefault;
+  const read = typeof value === 'string' ? Number(value) : value;
+  if (typeof read !== 'number' || !Number.isInteger(read) || read < 1 || read > max) {
+    throw bad(name, `must be a whole number between 1 and ${max}`);
+  }
+  return read;
+}
+
+function required(payload: JsonObject, name: string): string {
+  const value = optional(payload, name);
+  if (value === '') throw bad(name, 'is missing');
+  return value;
+}
+
+function optional(payload: JsonObject, name: string): string {
+  const value = field(payload, name);
+  if (value === undefined || value === null) return '';
+  if (typeof value !== 'string') throw bad(name, `must be text, not ${typeName(value)}`);
+  return value;
+}
+
+function bad(name: string, why: string): OtaError {
+  return new OtaError('OTA_BAD_INPUT', `"${name}" ${why}.`);
+}

@@ -1,0 +1,79 @@
+/**
+ * The platform's own time. It runs only while the platform can hear its devices: connected, subscribed, and
+ * through with what the broker had kept. A device never fails for the platform's own absence, and a jump of
+ * the wall clock moves no limit.
+ */
+import type { Ticks } from '../types';
+
+/** Times of the outside world, in milliseconds; `steady` never jumps. */
+export interface Time {
+  wall(): number;
+  steady(): number;
+}
+
+export const SYSTEM_TIME: Time = { wall: () => Date.now(), steady: () => performance.now() };
+
+/** The broker is through with what it kept after this long without a report… */
+const QUIET_MS = 2000;
+/** …or after this long, in a fleet that is never quiet. */
+const DRAIN_LIMIT_MS = 60_000;
+/** Pushes wait less: a device that was pushed in vain drops it, one that fails doesn't come back. */
+const PUSH_QUIET_MS = 250;
+const PUSH_LIMIT_MS = 2000;
+/** So much at once is no time of ours: the process was stopped, or the machine slept. */
+const LONGEST_STEP_MS = 5000;
+
+export class PlatformClock {
+  readonly #time: Time;
+  #ticks: Ticks = 0;
+  #last: number;
+  /** Since when it is connected and subscribed; null while it isn't. */
+  #hereSince: number | null = null;
+  #lastReport = -Infinity;
+  #drained = false;
+
+  constructor(time: Time) {
+    this.#time = time;
+    this.#last = time.steady();
+  }
+
+  /** Goes on from a time that was saved. */
+  resume(ticks: Ticks): void {
+    this.#ticks = Math.max(this.#ticks, ticks);
+  }
+
+  get here(): boolean {
+    return this.#hereSince !== null;
+  }
+
+  setHere(here: boolean): void {
+    if (here === this.here) return;
+    this.now();
+    this.#drained = false;
+    this.#hereSince = here ? this.#time.steady() : null;
+  }
+
+  heard(): void {
+    this.#lastReport = this.#time.steady();
+  }
+
+  now(): Ticks {
+    const steady = this.#time.steady();
+    const passed = Math.min(Math.max(0, steady - this.#last), LONGEST_STEP_MS);
+    this.#last = steady;
+    if (this.#drained) this.#ticks += passed;
+    else this.#drained = this.#isOver(steady, QUIET_MS, DRAIN_LIMIT_MS);
+    return Math.round(this.#ticks);
+  }
+
+  /** True where pushes may go out. */
+  get mayPush(): boolean {
+    return this.#isOver(this.#time.steady(), PUSH_QUIET_MS, PUSH_LIMIT_MS);
+  }
+
+  #isOver(steady: number, quiet: number, limit: number): boolean {
+    const since = this.#hereSince;
+    if (since === null) return false;
+    return steady - since >= limit || steady - Math.max(since, this.#lastReport) >= quiet;
+  }
+}

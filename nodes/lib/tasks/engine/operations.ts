@@ -1,0 +1,263 @@
+/**
+ * What people ask for: each action of ota-task, carried out. A command changes nothing where it is refused;
+ * large ones work in slices, and their answer comes when all of it is done.
+ */
+import { randomBytes } from 'node:crypto';
+import { OtaError } from '../../protocol';
+import { checkTarget, type Command, type TaskInput } from '../commands';
+import { openDevices, resumed, waveEnds } from '../machine';
+import { type DeviceShape, deviceShape, eventShape, type TaskShape, taskShape } from '../shapes';
+import type { TaskChange } from '../store';
+import type { Task } from '../types';
+import type { Engine } from './engine';
+import { chooseTargets, toDevices, waveSizes } from './targets';
+import { Turns } from './turns';
+
+const SLICE = 500;
+
+type CommandOf<A> = Command extends infer C
+  ? C extends { action: infer Own }
+    ? A extends Own
+      ? C
+      : never
+    : never
+  : never;
+
+/** Carries a command out and answers it. @throws OtaError */
+export async function operate(engine: Engine, command: Command): Promise<object> {
+  if (engine.stopped) throw engine.problem ?? new OtaError('OTA_CLOSED', 'The node was stopped.');
+  switch (command.action) {
+    case 'create':
+      return create(engine, command.input);
+    case 'preview':
+      return preview(engine, command);
+    case 'pause':
+      return change(engine, command.taskId, 'pause', ({ status, wave }) =>
+        status === 'paused' ? null : { status: 'paused', reason: null, wave },
+      );
+    case 'resume':
+      return change(engine, command.taskId, 'resume', (task) =>
+        task.status === 'paused' ? { ...resumed(task, engine.time.wall()), rebase: true } : null,
+      );
+    case 'cancel':
+      return cancel(engine, command);
+    case 'retry':
+      return retry(engine, command);
+    case 'remove':
+      return remove(engine, command.taskId);
+    case 'get':
+      return taskShape(await find(engine, command.taskId));
+    case 'list':
+      return list(engine, command);
+    case 'devices':
+      return devices(engine, command);
+    case 'history':
+      return history(engine, command);
+  }
+}
+
+async function create(engine: Engine, input: TaskInput): Promise<TaskShape> {
+  const { store, time } = engine;
+  const wall = time.wall();
+  const chosen = await chooseTargets(store, input, wall);
+  const total = chosen.tokens.length;
+  if (total === 0) throw nobody(chosen.skipped);
+  const { name, upgrade, policy, startAt } = input;
+  const taskId = randomBytes(9).toString('base64url');
+  const waits = startAt !== null && startAt > wall;
+  const id = await store.create({
+    taskId,
+    name,
+    upgrade,
+    package: input.package,
+    policy,
+    createdAt: wall,
+    startAt,
+    status: waits ? 'scheduled' : 'running',
+    total,
+    waves: waveSizes(total, policy.waves),
+  });
+  const turns = new Turns();
+  const ends = waveEnds(total, policy.waves);
+  for (let from = 0; from < total; from += SLICE) {
+    await store.addDevices(id, toDevices(chosen, ends, from, from + SLICE));
+    await turns.next();
+  }
+  await store.publish(id);
+  const task = await find(engine, taskId);
+  engine.tellTask(task);
+  engine.touch(id);
+  return taskShape(task);
+}
+
+function nobody({ current, version }: { current: number; version: number }): OtaError {
+  const left =
+    current + version === 0
+      ? 'no device was found'
+      : `${current} run the version already, ${version} run one that the package is not made for`;
+  return new OtaError('OTA_BAD_INPUT', `"targets" leaves nobody to upgrade (${left}); nothing was stored.`);
+}
+
+/** Who a `create` would take in. */
+async function preview(engine: Engine, { input, page, pageSize }: CommandOf<'preview'>): Promise<object> {
+  const { tokens, sources, skipped } = await chooseTargets(engine.store, input, engine.time.wall());
+  const ends = waveEnds(tokens.length, input.policy.waves);
+  const { module, version } = input.upgrade;
+  const from = (page - 1) * pageSize;
+  const shown = tokens.slice(from, from + pageSize).map((accessToken, i) => ({
+    accessToken,
+    module,
+    currentVersion: sources[from + i] ?? null,
+    targetVersion: version,
+    wave: ends.findIndex((end) => from + i < end) + 1,
+  }));
+  return {
+    total: tokens.length,
+    page,
+    pageSize,
+    skipped,
+    waves: waveSizes(tokens.length, input.policy.waves),
+    devices: shown,
+  };
+}
+
+/** Pause or resume: idempotent while the task isn't over. */
+async function change(
+  engine: Engine,
+  taskId: string,
+  action: string,
+  rule: (task: Task) => TaskChange | null,
+): Promise<TaskShape> {
+  const task = await find(engine, taskId);
+  const changed = await engine.store.decide(
+    task.id,
+    (now) => {
+      if (now.status === 'ended' || now.status === 'cancelled') throw wrongState(now, action);
+      return rule(now);
+    },
+    engine.time.wall(),
+  );
+  if (changed !== null) engine.tellTask(changed);
+  engine.touch(task.id);
+  return taskShape(changed ?? task);
+}
+
+async function cancel(engine: Engine, { taskId, accessTokens }: CommandOf<'cancel'>): Promise<TaskShape> {
+  const task = await find(engine, taskId);
+  if (accessTokens !== null) {
+    await engine.holding(task, () => moveSome(engine, task, accessTokens, 'cancel'));
+    await engine.settle(task.id);
+    return taskShape(await find(engine, taskId));
+  }
+  if (task.status === 'ended') throw wrongState(task, 'cancel');
+  await engine.holding(task, async () => {
+    const changed = await engine.store.decide(
+      task.id,
+      ({ status, wave }) => (status === 'cancelled' ? null : { status: 'cancelled', reason: null, wave }),
+      engine.time.wall(),
+    );
+    if (changed !== null) engine.tellTask(changed);
+    await engine.clear(task);
+  });
+  return taskShape(await find(engine, taskId));
+}
+
+async function retry(engine: Engine, { taskId, accessTokens }: CommandOf<'retry'>): Promise<TaskShape> {
+  const task = await find(engine, taskId);
+  await engine.holding(task, async () => {
+    const moved =
+      accessTokens === null
+        ? await engine.moveAll(task, ['failed', 'cancelled'], 'retry')
+        : await moveSome(engine, task, accessTokens, 'retry');
+    if (moved === 0) throw nothingMoved('retry', 'failed or cancelled');
+    const changed = await engine.store.decide(
+      task.id,
+      ({ status, wave }) =>
+        status === 'ended' || status === 'cancelled'
+          ? { status: 'running', reason: null, wave, rebase: true }
+          : null,
+      engine.time.wall(),
+    );
+    if (changed !== null) engine.tellTask(changed);
+  });
+  return taskShape(await find(engine, taskId));
+}
+
+/** Moves named devices. @throws OtaError OTA_TASK_STATE where none of them could be moved */
+async function moveSome(
+  engine: Engine,
+  task: Task,
+  accessTokens: readonly string[],
+  on: 'cancel' | 'retry',
+): Promise<number> {
+  const turns = new Turns();
+  let moved = 0;
+  for (let from = 0; from < accessTokens.length; from += SLICE) {
+    const tokens = accessTokens.slice(from, from + SLICE).map((token) => checkTarget(token, 'accessTokens'));
+    const slice = await engine.store.move(
+      task.id,
+      { accessTokens: tokens },
+      { on, now: engine.clock.now() },
+      engine.time.wall(),
+    );
+    engine.tell(slice.changes);
+    moved += slice.changes.length;
+    await turns.next();
+  }
+  if (moved === 0)
+    throw nothingMoved(on, on === 'retry' ? 'failed or cancelled' : 'pending, pushed or upgrading');
+  return moved;
+}
+
+async function remove(engine: Engine, taskId: string): Promise<TaskShape> {
+  const task = await find(engine, taskId);
+  const over = task.status === 'ended' || task.status === 'cancelled';
+  if (!over || openDevices(task.counts) > 0) throw wrongState(task, 'remove');
+  await engine.store.hide(task.id);
+  engine.wipe();
+  return taskShape(task);
+}
+
+async function list(engine: Engine, { page, pageSize }: CommandOf<'list'>): Promise<object> {
+  const { total, tasks } = await engine.store.list({ page, pageSize });
+  return { total, page, pageSize, tasks: tasks.map(taskShape) };
+}
+
+async function devices(engine: Engine, command: CommandOf<'devices'>): Promise<object> {
+  const { taskId, page, pageSize, status, search } = command;
+  const task = await find(engine, taskId);
+  const found = await engine.store.devices({ task, status, search, page, pageSize });
+  const rows: DeviceShape[] = found.devices.map((device) => deviceShape(device, task));
+  return { taskId, total: found.total, page, pageSize, devices: rows };
+}
+
+async function history(engine: Engine, { taskId, accessToken }: CommandOf<'history'>): Promise<object> {
+  const task = await find(engine, taskId);
+  const events = await engine.store.history(task.id, accessToken);
+  if (events === null) {
+    throw new OtaError(
+      'OTA_BAD_INPUT',
+      'The task has no such device: "accessToken" must be the token of one of its devices.',
+    );
+  }
+  return { taskId, accessToken, events: events.map(eventShape) };
+}
+
+async function find(engine: Engine, taskId: string): Promise<Task> {
+  const task = await engine.store.task(taskId);
+  if (task !== null) return task;
+  throw new OtaError(
+    'OTA_UNKNOWN_TASK',
+    `There is no task ${JSON.stringify(taskId.slice(0, 64))}: "list" answers those there are.`,
+  );
+}
+
+function wrongState(task: Task, action: string): OtaError {
+  const cure =
+    action === 'remove' ? 'cancel it first' : 'it is over; "retry" takes its failed devices in again';
+  return new OtaError('OTA_TASK_STATE', `A task that is ${task.status} can not do "${action}": ${cure}.`);
+}
+
+function nothingMoved(action: string, states: string): OtaError {
+  return new OtaError('OTA_TASK_STATE', `There is nothing to ${action}: none of these devices is ${states}.`);
+}

@@ -1,0 +1,118 @@
+/**
+ * Who is taken into a task. Looks at devices in slices, so that a million of them never hold the event loop
+ * up; writes nothing.
+ */
+import { checkTarget, type TaskInput } from '../commands';
+import { fitsVersion, waveEnds } from '../machine';
+import type { NewDevice, TaskStore } from '../store';
+import { Turns } from './turns';
+
+/** Devices in the order of their waves. */
+export interface Chosen {
+  readonly tokens: readonly string[];
+  /** What each runs, as far as it is known. */
+  readonly sources: readonly (string | null)[];
+  readonly skipped: { readonly current: number; readonly version: number };
+}
+
+const SLICE = 1000;
+
+export async function chooseTargets(store: TaskStore, input: TaskInput, wall: number): Promise<Chosen> {
+  const choice = new Choice(input);
+  const turns = new Turns();
+  for await (const slice of Array.isArray(input.targets)
+    ? named(store, input, input.targets as readonly unknown[])
+    : reported(store, input, wall)) {
+    for (const { accessToken, version } of slice) choice.add(accessToken, version);
+    await turns.next();
+  }
+  return choice;
+}
+
+interface Candidate {
+  readonly accessToken: string;
+  readonly version: string | null;
+}
+
+async function* named(
+  store: TaskStore,
+  { upgrade }: TaskInput,
+  targets: readonly unknown[],
+): AsyncGenerator<readonly Candidate[]> {
+  for (let i = 0; i < targets.length; i += SLICE) {
+    const tokens = targets.slice(i, i + SLICE).map((token) => checkTarget(token, 'targets'));
+    const known = await store.versions(upgrade.module, tokens);
+    yield tokens.map((accessToken) => ({ accessToken, version: known.get(accessToken)?.version ?? null }));
+  }
+}
+
+/** Devices that reported a version of the package's module lately. */
+async function* reported(
+  store: TaskStore,
+  { upgrade, policy, targets }: TaskInput,
+  wall: number,
+): AsyncGenerator<readonly Candidate[]> {
+  const wanted = typeof targets === 'object' && 'versions' in targets ? new Set(targets.versions) : null;
+  const since = wall - policy.seenWithin * 1000;
+  for (let after = ''; ;) {
+    const slice = await store.known({ module: upgrade.module, after, limit: SLICE, since });
+    yield wanted === null ? slice : slice.filter(({ version }) => wanted.has(version));
+    if (slice.length < SLICE) return;
+    after = slice.at(-1)?.accessToken ?? '';
+  }
+}
+
+class Choice implements Chosen {
+  readonly tokens: string[] = [];
+  readonly sources: (string | null)[] = [];
+  readonly skipped = { current: 0, version: 0 };
+  readonly #seen = new Set<string>();
+  readonly #versions = new Map<string, string>();
+  readonly #input: TaskInput;
+
+  constructor(input: TaskInput) {
+    this.#input = input;
+  }
+
+  add(token: string, version: string | null): void {
+    const { policy, upgrade } = this.#input;
+    if (this.#seen.has(token)) return;
+    this.#seen.add(token);
+    if (policy.skipCurrent && version === upgrade.version) {
+      this.skipped.current += 1;
+    } else if (!fitsVersion(policy, version)) {
+      this.skipped.version += 1;
+    } else {
+      this.tokens.push(token);
+      this.sources.push(version === null || version === upgrade.version ? null : this.#intern(version));
+    }
+  }
+
+  /** A million devices run a few versions: one text each. */
+  #intern(version: string): string {
+    const found = this.#versions.get(version);
+    if (found !== undefined) return found;
+    this.#versions.set(version, version);
+    return version;
+  }
+}
+
+/** How many devices each wave gets. */
+export function waveSizes(total: number, waves: readonly number[]): number[] {
+  const ends = waveEnds(total, waves);
+  return ends.map((end, i) => end - (ends[i - 1] ?? 0));
+}
+
+/** The rows of a slice. Neighbours in a list often share an uplink: within a wave their order is shuffled. */
+export function toDevices(chosen: Chosen, ends: readonly number[], from: number, to: number): NewDevice[] {
+  const devices: NewDevice[] = [];
+  for (let i = from; i < Math.min(to, chosen.tokens.length); i += 1) {
+    devices.push({
+      accessToken: chosen.tokens[i] ?? '',
+      source: chosen.sources[i] ?? null,
+      wave: ends.findIndex((end) => i < end) + 1,
+      order: Math.floor(Math.random() * 2 ** 32),
+    });
+  }
+  return devices;
+}

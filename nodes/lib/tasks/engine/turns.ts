@@ -1,0 +1,13 @@
+/** Lets others have their turn of the event loop, when this one has had enough of it. */
+const TURN_MS = 10;
+
+export class Turns {
+  #began = performance.now();
+
+  /** Resolves at once, or, after 10 ms of work, in the next turn. */
+  async next(): Promise<void> {
+    if (performance.now() - this.#began < TURN_MS) return;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    this.#began = performance.now();
+  }
+}

@@ -1,0 +1,705 @@
+import assert from 'node:assert/strict';
+import { readCommand } from '../../nodes/lib/tasks/commands';
+import { Engine, operate, type PushOutcome, type Time } from '../../nodes/lib/tasks/engine';
+import type { Report } from '../../nodes/lib/tasks/machine';
+import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
+import {
+  type ChangeShape,
+  changeShape,
+  type DeviceShape,
+  type TaskShape,
+  taskShape,
+} from '../../nodes/lib/tasks/shapes';
+import { SqliteStore } from '../../nodes/lib/tasks/store';
+import type { Policy } from '../../nodes/lib/tasks/types';
+import { WALL } from './support';
+
+interface Sent {
+  readonly accessToken: string;
+  readonly id: string;
+  readonly version: string;
+  readonly settled: (outcome: PushOutcome) => void;
+}
+
+const PACKAGE = {
+  version: 'v2',
+  url: 'http://127.0.0.1/v2.bin',
+  size: 4,
+  sign: '0'.repeat(32),
+  signMethod: 'Md5',
+};
+
+/** An engine on a store in memory, with its time and its devices in the test's hands. */
+class Platform {
+  readonly store = new SqliteStore({ file: ':memory:', maxDevices: 500 });
+  readonly changes: ChangeShape[] = [];
+  readonly told: TaskShape[] = [];
+  readonly problems: (string | null)[] = [];
+  sent: Sent[] = [];
+  wallNow = WALL;
+  steadyNow = 0;
+  readonly #time: Time = { wall: () => this.wallNow, steady: () => this.steadyNow };
+  engine!: Engine;
+
+  constructor() {
+    this.store.open();
+  }
+
+  async start(): Promise<this> {
+    this.engine = new Engine({
+      store: this.store.tasks('s'),
+      time: this.#time,
+      sweepMs: 0,
+      link: {
+        publish: (accessToken, body, settled) => {
+          const { id, params } = JSON.parse(body) as { id: string; params: { version: string } };
+          this.sent.push({ accessToken, id, version: params.version, settled });
+        },
+      },
+    });
+    this.engine.listen({
+      onChange: (change) => this.changes.push(changeShape(change)),
+      onTask: (task) => this.told.push(taskShape(task)),
+      onProblem: (error) => this.problems.push(error?.code ?? null),
+    });
+    await this.engine.start();
+    return this;
+  }
+
+  /** Connected, and through with what the broker had kept. */
+  async connect(): Promise<this> {
+    this.engine.setHere(true);
+    await this.wait(3);
+    return this;
+  }
+
+  /** Time passes; the engine looks at it every second. */
+  async wait(seconds: number): Promise<void> {
+    for (let left = seconds; left > 0; left -= 1) {
+      const step = Math.min(1, left) * 1000;
+      this.wallNow += step;
+      this.steadyNow += step;
+      await this.engine.sweep();
+    }
+  }
+
+  async run(payload: object): Promise<object> {
+    return operate(this.engine, readCommand(payload, DEFAULT_POLICY));
+  }
+
+  async create(targets: unknown, policy: Partial<Policy> = {}, more: object = {}): Promise<TaskShape> {
+    return (await this.run({ action: 'create', package: PACKAGE, targets, policy, ...more })) as TaskShape;
+  }
+
+  hear(...reports: Report[]): void {
+    const committers = new Set<{ commit(): void | Promise<void> }>();
+    const batch = {
+      join: (one: { commit(): void | Promise<void> }) => committers.size < committers.add(one).size,
+    };
+    for (const report of reports) this.engine.hear(report, batch);
+    for (const committer of committers) void committer.commit();
+  }
+
+  progress(accessToken: string, step: number): void {
+    this.hear({ kind: 'progress', accessToken, module: null, step, desc: '', wall: this.wallNow });
+  }
+
+  inform(accessToken: string, version: string): void {
+    this.hear({ kind: 'inform', accessToken, module: 'default', version, id: null, wall: this.wallNow });
+  }
+
+  async task({ taskId }: TaskShape): Promise<TaskShape> {
+    return (await this.run({ action: 'get', taskId })) as TaskShape;
+  }
+
+  async devices({ taskId }: TaskShape): Promise<Record<string, string>> {
+    const found = (await this.run({ action: 'devices', taskId, pageSize: 1000 })) as {
+      devices: DeviceShape[];
+    };
+    return Object.fromEntries(
+      found.devices.map((d) => [d.accessToken, d.reason === null ? d.status : `${d.status} ${d.reason}`]),
+    );
+  }
+
+  tokens(): string[] {
+    return this.sent.map((push) => push.accessToken).sort();
+  }
+
+  async restart(): Promise<void> {
+    await this.start();
+    await this.connect();
+  }
+}
+
+const list = (n: number): string[] => Array.from({ length: n }, (_, i) => `d${String(i).padStart(3, '0')}`);
+
+describe('the engine', () => {
+  let platform: Platform;
+  beforeEach(async () => {
+    platform = await (await new Platform().start()).connect();
+  });
+  afterEach(async () => {
+    await platform.engine.stop();
+    platform.store.close();
+  });
+
+  it('brings a task to its end', async () => {
+    const task = await platform.create(['a', 'b']);
+    assert.equal(task.status, 'running');
+    await platform.wait(1);
+    assert.deepEqual(platform.tokens(), ['a', 'b']);
+    platform.progress('a', 50);
+    platform.progress('a', 100);
+    platform.inform('b', 'v2');
+    await platform.wait(1);
+    const end = await platform.task(task);
+    assert.equal(end.status, 'ended');
+    assert.deepEqual(end.counts, {
+      total: 2,
+      pending: 0,
+      pushed: 0,
+      upgrading: 0,
+      succeeded: 2,
+      failed: 0,
+      cancelled: 0,
+    });
+    assert.equal(platform.told.at(-1)?.status, 'ended');
+    assert.deepEqual(
+      platform.changes
+        .filter((change) => change.accessToken === 'a')
+        .map(({ from, to, step }) => `${from} → ${to} ${step}`),
+      ['pending → pushed null', 'pushed → upgrading 50', 'upgrading → succeeded 100'],
+    );
+  });
+
+  it('gives each push an id of ten digits, and a repeat the same', async () => {
+    await platform.create(['a'], { noResponse: 40, repush: 3 });
+    await platform.wait(45);
+    assert.equal(platform.sent.length, 4);
+    assert.match(platform.sent[0]?.id ?? '', /^[0-9]{10}$/);
+    assert.equal(new Set(platform.sent.map((push) => push.id)).size, 1);
+    assert.equal(platform.changes.at(-1)?.reason, 'no-response');
+  });
+
+  it('gives another attempt another id', async () => {
+    await platform.create(['a'], { retries: 1, retryDelay: 5 });
+    await platform.wait(1);
+    platform.progress('a', -2);
+    await platform.wait(8);
+    assert.deepEqual(new Set(platform.sent.map((push) => push.id)).size, 2);
+    assert.equal(platform.changes.at(-1)?.attempt, 2);
+  });
+
+  it('fails a device that the broker knows to be offline', async () => {
+    const task = await platform.create(['a']);
+    await platform.wait(1);
+    platform.sent[0]?.settled({ delivery: 'offline', error: null });
+    await platform.wait(1);
+    assert.deepEqual(await platform.devices(task), { a: 'failed offline' });
+  });
+
+  it('waits for an offline device where the policy says so, outside the concurrency', async () => {
+    const task = await platform.create(['a', 'b'], { offline: 'wait', concurrency: 1 });
+    await platform.wait(1);
+    const first = platform.sent[0];
+    first?.settled({ delivery: 'offline', error: null });
+    await platform.wait(2);
+    assert.equal(platform.sent.length, 2, 'the other one has its place');
+    platform.progress(platform.sent[1]?.accessToken ?? '', 100);
+    platform.inform(first?.accessToken ?? '', 'v1');
+    await platform.wait(1);
+    assert.equal(platform.sent.length, 3);
+    platform.sent[2]?.settled({ delivery: 'offline', error: null });
+    await platform.wait(1);
+    assert.equal((await platform.task(task)).status, 'running');
+  });
+
+  it('fails a token that can not be in a topic', async () => {
+    const task = await platform.create(['a/b']);
+    await platform.wait(1);
+    platform.sent[0]?.settled({ delivery: 'refused', error: null });
+    await platform.wait(1);
+    assert.deepEqual(await platform.devices(task), { 'a/b': 'failed refused' });
+  });
+
+  it('repeats a push of which nobody knows whether it left', async () => {
+    await platform.create(['a'], { repush: 0 });
+    await platform.wait(1);
+    platform.sent[0]?.settled({ delivery: 'timeout', error: null });
+    await platform.wait(2);
+    assert.deepEqual(
+      platform.sent.map((push) => push.id),
+      [platform.sent[0]?.id, platform.sent[0]?.id],
+    );
+  });
+
+  describe('pace', () => {
+    it('keeps the rate', async () => {
+      await platform.create(list(100), { perMinute: 60 });
+      await platform.wait(20);
+      assert.equal(platform.sent.length, 20);
+    });
+
+    it('counts repeats in the rate', async () => {
+      await platform.create(list(20), { perMinute: 60, noResponse: 8, repush: 7, retries: 0 });
+      await platform.wait(10);
+      assert.ok(platform.sent.length <= 11, String(platform.sent.length));
+    });
+
+    it('keeps the concurrency', async () => {
+      await platform.create(list(10), { concurrency: 3, perMinute: 0 });
+      await platform.wait(5);
+      assert.equal(platform.sent.length, 3);
+      platform.progress(platform.sent[0]?.accessToken ?? '', 100);
+      await platform.wait(1);
+      assert.equal(platform.sent.length, 4);
+    });
+
+    it('shuffles the devices of a wave', async () => {
+      await platform.create(list(100), { perMinute: 0 });
+      await platform.wait(1);
+      assert.equal(platform.sent.length, 100);
+      assert.notDeepEqual(
+        platform.sent.map((push) => push.accessToken),
+        list(100),
+      );
+    });
+
+    it('pushes in its window only', async () => {
+      await platform.create(['a'], { window: { from: '00:01', to: '05:00', timeZone: 'UTC' } });
+      await platform.wait(50);
+      assert.equal(platform.sent.length, 0);
+      await platform.wait(10);
+      assert.equal(platform.sent.length, 1);
+    });
+
+    it('starts at its time', async () => {
+      const task = await platform.create(
+        ['a'],
+        {},
+        { startAt: new Date(platform.wallNow + 5000).toISOString() },
+      );
+      assert.equal(task.status, 'scheduled');
+      await platform.wait(4);
+      assert.equal(platform.sent.length, 0);
+      await platform.wait(2);
+      assert.equal(platform.sent.length, 1);
+      assert.equal((await platform.task(task)).status, 'running');
+    });
+  });
+
+  describe('waves', () => {
+    const policy = { waves: [25, 50, 100], perMinute: 0 };
+
+    it('open one after the other', async () => {
+      const task = await platform.create(list(8), policy);
+      for (const [wave, size] of [
+        [1, 2],
+        [2, 4],
+        [3, 8],
+      ] as const) {
+        await platform.wait(1);
+        assert.equal(platform.sent.length, size);
+        assert.equal((await platform.task(task)).wave, wave);
+        for (const { accessToken } of platform.sent) platform.progress(accessToken, 100);
+        await platform.wait(1);
+      }
+      assert.equal((await platform.task(task)).status, 'ended');
+    });
+
+    it('take the first devices of an array first', async () => {
+      await platform.create(list(8), policy);
+      await platform.wait(1);
+      assert.deepEqual(platform.tokens(), ['d000', 'd001']);
+    });
+
+    it('pause below their threshold, and resume opens the next', async () => {
+      const task = await platform.create(list(8), policy);
+      await platform.wait(1);
+      platform.progress('d000', 100);
+      platform.progress('d001', -1);
+      await platform.wait(2);
+      const { status, reason } = await platform.task(task);
+      assert.deepEqual([status, reason, platform.sent.length], ['paused', 'wave-below-threshold', 2]);
+      await platform.run({ action: 'resume', taskId: task.taskId });
+      await platform.wait(1);
+      assert.deepEqual([(await platform.task(task)).wave, platform.sent.length], [2, 4]);
+    });
+
+    it('open the next where the threshold was reached', async () => {
+      await platform.create(list(8), { ...policy, successThreshold: 50 });
+      await platform.wait(1);
+      platform.progress('d000', 100);
+      platform.progress('d001', -1);
+      await platform.wait(2);
+      assert.equal(platform.sent.length, 4);
+    });
+
+    it('end the task with the last one, whatever the threshold', async () => {
+      const task = await platform.create(['a']);
+      await platform.wait(1);
+      platform.progress('a', -1);
+      await platform.wait(1);
+      assert.equal((await platform.task(task)).status, 'ended');
+    });
+
+    it('that get no device are passed', async () => {
+      const task = await platform.create(['a', 'b'], { waves: [1, 2, 3, 100], perMinute: 0 });
+      await platform.wait(1);
+      platform.progress('a', 100);
+      await platform.wait(2);
+      assert.deepEqual([platform.tokens(), (await platform.task(task)).wave], [['a', 'b'], 4]);
+    });
+  });
+
+  describe('too many failures', () => {
+    it('pause the task', async () => {
+      const task = await platform.create(list(20), {
+        failureThreshold: 50,
+        minExecuted: 4,
+        concurrency: 4,
+        perMinute: 0,
+      });
+      await platform.wait(1);
+      for (const [i, { accessToken }] of platform.sent.slice(0, 4).entries())
+        platform.progress(accessToken, i < 2 ? -1 : 100);
+      await platform.wait(1);
+      const { status, reason } = await platform.task(task);
+      assert.deepEqual([status, reason], ['paused', 'failure-threshold']);
+    });
+
+    it('cancel the task where the policy says so', async () => {
+      const task = await platform.create(list(4), {
+        failureThreshold: 50,
+        minExecuted: 2,
+        onFailure: 'cancel',
+        perMinute: 0,
+        concurrency: 2,
+      });
+      await platform.wait(1);
+      for (const { accessToken } of platform.sent.slice(0, 2)) platform.progress(accessToken, -4);
+      await platform.wait(3);
+      const { status, counts } = await platform.task(task);
+      assert.deepEqual([status, counts.failed, counts.cancelled], ['cancelled', 2, 2]);
+    });
+
+    it('are counted anew after a person resumed it', async () => {
+      const task = await platform.create(list(20), {
+        failureThreshold: 50,
+        minExecuted: 2,
+        concurrency: 2,
+        perMinute: 0,
+      });
+      await platform.wait(1);
+      for (const { accessToken } of platform.sent.slice(0, 2)) platform.progress(accessToken, -1);
+      await platform.wait(1);
+      await platform.run({ action: 'resume', taskId: task.taskId });
+      await platform.wait(1);
+      platform.progress(platform.sent[2]?.accessToken ?? '', -1);
+      await platform.wait(1);
+      assert.equal((await platform.task(task)).status, 'running');
+    });
+  });
+
+  describe('commands', () => {
+    it('pause stops repeats, and the limits run on', async () => {
+      const task = await platform.create(['a'], { noResponse: 20 });
+      await platform.wait(1);
+      await platform.run({ action: 'pause', taskId: task.taskId });
+      await platform.wait(25);
+      assert.equal(platform.sent.length, 1);
+      assert.deepEqual(await platform.devices(task), { a: 'failed no-response' });
+    });
+
+    it('pause stops pushes until resume', async () => {
+      const task = await platform.create(list(3), { concurrency: 1 });
+      await platform.wait(1);
+      await platform.run({ action: 'pause', taskId: task.taskId });
+      platform.progress(platform.sent[0]?.accessToken ?? '', 100);
+      await platform.wait(3);
+      assert.equal(platform.sent.length, 1);
+      await platform.run({ action: 'resume', taskId: task.taskId });
+      await platform.wait(1);
+      assert.equal(platform.sent.length, 2);
+    });
+
+    it('cancel ends every device, and what comes later is history', async () => {
+      const task = await platform.create(['a', 'b'], { concurrency: 1 });
+      await platform.wait(1);
+      const answer = (await platform.run({ action: 'cancel', taskId: task.taskId })) as TaskShape;
+      assert.deepEqual([answer.status, answer.counts.cancelled], ['cancelled', 2]);
+      const token = platform.sent[0]?.accessToken ?? '';
+      platform.progress(token, 100);
+      await platform.wait(1);
+      assert.deepEqual(await platform.devices(task), { a: 'cancelled', b: 'cancelled' });
+      const { events } = (await platform.run({
+        action: 'history',
+        taskId: task.taskId,
+        accessToken: token,
+      })) as { events: { event: string; to: string }[] };
+      assert.deepEqual(
+        events.map(({ event, to }) => `${event} ${to}`),
+        ['push pushed', 'cancel cancelled', 'progress cancelled'],
+      );
+    });
+
+    it('cancel some, and the task goes on', async () => {
+      const task = await platform.create(['a', 'b']);
+      await platform.run({ action: 'cancel', taskId: task.taskId, accessTokens: ['a'] });
+      await platform.wait(1);
+      assert.deepEqual(await platform.devices(task), { a: 'cancelled', b: 'pushed' });
+    });
+
+    it('retry makes an ended task run again', async () => {
+      const task = await platform.create(['a', 'b']);
+      await platform.wait(1);
+      platform.progress('a', -1);
+      platform.progress('b', 100);
+      await platform.wait(1);
+      const answer = (await platform.run({ action: 'retry', taskId: task.taskId })) as TaskShape;
+      assert.deepEqual([answer.status, answer.endedAt, answer.counts.pending], ['running', null, 1]);
+      await platform.wait(1);
+      assert.deepEqual(platform.tokens(), ['a', 'a', 'b']);
+      platform.progress('a', 100);
+      await platform.wait(1);
+      assert.equal((await platform.task(task)).status, 'ended');
+    });
+
+    it('retry leaves a task alone where nothing failed', async () => {
+      const task = await platform.create(['a']);
+      await assert.rejects(platform.run({ action: 'retry', taskId: task.taskId, accessTokens: ['a', 'x'] }), {
+        code: 'OTA_TASK_STATE',
+      });
+    });
+
+    it('remove only what is over', async () => {
+      const task = await platform.create(['a']);
+      await assert.rejects(platform.run({ action: 'remove', taskId: task.taskId }), {
+        code: 'OTA_TASK_STATE',
+      });
+      await platform.run({ action: 'cancel', taskId: task.taskId });
+      await platform.run({ action: 'remove', taskId: task.taskId });
+      await assert.rejects(platform.run({ action: 'get', taskId: task.taskId }), {
+        code: 'OTA_UNKNOWN_TASK',
+      });
+    });
+
+    it('list the newest first', async () => {
+      const first = await platform.create(['a']);
+      const second = await platform.create(['b']);
+      const { total, tasks } = (await platform.run({ action: 'list', pageSize: 1 })) as {
+        total: number;
+        tasks: TaskShape[];
+      };
+      assert.deepEqual([total, tasks[0]?.taskId], [2, second.taskId]);
+      const page2 = (await platform.run({ action: 'list', pageSize: 1, page: 2 })) as { tasks: TaskShape[] };
+      assert.equal(page2.tasks[0]?.taskId, first.taskId);
+    });
+
+    it('pause and cancel nothing that is over', async () => {
+      const task = await platform.create(['a']);
+      platform.inform('a', 'v2');
+      await platform.wait(1);
+      for (const action of ['pause', 'resume', 'cancel']) {
+        await assert.rejects(
+          platform.run({ action, taskId: task.taskId }),
+          { code: 'OTA_TASK_STATE' },
+          action,
+        );
+      }
+    });
+  });
+
+  describe('targets', () => {
+    beforeEach(() => {
+      for (const [token, version] of [
+        ['a', 'v1'],
+        ['b', 'v1'],
+        ['c', 'v2'],
+        ['d', 'v0'],
+      ] as const)
+        platform.inform(token, version);
+    });
+
+    const preview = async (targets: unknown, policy: object = {}, pack: object = {}): Promise<string[]> => {
+      const answer = (await platform.run({
+        action: 'preview',
+        package: { ...PACKAGE, ...pack },
+        targets,
+        policy,
+      })) as { devices: DeviceShape[] };
+      return answer.devices.map((device) => device.accessToken).sort();
+    };
+
+    it('all are those that reported, without those that run it already', async () => {
+      assert.deepEqual(await preview('all'), ['a', 'b', 'd']);
+      assert.deepEqual(await preview('all', { skipCurrent: false }), ['a', 'b', 'c', 'd']);
+    });
+
+    it('all leaves out who was not seen for too long', async () => {
+      platform.wallNow += 100_000;
+      platform.inform('b', 'v1');
+      assert.deepEqual(await preview('all', { seenWithin: 50 }), ['b']);
+    });
+
+    it('all are those of the package’s module', async () => {
+      assert.deepEqual(await preview('all', {}, { module: 'MCU' }), []);
+    });
+
+    it('may be a filter', async () => {
+      assert.deepEqual(await preview({ version: 'v1' }), ['a', 'b']);
+    });
+
+    it('are at one of fromVersions', async () => {
+      assert.deepEqual(await preview('all', { fromVersions: ['v0'] }), ['d']);
+      assert.deepEqual(await preview(['a', 'd', 'unknown'], { fromVersions: ['v0'] }), ['d']);
+    });
+
+    it('are at the version that a differential package is made from', async () => {
+      assert.deepEqual(await preview('all', {}, { fromVersion: 'v1' }), ['a', 'b']);
+      assert.deepEqual(await preview('all', { fromVersions: [] }, { fromVersion: 'v1' }), ['a', 'b', 'd']);
+    });
+
+    it('may be unknown where any version will do', async () => {
+      assert.deepEqual(await preview(['unknown']), ['unknown']);
+    });
+
+    it('are taken once', async () => {
+      assert.deepEqual(await preview(['a', 'a', 'b', 'a']), ['a', 'b']);
+    });
+
+    it('that leave nobody make no task', async () => {
+      await assert.rejects(platform.create(['c']), { code: 'OTA_BAD_INPUT', message: /"targets"/ });
+      const { total } = (await platform.run({ action: 'list' })) as { total: number };
+      assert.equal(total, 0);
+    });
+
+    it('that are no texts make no task', async () => {
+      await assert.rejects(platform.create(['a', 5]), { code: 'OTA_BAD_INPUT', message: /"targets"/ });
+    });
+  });
+
+  describe('the platform’s own absence', () => {
+    it('fails no device', async () => {
+      const task = await platform.create(['a'], { noResponse: 20 });
+      await platform.wait(1);
+      platform.engine.setHere(false);
+      await platform.wait(100);
+      assert.deepEqual(await platform.devices(task), { a: 'pushed' });
+      await platform.connect();
+      await platform.wait(10);
+      assert.deepEqual(await platform.devices(task), { a: 'pushed' });
+      await platform.wait(10);
+      assert.deepEqual(await platform.devices(task), { a: 'failed no-response' });
+    });
+
+    it('goes on until what the broker kept was taken', async () => {
+      const task = await platform.create(['a'], { noResponse: 20 });
+      await platform.wait(1);
+      platform.engine.setHere(false);
+      await platform.wait(1);
+      platform.engine.setHere(true);
+      for (let i = 0; i < 30; i += 1) {
+        platform.inform('x', 'v1');
+        await platform.wait(1);
+      }
+      assert.deepEqual(await platform.devices(task), { a: 'pushed' });
+    });
+
+    it('goes on for a minute at most in a fleet that is never quiet', async () => {
+      const task = await platform.create(['a'], { noResponse: 20 });
+      await platform.wait(1);
+      platform.engine.setHere(false);
+      platform.engine.setHere(true);
+      for (let i = 0; i < 90; i += 1) {
+        platform.inform('x', 'v1');
+        await platform.wait(1);
+      }
+      assert.deepEqual(await platform.devices(task), { a: 'failed no-response' });
+    });
+
+    it('pushes nothing', async () => {
+      platform.engine.setHere(false);
+      await platform.create(['a']);
+      await platform.wait(5);
+      assert.equal(platform.sent.length, 0);
+    });
+
+    it('includes the time for which the process stood still', async () => {
+      const task = await platform.create(['a'], { noResponse: 20 });
+      await platform.wait(1);
+      platform.steadyNow += 3_600_000;
+      await platform.wait(1);
+      assert.deepEqual(await platform.devices(task), { a: 'pushed' });
+    });
+  });
+
+  for (const hour of [3_600_000, -3_600_000]) {
+    it(`keeps its limits when the wall clock jumps by ${hour / 60_000} minutes`, async () => {
+      const task = await platform.create(['a'], { noResponse: 20, repush: 0 });
+      await platform.wait(1);
+      platform.wallNow += hour;
+      await platform.wait(10);
+      assert.deepEqual(await platform.devices(task), { a: 'pushed' });
+      await platform.wait(15);
+      assert.deepEqual(await platform.devices(task), { a: 'failed no-response' });
+    });
+  }
+
+  it('goes on after a restart: repeats what may not have left, with the same id', async () => {
+    const task = await platform.create(['a', 'b'], { repush: 0, noResponse: 60 });
+    await platform.wait(1);
+    platform.progress('b', 10);
+    const id = platform.sent.find((push) => push.accessToken === 'a')?.id;
+    platform.sent = [];
+    await platform.restart();
+    await platform.wait(1);
+    assert.deepEqual(
+      platform.sent.map((push) => [push.accessToken, push.id]),
+      [['a', id]],
+    );
+    platform.progress('a', 100);
+    platform.progress('b', 100);
+    await platform.wait(1);
+    assert.equal((await platform.task(task)).status, 'ended');
+  });
+
+  it('ends a cancel that a kill broke off', async () => {
+    const task = await platform.create(list(3));
+    const row = await platform.engine.store.task(task.taskId);
+    assert.ok(row);
+    await platform.engine.store.decide(row.id, () => ({ status: 'cancelled', reason: null, wave: 1 }), 0);
+    await platform.restart();
+    await platform.wait(1);
+    assert.equal((await platform.task(task)).counts.cancelled, 3);
+  });
+
+  it('says once that the table of devices is full', () => {
+    for (let i = 0; i < 520; i += 1) platform.inform(`x${i}`, 'v1');
+    assert.deepEqual(platform.problems, ['OTA_STORE_FULL']);
+  });
+
+  it('acknowledges nothing that it could not store, and says so until it can', async () => {
+    await platform.create(['a']);
+    await platform.wait(1);
+    platform.store.close();
+    assert.throws(() => platform.progress('a', 100), { code: 'OTA_STORE_FAILED' });
+    await platform.wait(2);
+    assert.deepEqual(platform.problems, ['OTA_STORE_FAILED']);
+    platform.store.open();
+    await platform.wait(1);
+    assert.deepEqual(platform.problems, ['OTA_STORE_FAILED', null]);
+  });
+
+  it('takes a task of 20,000 devices and cancels it without holding up the event loop', async () => {
+    let turns = 0;
+    const timer = setInterval(() => (turns += 1), 1);
+    const task = await platform.create(list(20_000));
+    await platform.run({ action: 'cancel', taskId: task.taskId });
+    clearInterval(timer);
+    const { counts } = await platform.task(task);
+    assert.equal(counts.cancelled, 20_000);
+    // Slices of some milliseconds: others had their turn between them.
+    assert.ok(turns > 40, `${turns} turns`);
+  });
+});
