@@ -2,40 +2,40 @@
 import path from 'node:path';
 import ts from 'typescript';
 import type { Output } from './dist';
-import { DIST, ROOT } from './paths';
+import type { Folders } from './paths';
 
 /** Compiles what tsconfig.build.json names to CommonJS. @throws Error with every diagnostic */
-export function compileRuntime(output: Output): void {
-  const program = load('tsconfig.build.json');
+export function compileRuntime(folders: Folders, output: Output): void {
+  const program = load(folders, 'tsconfig.build.json');
   const result = program.emit(undefined, (file, text) => {
-    output.set(path.relative(DIST, path.resolve(file)), text);
+    output.set(path.relative(folders.dist, path.resolve(file)), text);
   });
-  refuse(result.diagnostics);
+  refuse(folders, result.diagnostics);
 }
 
 /** Checks the types of the editor's scripts. @throws Error with every diagnostic */
-export function checkEditor(): void {
-  load('tsconfig.editor.json');
+export function checkEditor(folders: Folders): void {
+  load(folders, 'tsconfig.editor.json');
 }
 
-function load(config: string): ts.Program {
-  const file = path.join(ROOT, config);
+function load(folders: Folders, config: string): ts.Program {
+  const file = path.join(folders.root, config);
   const parsed = ts.getParsedCommandLineOfConfigFile(file, undefined, {
     ...ts.sys,
-    onUnRecoverableConfigFileDiagnostic: (diagnostic) => refuse([diagnostic]),
+    onUnRecoverableConfigFileDiagnostic: (diagnostic) => refuse(folders, [diagnostic]),
   });
   if (parsed === undefined) throw new Error(`Can't read ${file}.`);
-  refuse(parsed.errors);
+  refuse(folders, parsed.errors);
   const program = ts.createProgram(parsed.fileNames, parsed.options);
-  refuse(ts.getPreEmitDiagnostics(program));
+  refuse(folders, ts.getPreEmitDiagnostics(program));
   return program;
 }
 
-function refuse(diagnostics: readonly ts.Diagnostic[]): void {
+function refuse({ root }: Folders, diagnostics: readonly ts.Diagnostic[]): void {
   if (diagnostics.length === 0) return;
   const host: ts.FormatDiagnosticsHost = {
     getCanonicalFileName: (name) => name,
-    getCurrentDirectory: () => ROOT,
+    getCurrentDirectory: () => root,
     getNewLine: () => '\n',
   };
   throw new Error(ts.formatDiagnostics(diagnostics, host).trimEnd());

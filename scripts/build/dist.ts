@@ -5,52 +5,51 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm, rmdir, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { DIST, ICONS, NODES, ROOT } from './paths';
+import type { Folders } from './paths';
 
 /** What dist/ is to hold: paths relative to it, and their contents. */
 export type Output = Map<string, string>;
 
-/** True where every file of dist/ is newer than every source. */
-export async function isFresh(): Promise<boolean> {
-  const built = await walk(DIST);
+/** True where no source is newer than a file of dist/. */
+export async function isFresh({ root, nodes, icons, dist }: Folders): Promise<boolean> {
+  const built = await walk(dist);
   if (built.length === 0) return false;
+  const settings = (await readdir(root)).filter((file) => /^(package|tsconfig.*)\.json$/.test(file));
   const sources = [
-    ...(await walk(NODES)),
-    ...(await walk(ICONS)),
-    ...(await walk(path.join(ROOT, 'scripts', 'build'))),
-    ...['package.json', 'scripts/build.ts'].map((file) => path.join(ROOT, file)),
-    ...(await readdir(ROOT))
-      .filter((file) => /^tsconfig.*\.json$/.test(file))
-      .map((file) => path.join(ROOT, file)),
+    ...(await walk(nodes)),
+    ...(await walk(icons)),
+    ...(await walk(path.join(root, 'scripts', 'build'))),
+    ...settings.map((file) => path.join(root, file)),
   ];
   const oldest = Math.min(...(await times(built.filter((file) => !file.endsWith(path.sep)))));
   const newest = Math.max(...(await times(sources)));
-  return oldest > newest;
+  // A build takes its time in whole milliseconds, before it reads anything.
+  return Math.round(oldest) >= Math.floor(newest);
 }
 
 /** Makes dist/ hold `output` and nothing else. */
-export async function publish(output: Output, startedAt: Date): Promise<void> {
-  await mkdir(path.join(ROOT, 'node_modules'), { recursive: true });
-  const staging = await mkdtemp(path.join(ROOT, 'node_modules', '.build-'));
+export async function publish({ root, dist }: Folders, output: Output, startedAt: Date): Promise<void> {
+  await mkdir(path.join(root, 'node_modules'), { recursive: true });
+  const staging = await mkdtemp(path.join(root, 'node_modules', '.build-'));
   try {
     let count = 0;
     for (const [name, content] of output) {
-      const target = path.join(DIST, name);
+      const target = path.join(dist, name);
       const staged = path.join(staging, String((count += 1)));
       await mkdir(path.dirname(target), { recursive: true });
       await writeFile(staged, content);
       await utimes(staged, startedAt, startedAt);
       await rename(staged, target);
     }
-    await removeStale(output);
+    await removeStale(dist, output);
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
 }
 
-async function removeStale(output: Output): Promise<void> {
-  const wanted = new Set([...output.keys()].map((name) => path.join(DIST, name)));
-  const entries = await walk(DIST);
+async function removeStale(dist: string, output: Output): Promise<void> {
+  const wanted = new Set([...output.keys()].map((name) => path.join(dist, name)));
+  const entries = await walk(dist);
   for (const file of entries) {
     if (!file.endsWith(path.sep) && !wanted.has(file)) await rm(file, { force: true });
   }

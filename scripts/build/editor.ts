@@ -9,16 +9,17 @@ import path from 'node:path';
 import { type Plugin, rollup } from 'rollup';
 import ts from 'typescript';
 import type { Output } from './dist';
-import { NODES, ROOT } from './paths';
+import type { Folders } from './paths';
 
-const STYLE = path.join(NODES, 'lib', 'red', 'editor', 'form.css');
+/** What all dialogs need of CSS: in each page, because a node may be there without the others. */
+const STYLE = 'lib/red/editor/form.css';
 
-export async function editorPages(names: readonly string[], output: Output): Promise<void> {
-  const style = `<style>\n${(await readFile(STYLE, 'utf8')).trimEnd()}\n</style>`;
+export async function editorPages(folders: Folders, names: readonly string[], output: Output): Promise<void> {
+  const style = `<style>\n${(await readFile(path.join(folders.nodes, STYLE), 'utf8')).trimEnd()}\n</style>`;
   for (const name of names) {
-    const form = path.join(NODES, name, `${name}.html`);
+    const form = path.join(folders.nodes, name, `${name}.html`);
     if (!existsSync(form)) continue;
-    const script = await bundle(path.join(NODES, name, `${name}.editor.ts`));
+    const script = await bundle(path.join(folders.nodes, name, `${name}.editor.ts`));
     const parts = [
       `<script type="text/javascript">\n${script.trimEnd()}\n</script>`,
       style,
@@ -34,13 +35,13 @@ async function bundle(entry: string): Promise<string> {
     input: entry,
     plugins: [typescript],
     onwarn(warning) {
-      throw new Error(`${path.relative(ROOT, entry)}: ${warning.message}`);
+      throw new Error(`${entry}: ${warning.message}`);
     },
   });
   try {
     const { output } = await built.generate({ format: 'iife', indent: '  ' });
     const code = output.map((chunk) => (chunk.type === 'chunk' ? chunk.code : '')).join('\n');
-    if (/<\/script/i.test(code)) throw new Error(`${path.relative(ROOT, entry)}: must not hold "</script".`);
+    if (/<\/script/i.test(code)) throw new Error(`${entry}: must not hold "</script".`);
     return code;
   } finally {
     await built.close();

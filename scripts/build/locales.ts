@@ -6,24 +6,24 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Output } from './dist';
-import { listDirectory, NODES, ROOT } from './paths';
+import { type Folders, listDirectory } from './paths';
 
-export async function locales(names: readonly string[], output: Output): Promise<void> {
+export async function locales(folders: Folders, names: readonly string[], output: Output): Promise<void> {
   for (const name of names) {
-    const folder = path.join(NODES, name, 'locales');
+    const folder = path.join(folders.nodes, name, 'locales');
     for (const language of await listDirectory(folder)) {
       const labels = path.join(folder, language, `${name}.json`);
       const help = path.join(folder, language, `${name}.html`);
       const target = path.join('nodes', name, 'locales', language, name);
-      if (existsSync(labels)) output.set(`${target}.json`, await withCommon(labels, language));
+      if (existsSync(labels)) output.set(`${target}.json`, await withCommon(folders, labels, language));
       if (existsSync(help)) output.set(`${target}.html`, await readFile(help, 'utf8'));
     }
   }
 }
 
-async function withCommon(labels: string, language: string): Promise<string> {
+async function withCommon({ nodes }: Folders, labels: string, language: string): Promise<string> {
   const own = await readCatalogue(labels);
-  const shared = path.join(NODES, 'lib', 'red', 'locales', language, 'common.json');
+  const shared = path.join(nodes, 'lib', 'red', 'locales', language, 'common.json');
   const common = existsSync(shared) ? await readCatalogue(shared) : {};
   return `${JSON.stringify({ ...own, ...common }, null, 2)}\n`;
 }
@@ -32,6 +32,6 @@ async function readCatalogue(file: string): Promise<Record<string, unknown>> {
   try {
     return JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
   } catch (error) {
-    throw new Error(`${path.relative(ROOT, file)}: ${(error as Error).message}`, { cause: error });
+    throw new Error(`${file}: ${(error as Error).message}`, { cause: error });
   }
 }

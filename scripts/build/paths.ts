@@ -3,18 +3,29 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 
+/** This project. */
 export const ROOT = path.resolve(__dirname, '..', '..');
-export const NODES = path.join(ROOT, 'nodes');
-export const ICONS = path.join(ROOT, 'icons');
-export const DIST = path.join(ROOT, 'dist');
+
+/** The folders of a project, absolute. */
+export interface Folders {
+  readonly root: string;
+  readonly nodes: string;
+  readonly icons: string;
+  readonly dist: string;
+}
+
+export function foldersOf(root: string): Folders {
+  const below = (name: string): string => path.join(root, name);
+  return { root, nodes: below('nodes'), icons: below('icons'), dist: below('dist') };
+}
 
 /** The nodes that can be built: every folder nodes/ota-x that has a runtime. */
-export async function nodeNames(): Promise<string[]> {
-  const entries = await readdir(NODES, { withFileTypes: true });
+export async function nodeNames({ nodes }: Folders): Promise<string[]> {
+  const entries = await readdir(nodes, { withFileTypes: true });
   return entries
     .filter((entry) => entry.isDirectory() && entry.name.startsWith('ota-'))
     .map((entry) => entry.name)
-    .filter((name) => existsSync(path.join(NODES, name, `${name}.ts`)))
+    .filter((name) => existsSync(path.join(nodes, name, `${name}.ts`)))
     .sort();
 }
 
