@@ -65,7 +65,8 @@ async function serve(red: DemoNodeRed, broker: DemoBroker): Promise<void> {
   );
   say('Ctrl-C ends both. The demo keeps its flow in .demo/node-red; remove that folder to start over.');
   const interrupted = new Promise<null>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(null));
+    // Not once: npm and the terminal both send it, and the second would end this before Node-RED has ended.
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve(null));
   });
   const ended = await Promise.race([interrupted, red.ended.then((code) => ({ code }))]);
   if (ended !== null) throw new Error(`Node-RED ended by itself (${String(ended.code)}); its log is above.`);
