@@ -12,7 +12,7 @@ export type Output = Map<string, string>;
 
 /** True where no source is newer than a file of dist/. */
 export async function isFresh({ root, nodes, icons, dist }: Folders): Promise<boolean> {
-  const built = await walk(dist);
+  const built = (await walk(dist)).filter((file) => !file.endsWith(path.sep));
   if (built.length === 0) return false;
   const settings = (await readdir(root)).filter((file) => /^(package|tsconfig.*)\.json$/.test(file));
   const sources = [
@@ -21,7 +21,7 @@ export async function isFresh({ root, nodes, icons, dist }: Folders): Promise<bo
     ...(await walk(path.join(root, 'scripts', 'build'))),
     ...settings.map((file) => path.join(root, file)),
   ];
-  const oldest = Math.min(...(await times(built.filter((file) => !file.endsWith(path.sep)))));
+  const oldest = Math.min(...(await times(built)));
   const newest = Math.max(...(await times(sources)));
   // A build takes its time in whole milliseconds, before it reads anything.
   return Math.round(oldest) >= Math.floor(newest);

@@ -5,6 +5,7 @@ import path from 'node:path';
 import ts from 'typescript';
 import { build } from '../../scripts/build';
 import { ROOT } from '../../scripts/build/paths';
+import { shippedNodes } from '../support/shipped-nodes';
 
 const SCRIPT = /<script.+?type=['"]text\/javascript['"].*?>([\S\s]*?)<\/script>/gi;
 const WIRE_NODES = ['ota-inform', 'ota-push', 'ota-progress'];
@@ -40,19 +41,13 @@ function keys(object: ts.Expression | undefined): string[] {
   });
 }
 
-/** The nodes that package.json names, and their files. */
-async function listedNodes(): Promise<Record<string, string>> {
-  const text = await fs.readFile(path.join(ROOT, 'package.json'), 'utf8');
-  return (JSON.parse(text) as { 'node-red': { nodes: Record<string, string> } })['node-red'].nodes;
-}
-
 describe('the built pages', function () {
   this.timeout(120_000);
   const pages = new Map<string, ts.ObjectLiteralExpression>();
 
   before(async () => {
     await build();
-    for (const name of Object.keys(await listedNodes())) {
+    for (const name of Object.keys(await shippedNodes())) {
       const page = await fs.readFile(path.join(ROOT, 'dist', 'nodes', name, `${name}.html`), 'utf8');
       const found = definitions(page);
       assert.deepEqual([...found.keys()], [name]);

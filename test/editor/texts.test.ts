@@ -1,0 +1,188 @@
+/** Labels, help and status texts: both languages say the same things, and nothing is shown as a bare key. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { OTA_CODES, OtaError } from '../../nodes/lib/protocol';
+import { statusOf } from '../../nodes/lib/red/service';
+import { foldersOf, ROOT } from '../../scripts/build/paths';
+import { shippedNodes } from '../support/shipped-nodes';
+
+const LANGUAGES = ['en-US', 'zh-CN'] as const;
+const folders = foldersOf(ROOT);
+/** Node-RED cuts longer ones off on small screens. */
+const STATUS_LIMIT = 20;
+
+/** What takes the place of a variable in a key of the sources, e.g. `common.status.${delivery}`. */
+const VARIABLE_KEYS: Readonly<Record<string, readonly string[]>> = {
+  'common.status.': [
+    ...OTA_CODES.map((code) => statusOf(new OtaError(code, '')).slice('common.status.'.length)),
+    ...['offline', 'refused', 'timeout'],
+  ],
+  'ota-progress.status.': ['upgrade', 'download', 'verification', 'flashing'],
+  'ota-verify.status.': ['downloading', 'checking'],
+  'ota-inform.name.': ['platform', 'device'],
+  'ota-inform.port.': ['platform', 'device'],
+  'ota-push.name.': ['platform', 'device'],
+  'ota-progress.name.': ['platform', 'device'],
+  'ota-progress.port.': ['platform', 'device'],
+  'ota-service.': ['note.randomClientId', 'note.sharedSession'],
+};
+
+const HEADINGS = {
+  'en-US': { node: ['Inputs', 'Outputs', 'Details'], config: ['Properties', 'Details'] },
+  'zh-CN': { node: ['输入', '输出', '详细'], config: ['属性', '详细'] },
+} as const;
+
+type Catalogue = Map<string, string>;
+
+function flatten(value: unknown, prefix = '', into: Catalogue = new Map()): Catalogue {
+  if (typeof value === 'string') into.set(prefix, value);
+  else {
+    for (const [key, child] of Object.entries(value as object)) {
+      flatten(child, prefix === '' ? key : `${prefix}.${key}`, into);
+    }
+  }
+  return into;
+}
+
+async function readJson(file: string): Promise<unknown> {
+  return JSON.parse(await fs.readFile(file, 'utf8')) as unknown;
+}
+
+/** The texts that a node finds: its own and the common ones. */
+async function catalogueOf(node: string, language: string): Promise<Catalogue> {
+  const own = await readJson(path.join(folders.nodes, node, 'locales', language, `${node}.json`));
+  const common = await readJson(path.join(folders.nodes, 'lib/red/locales', language, 'common.json'));
+  return new Map([...flatten(own), ...flatten(common)]);
+}
+
+async function sources(folder: string, ending: string): Promise<{ file: string; text: string }[]> {
+  const names = (await fs.readdir(folder, { recursive: true })).filter((name) => name.endsWith(ending));
+  return Promise.all(
+    names.map(async (file) => ({ file, text: await fs.readFile(path.join(folder, file), 'utf8') })),
+  );
+}
+
+/** Keys such as `ota-push.status.held` and `common.label.name` in a source, variable ones spelt out. */
+function keysIn(text: string, node: string): string[] {
+  const found = new Set<string>();
+  for (const [key] of text.matchAll(new RegExp(`\\b(?:common|${node})\\.[A-Za-z0-9.]*[A-Za-z0-9]`, 'g'))) {
+    if (!/\.(?:json|html|editor|js|ts|svg)$/.test(key)) found.add(key);
+  }
+  for (const [, prefix] of text.matchAll(new RegExp(`\`((?:common|${node})\\.[A-Za-z.]*)\\$\\{`, 'g'))) {
+    const values = VARIABLE_KEYS[prefix!];
+    assert.ok(values, `VARIABLE_KEYS says what can follow "${prefix}"`);
+    found.delete(prefix!.replace(/\.$/, ''));
+    for (const value of values) found.add(prefix! + value);
+  }
+  return [...found];
+}
+
+describe('the texts of the nodes', () => {
+  let names: string[];
+  const configs = new Set<string>();
+  const catalogues = new Map<string, Catalogue>();
+  const catalogue = (node: string, language: string): Catalogue => catalogues.get(`${node} ${language}`)!;
+
+  before(async () => {
+    names = Object.keys(await shippedNodes());
+    for (const name of names) {
+      const script = await fs.readFile(path.join(folders.nodes, name, `${name}.editor.ts`), 'utf8');
+      if (script.includes("category: 'config'")) configs.add(name);
+      for (const language of LANGUAGES) {
+        catalogues.set(`${name} ${language}`, await catalogueOf(name, language));
+      }
+    }
+  });
+
+  it('have the same keys in both languages', () => {
+    for (const name of names) {
+      assert.deepEqual(
+        [...catalogue(name, 'en-US').keys()].sort(),
+        [...catalogue(name, 'zh-CN').keys()].sort(),
+        name,
+      );
+    }
+  });
+
+  it('have the same places for values in both languages', () => {
+    const places = (text: string): string[] => (text.match(/__\w+__/g) ?? []).sort();
+    for (const name of names) {
+      for (const [key, text] of catalogue(name, 'en-US')) {
+        assert.deepEqual(places(catalogue(name, 'zh-CN').get(key)!), places(text), key);
+      }
+    }
+  });
+
+  it('are there for every key that a script or a form of the editor asks for', async () => {
+    const shared = await sources(path.join(folders.nodes, 'lib/red/editor'), '.ts');
+    for (const name of names) {
+      const folder = path.join(folders.nodes, name);
+      const own = [...(await sources(folder, '.editor.ts')), ...(await sources(folder, `${name}.html`))];
+      for (const { file, text } of own.filter(({ file }) => !file.startsWith('locales'))) {
+        for (const key of keysIn(text, name)) {
+          assert.ok(catalogue(name, 'en-US').has(key), `${name}/${file}: ${key}`);
+        }
+      }
+      const reasons = shared.flatMap(({ text }) => [...text.matchAll(/key: '(\w+)'/g)].map(([, key]) => key));
+      for (const key of reasons) assert.ok(catalogue(name, 'en-US').has(`common.reason.${key}`), key);
+    }
+  });
+
+  it('are there for every status that a node shows', async () => {
+    const isKey = /^[a-z-]+\.status\./;
+    const shared = (await sources(path.join(folders.nodes, 'lib/red'), '.ts')).filter(
+      ({ file }) => !file.startsWith('editor'),
+    );
+    for (const name of names) {
+      const own = (await sources(path.join(folders.nodes, name), '.ts')).filter(
+        ({ file }) => !file.endsWith('.editor.ts'),
+      );
+      for (const { file, text } of [...own, ...shared]) {
+        for (const key of keysIn(text, name).filter((found) => isKey.test(found))) {
+          for (const language of LANGUAGES) {
+            assert.ok(catalogue(name, language).has(key), `${file}: ${key} (${language})`);
+          }
+        }
+      }
+    }
+  });
+
+  it(`keep each status under ${STATUS_LIMIT} characters`, () => {
+    for (const [where, texts] of catalogues) {
+      for (const [key, text] of texts) {
+        if (key.includes('.status.')) assert.ok(text.length < STATUS_LIMIT, `${where} ${key}: ${text}`);
+      }
+    }
+  });
+
+  it('include help in both languages, with what goes in, what comes out and the details', async () => {
+    for (const name of names) {
+      for (const language of LANGUAGES) {
+        const file = path.join(folders.nodes, name, 'locales', language, `${name}.html`);
+        const help = await fs.readFile(file, 'utf8');
+        assert.match(
+          help,
+          new RegExp(`^<script type="text/html" data-help-name="${name}">\\s*<p>[^<]`),
+          file,
+        );
+        const headings = [...help.matchAll(/<h3>(.*?)<\/h3>/g)].map(([, text]) => text);
+        assert.deepEqual(headings, HEADINGS[language][configs.has(name) ? 'config' : 'node'], file);
+      }
+    }
+  });
+
+  it('name the same errors in the help of both languages, and only errors that exist', async () => {
+    for (const name of names) {
+      const [english, chinese] = await Promise.all(
+        LANGUAGES.map(async (language) => {
+          const file = path.join(folders.nodes, name, 'locales', language, `${name}.html`);
+          return [...new Set((await fs.readFile(file, 'utf8')).match(/\bOTA_[A-Z_]+/g) ?? [])];
+        }),
+      );
+      assert.deepEqual(chinese!.sort(), english!.sort(), name);
+      for (const code of english!)
+        assert.ok((OTA_CODES as readonly string[]).includes(code), `${name}: ${code}`);
+    }
+  });
+});
