@@ -1,0 +1,99 @@
+/**
+ * ota-package: packages added, described and served. Commands come in, packages go out as ota-push takes them.
+ */
+import type { Node, NodeAPI, NodeDef } from 'node-red';
+import { FILES_PATH, readBaseUrl } from '../lib/packages/library';
+import { FileServer } from '../lib/packages/serve';
+import { parsePrivateKey } from '../lib/packages/signature';
+import { onClose, onInput } from '../lib/red/input';
+import { choiceSetting, numberSetting, textSetting } from '../lib/red/settings';
+import { setup } from '../lib/red/setup';
+import { Status } from '../lib/red/status';
+import { userFolder } from '../lib/red/user-directory';
+import { OtaError, readSignMethod } from '../lib/protocol';
+import { type PackageSettings, Shelf } from './shelf';
+
+interface Config extends NodeDef {
+  directory?: unknown;
+  baseUrl?: unknown;
+  signMethod?: unknown;
+  maxBytes?: unknown;
+}
+
+/** What we read of Node-RED's settings. */
+interface HttpSettings {
+  readonly httpNodeRoot?: unknown;
+  readonly httpNodeAuth?: unknown;
+  readonly fileWorkingDirectory?: unknown;
+}
+
+type HttpServer = NodeAPI['httpNode'];
+
+const GIBIBYTE = 1024 ** 3;
+
+module.exports = (RED: NodeAPI): void => {
+  function OtaPackage(this: Node, config: Config): void {
+    RED.nodes.createNode(this, config);
+    const status = new Status(this);
+    setup(this, status, () => {
+      const settings = readSettings(RED, config, (this.credentials as { privateKey?: unknown }).privateKey);
+      const shelf = new Shelf(this, status, settings);
+      const stopServing = fileServer(RED.httpNode).add((id, name) => shelf.find(id, name));
+      if (isGuarded(RED, settings.baseUrl)) this.warn(GUARDED);
+      onInput(this, (msg, send) => shelf.command(msg, send));
+      onClose(this, async () => {
+        stopServing();
+        status.close();
+        await shelf.close();
+      });
+    });
+  }
+
+  RED.nodes.registerType('ota-package', OtaPackage as never, {
+    credentials: { privateKey: { type: 'password' } },
+  });
+};
+
+function readSettings(RED: NodeAPI, config: Config, privateKey: unknown): PackageSettings {
+  const { httpNodeRoot, fileWorkingDirectory } = RED.settings as HttpSettings;
+  const baseUrl = readBaseUrl(textSetting(config.baseUrl), textSetting(httpNodeRoot));
+  if (baseUrl !== '' && httpNodeRoot === false) {
+    throw new OtaError(
+      'OTA_BAD_SETTINGS',
+      'Node-RED serves nothing to devices: "httpNodeRoot" is false in its settings file.',
+    );
+  }
+  const method = choiceSetting('signMethod', config.signMethod, ['SHA256', 'MD5']);
+  const key = textSetting(privateKey).trim();
+  return {
+    directory: userFolder(RED, textSetting(config.directory), 'ota/packages'),
+    workingDirectory: textSetting(fileWorkingDirectory, process.cwd()),
+    baseUrl,
+    signMethod: readSignMethod(method) ?? 'SHA256',
+    maxBytes: Math.floor(numberSetting('maxBytes', config.maxBytes, GIBIBYTE, { min: 1 })),
+    privateKey: key === '' ? null : parsePrivateKey(key),
+  };
+}
+
+/** One for each HTTP server, whatever the number of nodes and deploys: Express forgets no route. */
+const servers = new WeakMap<HttpServer, FileServer>();
+
+function fileServer(app: HttpServer): FileServer {
+  const known = servers.get(app);
+  if (known !== undefined) return known;
+  const server = new FileServer();
+  servers.set(app, server);
+  app.use(FILES_PATH, server.handle);
+  return server;
+}
+
+const GUARDED =
+  'httpNodeAuth guards the HTTP server of this Node-RED: devices will get 401 for packages. Put a user and a ' +
+  'password into "baseUrl" (http://user:password@host), or let a proxy serve /ota/files.';
+
+/** A login in the base address is one of the two ways round it. */
+function isGuarded(RED: NodeAPI, baseUrl: string): boolean {
+  const { httpNodeAuth } = RED.settings as HttpSettings;
+  const isSet = httpNodeAuth !== undefined && httpNodeAuth !== null && httpNodeAuth !== false;
+  return isSet && baseUrl !== '' && new URL(baseUrl).username === '';
+}
