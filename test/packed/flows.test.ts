@@ -138,13 +138,13 @@ async function traffic(client: TestClient): Promise<{ stop(): Promise<string[]> 
 const DEPLOYS: readonly DeployType[] = ['full', 'flows', 'nodes'];
 
 // Mosquitto: a kept session of aedes repeats and loses messages by itself when its client goes and comes.
+// That nothing is lost can't be seen here: Node-RED drops what is on a wire when a redeploy closes its end.
 describe('ten redeploys under traffic', function () {
   this.timeout(INSTALL_TIMEOUT_MS);
   const later = cleanup(after);
   let broker: Mosquitto;
   let line: TcpProxy;
   let red: NodeRed;
-  let sent: string[];
 
   before(async function () {
     mosquittoMissing(this);
@@ -170,8 +170,7 @@ describe('ten redeploys under traffic', function () {
       const count = seen(red, 'reports').length;
       await until(() => seen(red, 'reports').length > count + 5, `reports after redeploy ${i}`);
     }
-    sent = await reports.stop();
-    const last = sent.at(-1);
+    const last = (await reports.stop()).at(-1);
     await until(() => seen(red, 'reports').some(({ version }) => version === last), 'the last report');
   });
 
@@ -194,14 +193,6 @@ describe('ten redeploys under traffic', function () {
       .filter((version) => version !== 'probe');
     const repeated = versions.filter((version, i) => versions.indexOf(version) !== i);
     assert.deepEqual(repeated, []);
-  });
-
-  it('lose no report: the session is kept', () => {
-    const versions = new Set(seen(red, 'reports').map(({ version }) => version));
-    assert.deepEqual(
-      sent.filter((version) => !versions.has(version)),
-      [],
-    );
   });
 
   it('log no error', () => {
