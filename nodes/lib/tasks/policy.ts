@@ -161,7 +161,7 @@ const TIME = /^([01][0-9]|2[0-3]):[0-5][0-9]$/;
 
 function readWindow(value: unknown, name: string): TimeWindow | null {
   if (value === null) return null;
-  const read = typeof value === 'string' ? parseJson(value) : value;
+  const read = typeof value === 'string' ? parseWindow(value) : value;
   if (read === null) return null;
   if (!isObject(read)) throw bad(name, 'must be null or {from: "01:00", to: "05:00", timeZone}');
   const time = (key: 'from' | 'to'): string => {
@@ -182,6 +182,12 @@ function readWindow(value: unknown, name: string): TimeWindow | null {
     throw bad(`${name}.timeZone`, 'must be the name of a time zone such as "Europe/Berlin"');
   }
   return { from, to, timeZone };
+}
+
+/** `01:00-05:00 Europe/Berlin`, as a setting has it; or JSON. */
+function parseWindow(value: string): unknown {
+  const found = /^\s*([0-9:]{5})\s*-\s*([0-9:]{5})(?:\s+(\S+))?\s*$/.exec(value);
+  return found === null ? parseJson(value) : { from: found[1], to: found[2], timeZone: found[3] };
 }
 
 function isTimeZone(name: string): boolean {

@@ -52,6 +52,7 @@ export class SqliteStore implements SqliteFile {
 
   /** Opens the file, makes it where there is none, and brings it up to date. @throws OtaError */
   open(): void {
+    if (this.#db !== null) return;
     const { file, drivers } = this.#options;
     this.read(() => {
       if (file !== ':memory:') fs.mkdirSync(path.dirname(file), { recursive: true });

@@ -1,0 +1,232 @@
+/**
+ * One engine at work: a service's connection, a store, and the nodes that are its faces. Owns when the engine
+ * runs: from the first face to the last. Knows MQTT only through the channel, and of Node-RED only that
+ * faces come and go.
+ */
+import type { Channel, FilterState, LinkState, Settled } from '../link';
+import {
+  EVERY_DEVICE,
+  type MessageKind,
+  type OtaCode,
+  OtaError,
+  type Refused,
+  type SignMethodCase,
+  toOtaError,
+} from '../protocol';
+import type { Command } from '../tasks/commands';
+import { Engine, operate } from '../tasks/engine';
+import type { Change, SqliteStore } from '../tasks/store';
+import type { Task } from '../tasks/types';
+
+/** A node that shows the engine, and hears of everything. */
+export interface Face {
+  readonly onChange: (change: Change) => void;
+  readonly onTask: (task: Task, reason: string | null) => void;
+  /** The tasks that aren't over. */
+  readonly onTasks: (tasks: readonly Task[]) => void;
+  /** What is wrong with the store; null once it isn't. */
+  readonly onProblem: (error: OtaError | null) => void;
+  /** What is wrong with the subscriptions; null once nothing is. */
+  readonly onSubscription: (error: OtaError | null) => void;
+  /** Something from the wire that can't be read. */
+  readonly onRefused: (refused: Refused) => void;
+}
+
+export interface HostOptions {
+  readonly store: SqliteStore;
+  /** The id of the service: devices and tasks are its own. */
+  readonly service: string;
+  readonly channel: Channel;
+  readonly signMethodCase: SignMethodCase;
+}
+
+/** A store that can't be opened now may be there later; these won't cure themselves. */
+const FINAL: ReadonlySet<OtaCode> = new Set(['OTA_NO_SQLITE', 'OTA_STORE_NEWER']);
+const RETRY_MS = 5000;
+
+export class TaskHost {
+  readonly #options: HostOptions;
+  readonly #before: TaskHost | null;
+  readonly #faces = new Set<Face>();
+  readonly #granted = new Map<MessageKind, FilterState>();
+  readonly #user = { onState: (state: LinkState) => this.#connection(state) };
+  readonly #stops: ((removed: boolean) => void)[] = [];
+  #engine: Engine | null = null;
+  #starting: Promise<void> = Promise.resolve();
+  #stopping: Promise<void> | null = null;
+  #retry: NodeJS.Timeout | null = null;
+  #problem: OtaError | null = null;
+  #tasks: readonly Task[] = [];
+  #connected = false;
+  #closed = false;
+
+  /** @param before the one that it comes after: there is never more than one engine at work */
+  constructor(options: HostOptions, before?: TaskHost) {
+    this.#options = options;
+    this.#before = before ?? null;
+  }
+
+  /** True while a face may join it: it wasn't stopped, and its service is still the same. */
+  serves(channel: Channel): boolean {
+    return !this.#closed && this.#options.channel === channel;
+  }
+
+  /** The first face starts the engine. Its callbacks come later, never before this returns. */
+  join(face: Face): void {
+    this.#faces.add(face);
+    if (this.#faces.size === 1)
+      this.#starting = new Promise((resolve) => setImmediate(resolve)).then(() => this.#start());
+    else setImmediate(() => this.#greet(face));
+  }
+
+  /** The last face stops it. */
+  async leave(face: Face, removed: boolean): Promise<void> {
+    if (!this.#faces.delete(face) || this.#faces.size > 0) return;
+    await this.stop(removed);
+  }
+
+  /** Carries a command out, once the engine runs. @throws OtaError */
+  async command(command: Command): Promise<object> {
+    await this.#starting;
+    if (this.#engine === null) throw this.#problem ?? new OtaError('OTA_CLOSED', 'The node was stopped.');
+    return operate(this.#engine, command);
+  }
+
+  /** Ends the engine; what the broker sends from now on it keeps, or sends again. */
+  stop(removed: boolean): Promise<void> {
+    this.#closed = true;
+    return (this.#stopping ??= this.#stop(removed));
+  }
+
+  async #stop(removed: boolean): Promise<void> {
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    await this.#starting;
+    const running = this.#stops.length > 0;
+    for (const stop of this.#stops.splice(0)) stop(removed);
+    await this.#engine?.stop();
+    if (running) this.#options.channel.release(this.#user, removed);
+  }
+
+  async #start(): Promise<void> {
+    await this.#before?.stop(false);
+    if (this.#closed) return;
+    const { store, service, channel, signMethodCase } = this.#options;
+    const engine = new Engine({
+      store: store.tasks(service),
+      signMethodCase,
+      link: {
+        publish: (accessToken, body, settled: Settled) =>
+          channel.publish('upgrade', accessToken, body, settled),
+      },
+    });
+    engine.listen({
+      onChange: (change) => this.#each((face) => face.onChange(change)),
+      onTask: (task) => this.#each((face) => face.onTask(task, this.#trouble())),
+      onTasks: (tasks) => this.#told(tasks),
+      onProblem: (error) => this.#tellProblem(error),
+    });
+    try {
+      store.open();
+      await engine.start();
+    } catch (error) {
+      const problem = toOtaError(error, 'OTA_STORE_FAILED');
+      this.#tellProblem(problem);
+      if (FINAL.has(problem.code)) return;
+      this.#retry = setTimeout(() => {
+        this.#retry = null;
+        this.#starting = this.#start();
+      }, RETRY_MS);
+      return;
+    }
+    this.#engine = engine;
+    this.#tellProblem(null);
+    this.#listen(engine);
+  }
+
+  #listen(engine: Engine): void {
+    const { channel } = this.#options;
+    const common = (kind: MessageKind) => ({
+      accessToken: EVERY_DEVICE,
+      onRefused: (refused: Refused) => this.#each((face) => face.onRefused(refused)),
+      onSubscription: (state: FilterState, error: OtaError | null) => this.#subscription(kind, state, error),
+    });
+    this.#stops.push(
+      channel.listen<'progress'>({
+        ...common('progress'),
+        kind: 'progress',
+        onMessage: ({ accessToken, message: { module, step, desc } }, batch) =>
+          engine.hear({ kind: 'progress', accessToken, module, step, desc, wall: Date.now() }, batch),
+      }),
+      channel.listen<'inform'>({
+        ...common('inform'),
+        kind: 'inform',
+        onMessage: ({ accessToken, message: { id, module, version } }, batch) =>
+          engine.hear({ kind: 'inform', accessToken, id, module, version, wall: Date.now() }, batch),
+      }),
+    );
+    channel.acquire(this.#user);
+  }
+
+  #connection({ phase }: LinkState): void {
+    const connected = phase === 'connected';
+    if (connected === this.#connected) return;
+    this.#connected = connected;
+    this.#here();
+    this.#tellTrouble();
+  }
+
+  #subscription(kind: MessageKind, state: FilterState, error: OtaError | null): void {
+    this.#granted.set(kind, state);
+    this.#here();
+    if (state === 'refused') this.#each((face) => face.onSubscription(error));
+    else if (this.#allGranted()) this.#each((face) => face.onSubscription(null));
+  }
+
+  #allGranted(): boolean {
+    return this.#granted.get('progress') === 'granted' && this.#granted.get('inform') === 'granted';
+  }
+
+  /** Time limits run, and pushes go out, only while reports can come in. */
+  #here(): void {
+    this.#engine?.setHere(this.#connected && this.#allGranted());
+  }
+
+  #told(tasks: readonly Task[]): void {
+    this.#tasks = tasks;
+    this.#each((face) => face.onTasks(tasks));
+  }
+
+  /** What keeps every task from going on, as the reason of a task. */
+  #trouble(): string | null {
+    if (this.#problem !== null) return 'store-failed';
+    return this.#connected ? null : 'not-connected';
+  }
+
+  /** The tasks that run, with what keeps them from it, or without it again. */
+  #tellTrouble(): void {
+    const trouble = this.#trouble();
+    for (const task of this.#tasks) {
+      if (task.status === 'running') this.#each((face) => face.onTask(task, trouble));
+    }
+  }
+
+  #tellProblem(error: OtaError | null): void {
+    if (error === null && this.#problem === null) return;
+    // A full table of devices stops nothing.
+    const stops = error !== null && error.code !== 'OTA_STORE_FULL';
+    const before = this.#trouble();
+    this.#problem = stops ? error : error === null ? null : this.#problem;
+    this.#each((face) => face.onProblem(error));
+    if (this.#trouble() !== before) this.#tellTrouble();
+  }
+
+  #greet(face: Face): void {
+    if (!this.#faces.has(face)) return;
+    if (this.#problem !== null) face.onProblem(this.#problem);
+    face.onTasks(this.#tasks);
+  }
+
+  #each(tell: (face: Face) => void): void {
+    for (const face of this.#faces) tell(face);
+  }
+}

@@ -1,0 +1,138 @@
+/** ota-task: upgrades a fleet. Commands come in; answers, changes of devices and changes of tasks go out. */
+import type { Node, NodeAPI, NodeDef } from 'node-red';
+import { isToken, OtaError } from '../lib/protocol';
+import { derive, type Message, onClose, onInput } from '../lib/red/input';
+import { LimitedErrors } from '../lib/red/limited-errors';
+import { type OtaServiceNode, ServiceUse } from '../lib/red/service';
+import { refuseAll, setup } from '../lib/red/setup';
+import { Status } from '../lib/red/status';
+import type { OtaStoreNode } from '../lib/red/store';
+import { reportRefused } from '../lib/red/wire-errors';
+import { readCommand } from '../lib/tasks/commands';
+import type { Face, TaskHost } from '../lib/red/task-host';
+import { POLICY_FIELDS, readPolicy } from '../lib/tasks/policy';
+import { changeShape, taskShape } from '../lib/tasks/shapes';
+import type { Policy } from '../lib/tasks/types';
+import { TaskStatus } from './task-status';
+
+type Config = NodeDef & { readonly service?: unknown; readonly store?: unknown } & {
+  readonly [K in keyof Policy]?: unknown;
+};
+
+module.exports = (RED: NodeAPI): void => {
+  function OtaTask(this: Node, config: Config): void {
+    RED.nodes.createNode(this, config);
+    const status = new Status(this);
+    setup(this, status, () => {
+      const defaults = policySettings(config);
+      const store = storeOf(RED, this, config.store);
+      if (store instanceof OtaError) {
+        refuseAll(this, status, store);
+        status.failure('ota-task.status.noStore');
+        onClose(this, () => status.close());
+        return;
+      }
+      const service = new ServiceUse(RED, this, config.service, status);
+      if (service.problem !== null) {
+        onInput(this, () => void service.channel());
+        onClose(this, (removed) => {
+          service.close(removed);
+          status.close();
+        });
+        return;
+      }
+      const { signMethodCase } = service;
+      const host = store.host({
+        service: serviceId(RED, config),
+        channel: service.channel(),
+        signMethodCase,
+      });
+      run(this, { host, service, status, defaults });
+      service.start();
+    });
+  }
+
+  RED.nodes.registerType('ota-task', OtaTask as never);
+};
+
+interface Parts {
+  readonly host: TaskHost;
+  readonly service: ServiceUse;
+  readonly status: Status;
+  readonly defaults: Policy;
+}
+
+function run(node: Node, { host, service, status, defaults }: Parts): void {
+  const errors = new LimitedErrors(node);
+  const shown = new TaskStatus(status, service);
+  const { scheme } = service.channel();
+  const face: Face = {
+    onChange(change) {
+      if (!isWired(node, CHANGES)) return;
+      const payload = changeShape(change);
+      const { accessToken } = payload;
+      const topic = isToken(accessToken) ? scheme.topic('upgrade', accessToken) : '';
+      node.send([null, { topic, accessToken, payload } as Partial<Message>, null]);
+    },
+    onTask(task, trouble) {
+      const shape = taskShape(task);
+      const payload = trouble === null || shape.status !== 'running' ? shape : { ...shape, reason: trouble };
+      node.send([null, null, { topic: shape.taskId, payload } as Partial<Message>]);
+    },
+    onTasks: (tasks) => shown.tasks(tasks),
+    onProblem(error) {
+      if (error !== null) node.error(error, {} as never);
+      if (error?.code !== 'OTA_STORE_FULL') shown.problem(error);
+    },
+    onSubscription: (error) => shown.subscription(error),
+    onRefused: (refused) => reportRefused(errors, refused),
+  };
+  host.join(face);
+  onInput(node, async (msg, send) => {
+    const answer = await host.command(readCommand(msg.payload, defaults));
+    send([derive(msg, { payload: answer }), null, null]);
+  });
+  onClose(node, async (removed) => {
+    try {
+      await host.leave(face, removed);
+    } finally {
+      service.close(removed);
+      errors.close();
+      status.close();
+    }
+  });
+}
+
+/** The output for changes of devices: there may be a hundred thousand of them, and nobody who listens. */
+const CHANGES = 1;
+
+function isWired(node: Node, output: number): boolean {
+  const { wires } = node as { wires?: unknown[][] };
+  return wires?.[output] === undefined || wires[output].length > 0;
+}
+
+/** The default of every task: one setting for each field of a policy. @throws OtaError OTA_BAD_SETTINGS */
+function policySettings(config: Config): Policy {
+  const given = Object.fromEntries(POLICY_FIELDS.map((name) => [name, config[name]]));
+  try {
+    return readPolicy(given, undefined, '');
+  } catch (error) {
+    if (!(error instanceof OtaError)) throw error;
+    throw new OtaError('OTA_BAD_SETTINGS', `The setting ${error.message}`, { cause: error });
+  }
+}
+
+/** The store, or what is wrong with it. */
+function storeOf(RED: NodeAPI, node: Node, id: unknown): OtaStoreNode | OtaError {
+  const store = (typeof id === 'string' && id !== '' ? RED.nodes.getNode(id) : null) as OtaStoreNode | null;
+  if (store === null) {
+    return new OtaError('OTA_NO_STORE', 'No OTA store is chosen, or it is disabled: choose one in the node.');
+  }
+  if (store.problem !== null) return store.problem;
+  store.users[node.id] = node;
+  return store;
+}
+
+function serviceId(RED: NodeAPI, config: Config): string {
+  return (RED.nodes.getNode(config.service as string) as unknown as OtaServiceNode).id;
+}

@@ -1,0 +1,71 @@
+/** What the status of ota-task says: a problem first, then what runs, then that nothing does. */
+import type { OtaError } from '../lib/protocol';
+import type { ServiceUse } from '../lib/red/service';
+import type { Status } from '../lib/red/status';
+import type { Task } from '../lib/tasks/types';
+
+const STORE_STATUS: { readonly [code: string]: string } = {
+  OTA_NO_SQLITE: 'ota-task.status.noSqlite',
+  OTA_STORE_NEWER: 'ota-task.status.storeNewer',
+  OTA_DISK_FULL: 'ota-task.status.diskFull',
+};
+
+export class TaskStatus {
+  readonly #status: Status;
+  readonly #service: ServiceUse;
+  #tasks: readonly Task[] = [];
+  #problem: OtaError | null = null;
+  #refused = false;
+
+  constructor(status: Status, service: ServiceUse) {
+    this.#status = status;
+    this.#service = service;
+  }
+
+  tasks(tasks: readonly Task[]): void {
+    this.#tasks = tasks;
+    this.#show();
+  }
+
+  problem(error: OtaError | null): void {
+    this.#problem = error;
+    this.#show();
+  }
+
+  subscription(error: OtaError | null): void {
+    this.#refused = error !== null;
+    this.#show();
+  }
+
+  #show(): void {
+    if (this.#problem !== null) {
+      this.#status.failure(STORE_STATUS[this.#problem.code] ?? 'ota-task.status.storeFailed');
+      return;
+    }
+    if (this.#refused) {
+      this.#status.failure('common.status.subscribeRefused');
+      return;
+    }
+    if (this.#service.channel().state.phase !== 'connected') return;
+    if (this.#tasks.some((task) => task.status === 'paused' && task.reason !== null)) {
+      this.#status.failure('ota-task.status.paused');
+      return;
+    }
+    this.#status.recovered();
+    const running = this.#tasks.filter((task) => task.status === 'running');
+    if (running.length === 0) this.#service.setIdle('common.status.ready');
+    else this.#status.going(progressOf(running));
+  }
+}
+
+/** `312/1000`, or `3: 312/1000` for three tasks. */
+function progressOf(tasks: readonly Task[]): string {
+  let ended = 0;
+  let total = 0;
+  for (const { counts } of tasks) {
+    const over = counts.succeeded + counts.failed + counts.cancelled;
+    ended += over;
+    total += over + counts.pending + counts.pushed + counts.upgrading;
+  }
+  return tasks.length === 1 ? `${ended}/${total}` : `${tasks.length}: ${ended}/${total}`;
+}
