@@ -180,13 +180,13 @@ describe('verifying a download', () => {
 
   it('gives up on a server that goes silent, at the stall limit', async () => {
     const server = later(await startServer(stallAt(FIRMWARE, 5000)));
-    const test = later(await startVerifier({ retries: 0 }));
+    const test = later(await startVerifier({ retries: 0, stallMs: 300 }));
     assert.equal((await test.failure(upgradeTo(FIRMWARE, server.url))).code, 'OTA_STALLED');
   });
 
   it('gives up on a server that never answers, at the stall limit', async () => {
     const server = later(await startServer(() => {}));
-    const test = later(await startVerifier({ retries: 0 }));
+    const test = later(await startVerifier({ retries: 0, stallMs: 300 }));
     assert.equal((await test.failure(upgradeTo(FIRMWARE, server.url))).code, 'OTA_STALLED');
   });
 
@@ -238,7 +238,7 @@ describe('going on with a broken download', () => {
 
   it('goes on after a stall', async () => {
     const server = later(await startServer([stallAt(FIRMWARE, 5000), good(FIRMWARE)]));
-    const test = later(await startVerifier());
+    const test = later(await startVerifier({ stallMs: 500 }));
     await test.verify(upgradeTo(FIRMWARE, server.url));
     assert.equal(server.asked[1]?.from, 5000);
   });
@@ -332,6 +332,20 @@ describe('going on with a broken download', () => {
     assert.deepEqual(
       server.asked.map(({ from }) => from),
       [null, null],
+    );
+  });
+
+  it('begins again without a digest, where a part does not prove its file', async () => {
+    const unproven = (socket: import('node:net').Socket): void => {
+      const range = { 'Content-Range': `bytes 60000-${SIZE - 1}/${SIZE}` };
+      socket.end(Buffer.concat([Buffer.from(head(206, range)), FIRMWARE.subarray(60_000)]));
+    };
+    const server = later(await startServer([cutAt(FIRMWARE, 60_000), unproven, good(FIRMWARE)]));
+    const test = later(await startVerifier({ requireSign: false }));
+    await test.verify(upgradeTo(FIRMWARE, server.url, { sign: '' }));
+    assert.deepEqual(
+      server.asked.map(({ from }) => from),
+      [null, 60_000, null],
     );
   });
 

@@ -295,7 +295,7 @@ describe('a download that was stopped', () => {
 
   it('is removed at the next start where nobody can go on with it', async () => {
     const folder = later(await temporaryFolder());
-    const server = later(await startServer([stallAt(FIRMWARE, 30_000), good(FIRMWARE)]));
+    const server = later(await startServer([cutAt(FIRMWARE, 30_000), good(FIRMWARE)]));
     const first = later(await startVerifier({ directory: folder.path, retries: 0 }));
     await first.failure(upgradeTo(FIRMWARE, server.url));
     const { file } = (await partial(folder.path))!;
@@ -306,7 +306,7 @@ describe('a download that was stopped', () => {
 
   it('is removed after a week, whoever left it', async () => {
     const folder = later(await temporaryFolder());
-    const server = later(await startServer(stallAt(FIRMWARE, 30_000)));
+    const server = later(await startServer(cutAt(FIRMWARE, 30_000)));
     const other = later(await startVerifier({ directory: folder.path, retries: 0, owner: 'another node' }));
     await other.failure(upgradeTo(FIRMWARE, server.url));
     const young = later(await startVerifier({ directory: folder.path }));

@@ -51,7 +51,7 @@ export async function startVerifier(options: Partial<VerifierOptions> = {}): Pro
     owner: 'node-1',
     directory,
     retries: 3,
-    stallMs: 300,
+    stallMs: 5000,
     totalMs: 10_000,
     maxBytes: 100_000_000,
     requireSign: true,

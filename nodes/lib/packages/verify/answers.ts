@@ -15,6 +15,8 @@ export interface Have {
   /** Bytes of the whole as the upgrade says, or null. */
   readonly size: number | null;
   readonly maxBytes: number;
+  /** A digest will tell whether the parts belong together; else the server must prove it. */
+  readonly contentKnown: boolean;
 }
 
 export interface Plan {
@@ -70,7 +72,7 @@ function readRest(answer: HttpAnswer, have: Have): Plan {
     (whole === '*' || total === null || Number(whole) === total) &&
     (total === null || last < total) &&
     (length === null || length === last - first + 1) &&
-    (etag === null || have.source.etag === null || etag === have.source.etag);
+    isSameFile(etag, have);
   if (!fits) {
     const error = new OtaError(
       'OTA_DOWNLOAD_FAILED',
@@ -81,6 +83,11 @@ function readRest(answer: HttpAnswer, have: Have): Plan {
   const known = total ?? (whole === '*' ? null : Number(whole));
   if (known !== null && known > have.maxBytes) throw tooLarge(known, have.maxBytes);
   return { from: have.bytes, source: { ...have.source, total: known } };
+}
+
+function isSameFile(etag: string | null, have: Have): boolean {
+  if (etag !== null && have.source.etag !== null) return etag === have.source.etag;
+  return have.contentKnown;
 }
 
 /** A compressed body would need unpacking: size and digest are those of the file as it is. */

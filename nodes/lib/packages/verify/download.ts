@@ -264,8 +264,13 @@ class Download {
   }
 
   #have(): Have {
-    const { size } = this.#expected;
-    return { bytes: this.#parts.sink.bytes, source: this.#source, size, maxBytes: this.#rules.maxBytes };
+    return {
+      bytes: this.#parts.sink.bytes,
+      source: this.#source,
+      size: this.#expected.size,
+      maxBytes: this.#rules.maxBytes,
+      contentKnown: isContentKnown(this.#expected),
+    };
   }
 
   /** Bytes of the whole file, where the upgrade or the server told. */

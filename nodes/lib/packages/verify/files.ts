@@ -122,21 +122,29 @@ async function makeOne(directory: string): Promise<void> {
 
 /** A rename survives a power cut only when the folder is on the disk too. */
 export async function syncDirectory(directory: string): Promise<void> {
-  // Windows can't open a folder; its file systems write names by themselves.
-  if (process.platform === 'win32') return;
-  const handle = await fs.open(directory, 'r').catch(rethrow);
   try {
-    await handle.sync().catch(rethrow);
-  } finally {
-    await handle.close();
+    const handle = await fs.open(directory, 'r');
+    await handle.sync().finally(() => handle.close());
+  } catch (error) {
+    // Windows can't open a folder, some network file systems can't sync one: they write names by themselves.
+    if (!CANT_SYNC.has((error as NodeJS.ErrnoException).code ?? '')) throw fileError(error);
   }
 }
 
+const CANT_SYNC: ReadonlySet<string> = new Set([
+  'EISDIR',
+  'EPERM',
+  'EINVAL',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ENOSYS',
+]);
+
 /** @throws OtaError OTA_DISK_FULL where fewer bytes are free than are still to come. */
 export async function checkFreeSpace(directory: string, bytes: number): Promise<void> {
-  const { bavail, bsize, blocks } = await fs.statfs(directory).catch(rethrow);
-  // File systems without a size of their own report 0 blocks.
-  if (blocks > 0 && bavail * bsize < bytes) throw diskFull();
+  // Where a file system can't tell, writing will.
+  const disk = await fs.statfs(directory).catch(() => null);
+  if (disk !== null && disk.blocks > 0 && disk.bavail * disk.bsize < bytes) throw diskFull();
 }
 
 /** Removes the verified files of a module beyond the newest `keep`; never `justMade`. */

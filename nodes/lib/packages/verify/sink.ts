@@ -92,8 +92,6 @@ export class Sink {
   /** Puts the file, whole and on the disk, under its final name. Closes it. */
   async commit(finalFile: string): Promise<void> {
     await this.flush();
-    const now = new Date();
-    await this.#handle.utimes(now, now).catch(rethrow);
     await this.#handle.sync().catch(rethrow);
     await this.close();
     await fs.rename(this.#file, finalFile).catch(rethrow);

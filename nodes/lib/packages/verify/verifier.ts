@@ -3,6 +3,7 @@
  * once, shares one download among those who want the same. Owns the folder's order; knows nothing of Node-RED.
  */
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import path from 'node:path';
 import { field, isObject, OtaError, toOtaError } from '../../protocol';
 import { type CheckRules, type Expectation, readExpectation } from './check';
@@ -73,6 +74,8 @@ export class Verifier {
     this.#options = options;
     this.#rules = { ...options, backoff: options.backoff ?? fullJitter };
     this.#queue = new Queue(options.concurrency);
+    // Each download listens: more than ten are no leak.
+    setMaxListeners(0, this.#stop.signal);
     this.#sweeping = this.#sweep();
   }
 
