@@ -1,0 +1,425 @@
+import assert from 'node:assert/strict';
+import type { NodeInitializer } from 'node-red';
+import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
+import { connectClient, type TestClient } from '../support/client';
+import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
+import { loadFlow, type LoadedFlow } from '../support/helper';
+import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
+import type { FlowNode } from '../support/node-red';
+import { temporaryFolder, type TemporaryFolder } from '../support/temporary-folder';
+import { type Collected, until } from '../support/wait';
+import { allNodes, asOut, bodyOf, type Out, TOPIC } from './support';
+
+/* eslint-disable @typescript-eslint/no-require-imports -- a node's module is what Node-RED requires */
+const nodes: readonly NodeInitializer[] = [
+  ...allNodes,
+  require('../../nodes/ota-store/ota-store') as NodeInitializer,
+  require('../../nodes/ota-task/ota-task') as NodeInitializer,
+];
+/* eslint-enable */
+
+const PACKAGE = {
+  version: 'v2',
+  url: 'http://127.0.0.1/v2.bin',
+  size: 4,
+  sign: '0'.repeat(32),
+  signMethod: 'MD5',
+};
+
+describe('ota-task', () => {
+  let broker: Mosquitto;
+  let folder: TemporaryFolder;
+  let flow: LoadedFlow | null = null;
+  let device: TestClient;
+  let asked = 0;
+
+  before(async function () {
+    mosquittoMissing(this);
+    broker = await startMosquitto();
+  });
+  after(() => broker.stop());
+  beforeEach(async () => {
+    folder = await temporaryFolder('ota-task-');
+    device = await connectClient(broker.url);
+  });
+  afterEach(async () => {
+    await flow?.stop();
+    flow = null;
+    await device.stop();
+    await folder.stop();
+  });
+
+  const config = (port: number, more: object = {}, task: object = {}): FlowNode[] => [
+    tabNode(),
+    brokerNode('broker', port, { protocolVersion: '5', clientid: `nr-${process.pid}` }),
+    { id: 'service', type: 'ota-service', broker: 'broker' },
+    { id: 'store', type: 'ota-store', ...more },
+    {
+      id: 'n1',
+      type: 'ota-task',
+      z: 'tab',
+      x: 1,
+      y: 1,
+      service: 'service',
+      store: 'store',
+      perMinute: '0',
+      wires: [['out0'], ['out1'], ['out2']],
+      ...task,
+    },
+    helperNode('out0'),
+    helperNode('out1'),
+    helperNode('out2'),
+    catchNode('catch', 'caught'),
+    helperNode('caught'),
+  ];
+
+  async function load(more: object = {}, task: object = {}): Promise<LoadedFlow> {
+    flow = await loadFlow(nodes, config(broker.port, more, task), {}, { userDir: folder.path });
+    return flow;
+  }
+
+  const ready = async (): Promise<LoadedFlow> => {
+    const loaded = await load();
+    await loaded.status('n1', 'common.status.ready');
+    return loaded;
+  };
+
+  /** Sends a command and gives its answer, or the error that a Catch node gets. */
+  async function ask(loaded: LoadedFlow, payload: unknown): Promise<Out> {
+    asked += 1;
+    const mine = asked;
+    const all: Collected<unknown>[] = [loaded.messages('out0'), loaded.messages('caught')];
+    loaded.send('n1', { payload, mine } as never);
+    const found = await until(
+      () => all.flatMap((list) => list.items.map(asOut)).find((out) => out['mine'] === mine),
+      `an answer to ${JSON.stringify(payload)?.slice(0, 80)}`,
+    );
+    for (const list of all) list.stop();
+    return found;
+  }
+
+  const create = async (loaded: LoadedFlow, targets: unknown, policy: object = {}): Promise<TaskShape> =>
+    (await ask(loaded, { action: 'create', name: 'T', package: PACKAGE, targets, policy }))
+      .payload as unknown as TaskShape;
+
+  const report = (kind: 'inform' | 'progress', token: string, body: object): Promise<void> =>
+    device.publish(`${TOPIC}/${kind}/${token}`, body);
+
+  it('pushes, follows and ends a task', async () => {
+    const loaded = await ready();
+    const changes = loaded.messages('out1');
+    const told = loaded.messages('out2');
+    await device.subscribe(`${TOPIC}/upgrade/dev-1`);
+    const task = await create(loaded, ['dev-1']);
+    assert.equal(task.counts.total, 1);
+    const [push] = await device.atLeast(1);
+    assert.deepEqual([bodyOf(push).params['version'], push?.qos, push?.retain], ['v2', 1, false]);
+    await report('progress', 'dev-1', { step: '50' });
+    await report('progress', 'dev-1', { step: '100' });
+    await changes.atLeast(3);
+    const first = asOut(changes.items[0]);
+    assert.deepEqual([first.topic, first.accessToken], [`${TOPIC}/upgrade/dev-1`, 'dev-1']);
+    const { at, ...rest } = first.payload;
+    assert.ok(Date.parse(String(at)) > 0);
+    assert.deepEqual(rest, {
+      taskId: task.taskId,
+      accessToken: 'dev-1',
+      module: 'default',
+      from: 'pending',
+      to: 'pushed',
+      status: 'pushed',
+      step: null,
+      attempt: 1,
+      reason: null,
+      desc: '',
+    });
+    assert.deepEqual(
+      changes.items.map((message) => asOut(message).payload['to']),
+      ['pushed', 'upgrading', 'succeeded'],
+    );
+    const end = await until(
+      () => told.items.map((m) => asOut(m).payload).find((payload) => payload['status'] === 'ended'),
+      'the end',
+    );
+    assert.deepEqual(end['counts'], {
+      total: 1,
+      pending: 0,
+      pushed: 0,
+      upgrading: 0,
+      succeeded: 1,
+      failed: 0,
+      cancelled: 0,
+    });
+  });
+
+  it('knows from the broker that a device is offline', async () => {
+    const loaded = await ready();
+    const changes = loaded.messages('out1');
+    await create(loaded, ['nobody']);
+    await changes.atLeast(2);
+    assert.deepEqual(asOut(changes.items[1]).payload['reason'], 'offline');
+  });
+
+  it('fails a token that can not be in a topic', async () => {
+    const loaded = await ready();
+    const changes = loaded.messages('out1');
+    await create(loaded, ['a/b', '+']);
+    await changes.atLeast(4);
+    const ended = changes.items
+      .map((message) => asOut(message).payload)
+      .filter((payload) => payload['to'] === 'failed');
+    assert.deepEqual(
+      ended.map((payload) => payload['reason']),
+      ['refused', 'refused'],
+    );
+  });
+
+  it('answers a command with the task, the message kept', async () => {
+    const loaded = await ready();
+    const { payload, ...rest } = await ask(loaded, {
+      action: 'create',
+      package: PACKAGE,
+      targets: ['x'],
+      startAt: '2999-01-01T00:00:00Z',
+    });
+    assert.equal(payload['status'], 'scheduled');
+    assert.deepEqual(
+      Object.keys(payload).sort(),
+      [
+        'counts',
+        'createdAt',
+        'endedAt',
+        'name',
+        'package',
+        'policy',
+        'reason',
+        'startAt',
+        'startedAt',
+        'status',
+        'taskId',
+        'wave',
+        'waves',
+      ].sort(),
+    );
+    assert.equal(typeof rest['mine'], 'number');
+    const taskId = payload['taskId'];
+    const { payload: found } = await ask(loaded, { action: 'devices', taskId, search: 'x' });
+    const [row] = found['devices'] as DeviceShape[];
+    assert.deepEqual(
+      Object.keys(row ?? {}).sort(),
+      [
+        'accessToken',
+        'attempt',
+        'at',
+        'currentVersion',
+        'desc',
+        'module',
+        'reason',
+        'status',
+        'step',
+        'targetVersion',
+        'wave',
+      ].sort(),
+    );
+    assert.equal((await ask(loaded, { action: 'list' })).payload['total'], 1);
+    assert.deepEqual((await ask(loaded, { action: 'history', taskId, accessToken: 'x' })).payload, {
+      taskId,
+      accessToken: 'x',
+      events: [],
+    });
+  });
+
+  const bad: [string, unknown, string, RegExp][] = [
+    ['no object', 'create', 'OTA_BAD_INPUT', /payload/],
+    ['an action that is none', { action: 'delete' }, 'OTA_BAD_INPUT', /"action"/],
+    [
+      'a package without a url',
+      { action: 'create', package: { ...PACKAGE, url: undefined }, targets: ['a'] },
+      'OTA_BAD_UPGRADE',
+      /"url"/,
+    ],
+    ['no package', { action: 'create', targets: ['a'] }, 'OTA_BAD_INPUT', /"package"/],
+    ['no targets', { action: 'create', package: PACKAGE }, 'OTA_BAD_INPUT', /"targets"/],
+    [
+      'an empty list of targets',
+      { action: 'create', package: PACKAGE, targets: [] },
+      'OTA_BAD_INPUT',
+      /"targets"/,
+    ],
+    [
+      'targets that are nobody',
+      { action: 'create', package: PACKAGE, targets: { version: 'none' } },
+      'OTA_BAD_INPUT',
+      /"targets"/,
+    ],
+    [
+      'a policy out of range',
+      { action: 'create', package: PACKAGE, targets: ['a'], policy: { retries: -1 } },
+      'OTA_BAD_INPUT',
+      /"policy\.retries"/,
+    ],
+    [
+      'a policy that is none',
+      { action: 'create', package: PACKAGE, targets: ['a'], policy: { retry: 1 } },
+      'OTA_BAD_INPUT',
+      /"policy\.retry"/,
+    ],
+    [
+      'waves that fall',
+      { action: 'create', package: PACKAGE, targets: ['a'], policy: { waves: [50, 10, 100] } },
+      'OTA_BAD_INPUT',
+      /"policy\.waves"/,
+    ],
+    [
+      'a time that is none',
+      { action: 'create', package: PACKAGE, targets: ['a'], startAt: 'soon' },
+      'OTA_BAD_INPUT',
+      /"startAt"/,
+    ],
+    ['a task that is unknown', { action: 'get', taskId: 'nope' }, 'OTA_UNKNOWN_TASK', /nope/],
+    ['a page that is none', { action: 'list', page: 0 }, 'OTA_BAD_INPUT', /"page"/],
+    [
+      'a status that is none',
+      { action: 'devices', taskId: 'x', status: 'done' },
+      'OTA_BAD_INPUT',
+      /"status"/,
+    ],
+  ];
+  it('refuses what it can not do, names the field and stores nothing', async () => {
+    const loaded = await ready();
+    for (const [what, payload, code, message] of bad) {
+      const { error } = await ask(loaded, payload);
+      assert.equal(error?.code, code, what);
+      assert.match(error.message, message, what);
+    }
+    assert.equal((await ask(loaded, { action: 'list' })).payload['total'], 0);
+  });
+
+  it('has one engine for several nodes', async () => {
+    const second = {
+      id: 'n2',
+      type: 'ota-task',
+      z: 'tab',
+      x: 1,
+      y: 1,
+      service: 'service',
+      store: 'store',
+      perMinute: '0',
+      wires: [[], ['out1'], []],
+    };
+    flow = await loadFlow(nodes, [...config(broker.port), second], {}, { userDir: folder.path });
+    await flow.status('n1', 'common.status.ready');
+    await device.subscribe(`${TOPIC}/upgrade/+`);
+    const changes = flow.messages('out1');
+    await create(flow, ['dev-1']);
+    await changes.atLeast(2);
+    assert.equal(device.messages.length, 1, 'one push');
+    assert.deepEqual(
+      changes.items.map((message) => asOut(message).payload['to']),
+      ['pushed', 'pushed'],
+    );
+  });
+
+  it('takes the devices that reported, and what it knows survives a redeploy', async () => {
+    const loaded = await ready();
+    for (const token of ['a', 'b']) await report('inform', token, { id: '1', params: { version: 'v1' } });
+    await until(
+      async () =>
+        (await ask(loaded, { action: 'preview', package: PACKAGE, targets: 'all' })).payload['total'] === 2,
+      'both devices',
+    );
+    await loaded.deploy(config(broker.port), 'full');
+    const { payload } = await ask(loaded, { action: 'preview', package: PACKAGE, targets: 'all' });
+    assert.deepEqual(
+      (payload['devices'] as DeviceShape[]).map((row) => [row.accessToken, row.currentVersion]),
+      [
+        ['a', 'v1'],
+        ['b', 'v1'],
+      ],
+    );
+  });
+
+  it('hears what was reported while it was away', async () => {
+    const loaded = await ready();
+    await device.subscribe(`${TOPIC}/upgrade/+`);
+    const { taskId } = await create(loaded, ['dev-1']);
+    await device.atLeast(1);
+    await loaded.stop();
+    flow = null;
+    await report('progress', 'dev-1', { step: 100 });
+    const again = await load();
+    const found = await until(async () => {
+      const { payload } = await ask(again, { action: 'get', taskId });
+      return payload['status'] === 'ended' ? payload : null;
+    }, 'the end');
+    assert.equal((found['counts'] as TaskShape['counts']).succeeded, 1);
+  });
+
+  it('tells a Catch node what can not be read, and changes nothing', async () => {
+    const loaded = await ready();
+    const caught = loaded.messages('caught');
+    const { taskId } = await create(loaded, ['dev-1'], { offline: 'wait' });
+    for (const body of [
+      '',
+      'x',
+      '[]',
+      '{"step":101}',
+      '{"step":null}',
+      '{"__proto__":{"step":100}}',
+      Buffer.from([0xff, 0xfe]),
+    ]) {
+      await device.publish(`${TOPIC}/progress/dev-1`, body);
+    }
+    await caught.atLeast(1);
+    const { payload } = await ask(loaded, { action: 'devices', taskId });
+    assert.notEqual((payload['devices'] as DeviceShape[])[0]?.status, 'succeeded');
+  });
+
+  it('says that no store is chosen', async () => {
+    const loaded = await load({}, { store: '' });
+    await loaded.status('n1', 'ota-task.status.noStore');
+    assert.equal((await ask(loaded, { action: 'list' })).error?.code, 'OTA_NO_STORE');
+  });
+
+  it('says that its store can not be used', async () => {
+    const loaded = await load({ file: '/dev/null/x.db' });
+    await loaded.status('n1', 'ota-task.status.storeFailed');
+    assert.equal((await ask(loaded, { action: 'list' })).error?.code, 'OTA_STORE_FAILED');
+  });
+
+  it('says which setting is wrong', async () => {
+    const loaded = await load({}, { waves: '1,2' });
+    await loaded.status('n1', 'common.status.badSettings');
+    assert.match((await ask(loaded, { action: 'list' })).error?.message ?? '', /"waves"/);
+  });
+
+  it('takes its settings for the default of every task', async () => {
+    const loaded = await load(
+      {},
+      { success: 'version', waves: '10, 100', window: '01:00-05:00 UTC', retries: '2', skipCurrent: false },
+    );
+    const { policy } = await create(loaded, ['a'], { retries: 1 });
+    assert.deepEqual(
+      [policy.success, policy.waves, policy.window, policy.retries, policy.skipCurrent, policy.noResponse],
+      ['version', [10, 100], { from: '01:00', to: '05:00', timeZone: 'UTC' }, 1, false, 300],
+    );
+  });
+
+  it('says that the broker is gone, on its status and with the task', async () => {
+    const loaded = await ready();
+    await device.subscribe(`${TOPIC}/upgrade/+`);
+    await create(loaded, ['dev-1']);
+    await loaded.status('n1', '0/1');
+    const told = loaded.messages('out2');
+    await broker.kill();
+    await until(
+      () => told.items.find((message) => asOut(message).payload['reason'] === 'not-connected'),
+      'the reason',
+    );
+    await loaded.status('n1', /connectionLost|unreachable/);
+    await broker.restart();
+    await until(() => asOut(told.items.at(-1)).payload['reason'] === null, 'that it is back', 20_000);
+    await device.stop();
+    device = await connectClient(broker.url);
+  });
+});
