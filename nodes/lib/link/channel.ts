@@ -236,12 +236,20 @@ export class Channel {
     for (const user of this.#users) user.onState(state);
   }
 
-  #answered(filter: string, state: FilterState, error: OtaError | null): void {
+  #answered(filter: string, state: FilterState, refusal: OtaError | null): void {
     const kind = this.#filters.kindOf(filter);
+    const error = refusal === null ? null : this.#named(refusal, filter);
     if (state !== 'pending') this.#options.onSubscription(filter, error);
     if (kind === null) return;
     this.#filters.sync(kind);
     for (const heard of this.#all(kind)) this.#tell(heard, error);
+  }
+
+  /** The same error with the filter that it is about, its token masked. */
+  #named(error: OtaError, filter: string): OtaError {
+    const plain = filter.startsWith('$share/') ? filter.split('/').slice(2).join('/') : filter;
+    const shown = plain.includes(EVERY_DEVICE) ? plain : this.scheme.mask(plain, maskToken);
+    return new OtaError(error.code, `${error.message} Topic ${shown}.`, { cause: error });
   }
 
   #tell(heard: Heard, error: OtaError | null): void {
@@ -284,7 +292,9 @@ export class Channel {
 
   /** Nobody listens. After a redeploy somebody may come; later it is a filter that the broker kept. */
   #unwanted(topic: string, kind: MessageKind | null, accessToken: string | null): Taken {
-    const wait = this.#graceUntil - performance.now();
+    // A kept session may send before the connection is told as up, and with it the time of grace begun.
+    const up = this.state.phase === 'connected';
+    const wait = up ? this.#graceUntil - performance.now() : LINGER_MS;
     if (wait > 0) {
       this.#graceTimer ??= setTimeout(() => {
         this.#graceTimer = null;

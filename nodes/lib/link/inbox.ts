@@ -22,7 +22,8 @@ export type Taken = 'taken' | 'hold';
 
 export interface InboxOptions {
   readonly handle: (packet: IPublishPacket, batch: Batch) => Taken;
-  readonly onCommitFailed: (error: unknown) => void;
+  /** Nothing of the batch may be acknowledged: the connection (if it still stands) must end as it is. */
+  readonly onCommitFailed: (client: MqttClient, error: unknown) => void;
 }
 
 interface OpenBatch extends Batch {
@@ -41,6 +42,8 @@ export class Inbox {
   #batch: OpenBatch | null = null;
   #committing = false;
   #waiting: Waiting | null = null;
+  #open = 0;
+  #whenIdle: (() => void)[] = [];
 
   constructor(options: InboxOptions) {
     this.#options = options;
@@ -60,6 +63,11 @@ export class Inbox {
     this.#waiting = null;
   }
 
+  /** Resolves when no batch is open: what was handled is committed, and its PUBACKs are on their way. */
+  async idle(): Promise<void> {
+    if (this.#open > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+  }
+
   /** Offers the held message again: somebody came who may want it. */
   resume(): void {
     const client = this.#client;
@@ -69,11 +77,6 @@ export class Inbox {
     this.#take(client, waiting.packet, waiting.callback);
   }
 
-  /** True while a message waits for somebody to take it. */
-  get holding(): boolean {
-    return this.#waiting !== null && !this.#committing;
-  }
-
   #take(client: MqttClient, packet: IPublishPacket, callback: () => void): void {
     if (client !== this.#client) return;
     if (this.#committing) {
@@ -81,7 +84,7 @@ export class Inbox {
       this.#waiting = { packet, callback };
       return;
     }
-    const batch = (this.#batch ??= this.#open(client));
+    const batch = (this.#batch ??= this.#begin(client));
     if (this.#options.handle(packet, batch) === 'hold') {
       this.#waiting = { packet, callback };
       return;
@@ -93,7 +96,7 @@ export class Inbox {
     callback();
   }
 
-  #open(client: MqttClient): OpenBatch {
+  #begin(client: MqttClient): OpenBatch {
     const committers = new Set<Committer>();
     const batch: OpenBatch = {
       committers,
@@ -104,42 +107,45 @@ export class Inbox {
         return true;
       },
     };
-    const { stream } = client;
-    setImmediate(() => this.#commit(client, stream, batch));
+    this.#open += 1;
+    setImmediate(() => this.#commit(client, batch));
     return batch;
   }
 
-  #commit(client: MqttClient, stream: MqttClient['stream'], batch: OpenBatch): void {
+  #commit(client: MqttClient, batch: OpenBatch): void {
     if (this.#batch === batch) this.#batch = null;
-    const release = (): void => {
-      if (batch.corked) stream.uncork();
-    };
-    const fail = (error: unknown): void => {
-      stream.destroy();
-      this.#options.onCommitFailed(error);
-    };
     const pending: Promise<void>[] = [];
-    try {
-      for (const committer of batch.committers) {
+    let failure: { error: unknown } | null = null;
+    // Each is called, also behind one that failed: what it has is written, or is its own to undo.
+    for (const committer of batch.committers) {
+      try {
         const written = committer.commit();
         if (written !== undefined) pending.push(written);
+      } catch (error) {
+        failure ??= { error };
       }
-    } catch (error) {
-      fail(error);
-      return;
     }
     if (pending.length === 0) {
-      release();
+      this.#finish(client, batch, failure);
       return;
     }
     // While it is written nothing more is taken: its PUBACK would leave with this batch's.
-    this.#committing = true;
-    Promise.all(pending)
-      .then(release, fail)
-      .finally(() => {
-        if (client !== this.#client) return;
-        this.#committing = false;
-        this.resume();
-      });
+    if (client === this.#client) this.#committing = true;
+    void Promise.allSettled(pending).then((results) => {
+      for (const result of results) {
+        if (result.status === 'rejected') failure ??= { error: result.reason };
+      }
+      this.#finish(client, batch, failure);
+      if (client !== this.#client) return;
+      this.#committing = false;
+      this.resume();
+    });
+  }
+
+  #finish(client: MqttClient, batch: OpenBatch, failure: { error: unknown } | null): void {
+    if (failure !== null) this.#options.onCommitFailed(client, failure.error);
+    else if (batch.corked) client.stream.uncork();
+    this.#open -= 1;
+    if (this.#open === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 }

@@ -4,7 +4,7 @@
  */
 import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from 'mqtt';
 import type { Duplex } from 'node:stream';
-import { OtaError } from '../protocol';
+import { type OtaCode, OtaError } from '../protocol';
 import { Backoff } from './backoff';
 import { Inbox, type InboxOptions } from './inbox';
 import { Outbox, type Settled } from './outbox';
@@ -36,6 +36,8 @@ const STABLE_MS = 10_000;
 /** So many connections in a row that the broker closed at once look like a fight for the client id. */
 const FIGHT = 3;
 const END_TIMEOUT_MS = 500;
+/** What may be over in a second; all else is right only after somebody has changed something. */
+const PASSING = new Set<OtaCode>(['OTA_UNREACHABLE', 'OTA_CONNECTION_LOST', 'OTA_COMMIT_FAILED']);
 
 export class Link {
   readonly outbox: Outbox;
@@ -54,12 +56,16 @@ export class Link {
     this.#options = options;
     this.outbox = new Outbox({
       window: options.window,
-      onStuck: () => this.#client?.stream.destroy(),
+      onStuck: () => this.#stuck(),
       onFault: (error) => options.onFault(faultOf(error)),
     });
     this.inbox = new Inbox({
       handle: options.handle,
-      onCommitFailed: (error) => options.onFault(commitFailed(error)),
+      onCommitFailed: (client, error) => {
+        // Ended as it is: the PUBACKs of the batch are in its corked stream, and the broker sends again.
+        if (client === this.#client) this.#lost(client, commitFailed(error), true);
+        else options.onFault(commitFailed(error));
+      },
     });
     this.subscriptions = new Subscriptions({ onState: options.onFilter });
   }
@@ -90,7 +96,10 @@ export class Link {
     this.#client = null;
     this.outbox.close();
     this.inbox.detach();
+    this.subscriptions.close();
     this.#set({ phase: 'idle', error: null });
+    // The end of a stream lets out what was held back: PUBACKs must not leave before their commit.
+    await Promise.race([this.inbox.idle(), after(END_TIMEOUT_MS)]);
     if (client !== null) await endClient(client);
     if (options.endSession && this.#options.persistent) await this.#endSession();
   }
@@ -102,14 +111,8 @@ export class Link {
     try {
       client = mqtt.connect(this.#options.url, this.#clientOptions(ids, { keep: this.#options.persistent }));
     } catch (error) {
-      // A URL or certificate that mqtt.js can't even begin with: wrong until the settings change.
-      const cause = error instanceof Error ? error.message : String(error);
-      this.#set({
-        phase: 'waiting',
-        error: new OtaError('OTA_BAD_SETTINGS', `The broker's settings can not be used: ${cause}.`, {
-          cause: error,
-        }),
-      });
+      // Wrong until the settings change: there is no use in trying again.
+      this.#set({ phase: 'waiting', error: badSettings(error) });
       return;
     }
     this.#client = client;
@@ -124,6 +127,7 @@ export class Link {
       failure = Object.assign(new Error('disconnected by the broker'), { code: packet.reasonCode ?? 0 });
     });
     client.on('packetreceive', (packet) => {
+      if (client !== this.#client) return;
       if (packet.cmd === 'puback') this.outbox.acknowledged(packet.messageId ?? 0, packet.reasonCode ?? 0);
       // Before the messages of a kept session, which may follow in the same TCP segment.
       else if (packet.cmd === 'connack') this.inbox.attach(client);
@@ -156,25 +160,25 @@ export class Link {
 
   #connected(client: MqttClient, ids: PacketIds, connack: IConnackPacket): void {
     if (connack.properties?.maximumQoS === 0) {
-      this.#drop(
-        client,
-        new OtaError('OTA_BROKER_REFUSED', 'The broker takes QoS 0 only; upgrades need QoS 1.'),
-      );
+      const text = 'The broker takes QoS 0 only; upgrades need QoS 1.';
+      this.#lost(client, new OtaError('OTA_BROKER_REFUSED', text), true);
       return;
     }
     this.#stable = setTimeout(() => {
       this.#backoff.reset();
       this.#shortLives = 0;
     }, STABLE_MS);
-    const receiveMaximum = connack.properties?.receiveMaximum;
+    const { receiveMaximum, maximumPacketSize } = connack.properties ?? {};
     this.#set({ phase: 'connected', error: null });
     this.subscriptions.attach(client);
     const mqtt5 = this.#options.mqtt.protocolVersion === 5;
-    this.outbox.attach(client, ids, { mqtt5, ...(receiveMaximum === undefined ? {} : { receiveMaximum }) });
+    this.outbox.attach(client, ids, { mqtt5, receiveMaximum, maximumPacketSize });
   }
 
-  #drop(client: MqttClient, error: OtaError): void {
-    this.#lost(client, error, true);
+  /** Ends a connection on which nothing is acknowledged any more. */
+  #stuck(): void {
+    const text = 'The broker acknowledges nothing any more; the connection is made anew.';
+    if (this.#client !== null) this.#lost(this.#client, new OtaError('OTA_CONNECTION_LOST', text), true);
   }
 
   #lost(client: MqttClient, failure: unknown, wasConnected: boolean): void {
@@ -192,8 +196,7 @@ export class Link {
       failure instanceof OtaError ? failure : fight ? clientIdTaken() : linkError(failure, wasConnected);
     this.subscriptions.detach();
     this.#set({ phase: 'waiting', error });
-    const refused = error.code !== 'OTA_UNREACHABLE' && error.code !== 'OTA_CONNECTION_LOST';
-    this.#retry = setTimeout(() => this.#connect(), this.#backoff.next(refused));
+    this.#retry = setTimeout(() => this.#connect(), this.#backoff.next(!PASSING.has(error.code)));
   }
 
   #set(state: LinkState): void {
@@ -249,12 +252,25 @@ async function endClient(client: MqttClient): Promise<void> {
   discard(client);
 }
 
-/** Lets go of a client: nothing of it may fire any more, and its errors may not end the process. */
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}
+
+/**
+ * Lets go of a client. Its listeners stay: ours look whether it is still theirs, its own clear its timers,
+ * and an error without one would end the process.
+ */
 function discard(client: MqttClient): void {
-  client.removeAllListeners();
-  client.on('error', () => undefined);
   client.end(true);
   client.stream.destroy();
+}
+
+/** A URL, key or certificate that mqtt.js can't even begin with. */
+function badSettings(cause: unknown): OtaError {
+  const error = linkError(cause, false);
+  if (error.code === 'OTA_TLS') return error;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new OtaError('OTA_BAD_SETTINGS', `The broker's settings can not be used: ${text}.`, { cause });
 }
 
 function faultOf(error: unknown): OtaError {

@@ -35,6 +35,10 @@ export const QUEUE_LIMIT = 10_000;
 /** A packet's time limit in milliseconds, from hand-in to acknowledgement. */
 export const PUBLISH_TIMEOUT_MS = 30_000;
 const SWEEP_MS = 250;
+/** There are 65,535 packet ids, and subscriptions need some too. */
+const WINDOW_LIMIT = 65_000;
+/** What a PUBLISH has besides topic and payload, in bytes at most. */
+const PACKET_OVERHEAD = 10;
 const REASON_NO_SUBSCRIBER = 16;
 
 export interface OutboxOptions {
@@ -46,10 +50,21 @@ export interface OutboxOptions {
   readonly onFault: (error: unknown) => void;
 }
 
+/** What the broker told of itself; the limits are absent where it told none. */
+export interface BrokerTraits {
+  readonly mqtt5: boolean;
+  /** Unacknowledged packets that it takes. */
+  readonly receiveMaximum?: number | undefined;
+  /** Bytes of a packet that it takes. */
+  readonly maximumPacketSize?: number | undefined;
+}
+
 interface Line {
   readonly client: MqttClient;
   readonly ids: PacketIds;
   readonly window: number;
+  /** Bytes; Infinity for no limit. */
+  readonly maxPacket: number;
   readonly tellsSubscribers: boolean;
 }
 
@@ -91,10 +106,14 @@ export class Outbox {
     this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
-  /** A connection is up: what waits goes out. `receiveMaximum` is the broker's own limit, if it told one. */
-  attach(client: MqttClient, ids: PacketIds, broker: { mqtt5: boolean; receiveMaximum?: number }): void {
-    const window = Math.max(1, Math.min(this.#options.window, broker.receiveMaximum ?? 65_535));
-    this.#line = { client, ids, window, tellsSubscribers: broker.mqtt5 };
+  /** A connection is up: what waits goes out. */
+  attach(client: MqttClient, ids: PacketIds, broker: BrokerTraits): void {
+    const window = Math.max(
+      1,
+      Math.min(this.#options.window, broker.receiveMaximum ?? Infinity, WINDOW_LIMIT),
+    );
+    const maxPacket = broker.maximumPacketSize ?? Infinity;
+    this.#line = { client, ids, window, maxPacket, tellsSubscribers: broker.mqtt5 };
     this.#refill();
   }
 
@@ -156,6 +175,10 @@ export class Outbox {
 
   #send(entry: Entry): void {
     const line = this.#line as Line;
+    // A broker closes the connection on a packet that is too large, and would do so each time it comes.
+    if (line.maxPacket < Infinity && packetSize(entry) > line.maxPacket) {
+      return this.#refuse(entry.settled, 'refused', tooLargeError(line.maxPacket));
+    }
     entry.sent = true;
     line.client.publish(entry.topic, entry.payload, PUBLISH_OPTIONS, ignore);
     this.#sent.set(line.ids.last, entry);
@@ -213,6 +236,10 @@ const PUBLISH_OPTIONS = { qos: 1, retain: false } as const;
 /** Outcomes come from the PUBACK packets themselves: mqtt.js' callback doesn't tell the reason. */
 const ignore = (): void => undefined;
 
+function packetSize({ topic, payload }: Entry): number {
+  return Buffer.byteLength(topic) + Buffer.byteLength(payload) + PACKET_OVERHEAD;
+}
+
 function outcomeOf(reasonCode: number, tellsSubscribers: boolean): Outcome {
   if (reasonCode >= 128) {
     const text = `The broker refused the message (reason ${reasonCode}): check its access rules for this topic.`;
@@ -234,6 +261,13 @@ function topicProblem(topic: string): OtaError | null {
     );
   }
   return null;
+}
+
+function tooLargeError(limit: number): OtaError {
+  return new OtaError(
+    'OTA_TOO_LARGE',
+    `The message is larger than the broker takes (${limit} bytes): make it shorter, or raise the broker's limit.`,
+  );
 }
 
 function timeoutError(sent: boolean): OtaError {

@@ -59,6 +59,12 @@ export class Subscriptions {
     for (const filter of this.#wanted.keys()) this.#set(filter, 'pending', null);
   }
 
+  /** The end: nothing more is told. */
+  close(): void {
+    this.#client = null;
+    this.#wanted.clear();
+  }
+
   #subscribe(client: MqttClient, filter: string): void {
     client.subscribe(filter, { qos: 1 }, (error, granted) => {
       if (client !== this.#client || !this.#wanted.has(filter)) return;
