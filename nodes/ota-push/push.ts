@@ -123,7 +123,7 @@ function tell(push: Push, token: unknown, id: string | null, outcome: Outcome): 
   const { delivery, error } = outcome;
   const { module, version } = push.upgrade;
   const at = new Date().toISOString();
-  const topic = isToken(token) ? push.service.channel().scheme.topic('upgrade', token) : '';
+  const topic = push.service.channel().scheme.topicIfAny('upgrade', token);
   const base = { accessToken: token, id, module, version, delivery };
   const payload = error === null ? { ...base, at } : { ...base, code: error.code, reason: error.message, at };
   const out = derive(push.msg, { topic, accessToken: token, payload } as Partial<Message>);

@@ -74,6 +74,17 @@ describe('the topic scheme', () => {
   describe('custom', () => {
     const scheme = createScheme('custom', CUSTOM);
 
+    it('refuses a token with a leading $ where the token comes first: no wildcard would hear it', () => {
+      const first = createScheme('custom', {
+        inform: '{accessToken}/inform',
+        upgrade: '{accessToken}/upgrade',
+        progress: '{accessToken}/progress',
+      });
+      assert.throws(() => first.topic('upgrade', '$SYS'), otaError('OTA_BAD_TOKEN'));
+      assert.equal(first.topicIfAny('upgrade', '$SYS'), '');
+      assert.equal(scheme.topicIfAny('upgrade', '$a').includes('$a'), true);
+    });
+
     for (const kind of KINDS) {
       it(`builds and reads the ${kind} topic of its template`, () => {
         const topic = CUSTOM[kind].replace('{accessToken}', 'abc');

@@ -41,6 +41,8 @@ export const SCHEME_NAMES: readonly string[] = [...SCHEMES.keys()];
 export interface TopicScheme {
   /** The topic of one device. @throws OtaError OTA_BAD_TOKEN */
   topic(kind: MessageKind, accessToken: string): string;
+  /** The same, or blank where there is none: for what is told about a bad token. */
+  topicIfAny(kind: MessageKind, accessToken: unknown): string;
   /** The filter of one device, or of every device with `+`. @throws OtaError OTA_BAD_TOKEN */
   filter(kind: MessageKind, accessToken: string): string;
   /** Whose topic it is; null where it fits no template or holds a token that can't be one. */
@@ -75,6 +77,10 @@ export function createScheme(name: string, custom?: Partial<Templates>): TopicSc
   const byKind = new Map(patterns.map((pattern) => [pattern.kind, pattern]));
   const build = (kind: MessageKind, level: string): string => {
     const pattern = byKind.get(kind) as Pattern;
+    // Brokers keep topics that begin with $ to themselves: no wildcard matches them.
+    if (pattern.prefix === '' && level.startsWith('$')) {
+      throw new OtaError('OTA_BAD_TOKEN', 'With this topic template an access token must not begin with "$".');
+    }
     return pattern.prefix + level + pattern.suffix;
   };
   const find = (topic: string): { pattern: Pattern; level: string } | null => {
@@ -86,6 +92,13 @@ export function createScheme(name: string, custom?: Partial<Templates>): TopicSc
   };
   return {
     topic: (kind, accessToken) => build(kind, checkToken(accessToken)),
+    topicIfAny(kind, accessToken) {
+      try {
+        return build(kind, checkToken(accessToken));
+      } catch {
+        return '';
+      }
+    },
     filter: (kind, accessToken) =>
       build(kind, accessToken === EVERY_DEVICE ? EVERY_DEVICE : checkToken(accessToken)),
     match(topic) {
