@@ -10,11 +10,14 @@ import { type FlowNode, type NodeRed } from '../support/node-red';
 import { until } from '../support/wait';
 import { deviceAgent, find, ownPlatform, type Running } from './drivers';
 import { INSTALL_TIMEOUT_MS, ROOT, startInstalled } from './installed';
+import { packageUpload, signedPackage } from './package-drivers';
 
 /** How each example is driven to its end: it rejects where the end isn't reached. */
 const DRIVERS: Readonly<Record<string, (running: Running) => Promise<void>>> = {
   'device-agent.json': deviceAgent,
   'own-platform.json': ownPlatform,
+  'package-upload.json': packageUpload,
+  'signed-package.json': signedPackage,
   'whole-upgrade.json': wholeUpgrade,
 };
 
