@@ -8,6 +8,7 @@ import { Channel, type LinkState } from '../lib/link';
 import { createScheme, OtaError, type SignMethodCase, type TopicScheme, toOtaError } from '../lib/protocol';
 import { onClose } from '../lib/red/input';
 import type { OtaServiceNode } from '../lib/red/service';
+import { tellUsers } from '../lib/red/tell-users';
 import { booleanSetting, choiceSetting, numberSetting, textSetting } from '../lib/red/settings';
 
 interface Config extends NodeDef {
@@ -57,13 +58,14 @@ module.exports = (RED: NodeAPI): void => {
     } catch (error) {
       service.problem = toOtaError(error, 'OTA_BAD_SETTINGS');
       // The users aren't there yet; a Catch node hears of it when they are.
-      setImmediate(() => this.error(service.problem, {} as never));
+      const { problem } = service;
+      setImmediate(() => tellUsers(RED, service, problem));
       return;
     }
     const keeps = settings.persistent && settings.fixedClientId && settings.shareGroup === '';
     service.signMethodCase = settings.signMethodCase;
     service.sessionNotKept = settings.persistent && !settings.fixedClientId && settings.shareGroup === '';
-    const report = onceForEachChange((error) => this.error(error, {} as never));
+    const report = onceForEachChange((error) => tellUsers(RED, service, error));
     const channel = new Channel({
       ...settings,
       persistent: keeps,

@@ -199,8 +199,10 @@ describe('a channel', () => {
       const broker = later(await startMosquitto());
       const tests = ['one', 'two'].map((clientId) => {
         const test = later(makeChannel(broker.url, { clientId, shareGroup: 'platforms' }));
-        const heard = (['inform', 'progress', 'upgrade'] as const).map((kind) => listener(kind, '+'));
-        for (const each of heard) test.channel.listen(each as Listener);
+        const heard = (['inform', 'progress', 'upgrade'] as const).map((kind) =>
+          listener<MessageKind>(kind, '+'),
+        );
+        for (const each of heard) test.channel.listen(each);
         test.channel.acquire(USER);
         return { test, heard };
       });

@@ -283,13 +283,13 @@ describe('what goes out', () => {
   });
 
   describe('on Mosquitto', () => {
+    const untilTheEnd = cleanup(after);
     let broker: Mosquitto;
     before(async function () {
       mosquittoMissing(this);
       const user = { username: 'u', password: 'p', refusePublish: ['secret/#'] };
-      broker = await startMosquitto({ dynsec: [user] });
+      broker = untilTheEnd(await startMosquitto({ dynsec: [user] }));
     });
-    after(() => broker?.stop());
     const login = { username: 'u', password: 'p' };
 
     it('tells accepted, offline and refused apart with MQTT 5', async () => {

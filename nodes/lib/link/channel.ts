@@ -247,7 +247,7 @@ export class Channel {
 
   /** The same error with the filter that it is about, its token masked. */
   #named(error: OtaError, filter: string): OtaError {
-    const plain = filter.startsWith('$share/') ? filter.split('/').slice(2).join('/') : filter;
+    const plain = this.#filters.plain(filter);
     const shown = plain.includes(EVERY_DEVICE) ? plain : this.scheme.mask(plain, maskToken);
     return new OtaError(error.code, `${error.message} Topic ${shown}.`, { cause: error });
   }

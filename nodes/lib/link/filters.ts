@@ -105,6 +105,11 @@ export class Filters {
     return shared ? `$share/${this.#options.shareGroup}/${plain}` : plain;
   }
 
+  /** The filter without the name of the group that shares it. */
+  plain(filter: string): string {
+    return filter.startsWith('$share/') ? filter.split('/').slice(2).join('/') : filter;
+  }
+
   close(): void {
     for (const timer of this.#lingering) clearTimeout(timer);
     this.#lingering.clear();
@@ -120,7 +125,6 @@ export class Filters {
   }
 
   #isOf(kind: MessageKind, filter: string): boolean {
-    const plain = filter.startsWith('$share/') ? filter.split('/').slice(2).join('/') : filter;
-    return this.#options.scheme.kindOf(plain) === kind;
+    return this.#options.scheme.kindOf(this.plain(filter)) === kind;
   }
 }

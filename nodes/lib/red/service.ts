@@ -16,7 +16,7 @@ export interface OtaServiceNode extends Node {
   /** The session was asked for, but a random client id can't keep one. */
   readonly sessionNotKept: boolean;
   /** Node-RED brings an error of a config node to the Catch nodes of these. */
-  readonly users: Record<string, Node>;
+  users: Record<string, Node>;
 }
 
 const CODE_STATUS: Partial<Record<OtaCode, string>> = {
@@ -39,6 +39,8 @@ export function statusOf(error: OtaError): string {
   return `common.status.${CODE_STATUS[error.code] ?? 'failed'}`;
 }
 
+const CONNECTED = 'common.status.connected';
+const NO_REPORT = 'common.status.noReport';
 /** How long a node says that no session is kept, before it says what it waits for. */
 const NOTICE_MS = 3000;
 
@@ -49,7 +51,7 @@ export class ServiceUse {
   readonly #problem: OtaError | null;
   readonly #user: ChannelUser = { onState: () => this.#refresh() };
   readonly #stops: ((removed: boolean) => void)[] = [];
-  #idle = 'common.status.connected';
+  #idle = CONNECTED;
   #subscription: FilterState | null = null;
   #failureShown = false;
   #notice: NodeJS.Timeout | null = null;
@@ -94,13 +96,20 @@ export class ServiceUse {
     this.channel().acquire(this.#user);
   }
 
-  /** Subscribes; the status then says `idle` (a locale key) once the broker granted it. */
+  /**
+   * Subscribes; the status then says `idle` (a locale key) once the broker granted it. `noReport` is said
+   * until the first message only, also after the connection was made anew.
+   */
   listen<K extends MessageKind>(listener: Omit<Listener<K>, 'onSubscription'>, idle: string): void {
     if (this.#problem !== null) return;
     this.#idle = idle;
     this.#subscription = 'pending';
     const stop = this.channel().listen<K>({
-      ...(listener as Listener<K>),
+      ...listener,
+      onMessage: (message, batch) => {
+        if (this.#idle === NO_REPORT) this.#idle = CONNECTED;
+        listener.onMessage(message, batch);
+      },
       onSubscription: (state) => {
         this.#subscription = state;
         this.#refresh();
