@@ -9,6 +9,7 @@ import {
   type PackageSource,
   readFields,
 } from '../../nodes/lib/packages/library';
+import { OtaError } from '../../nodes/lib/protocol';
 
 export const BASE = 'http://192.0.2.1:1880';
 
@@ -48,4 +49,9 @@ export async function served(library: Library, { id, url }: Package): Promise<Bu
 /** Every file and folder below, relative. */
 export async function tree(folder: string): Promise<string[]> {
   return (await fs.readdir(folder, { recursive: true })).sort();
+}
+
+/** For assert.throws and assert.rejects: an error of ours with this code. */
+export function withCode(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof OtaError && error.code === code;
 }
