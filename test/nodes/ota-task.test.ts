@@ -89,10 +89,10 @@ describe('ota-task', () => {
     asked += 1;
     const mine = asked;
     const all: Collected<unknown>[] = [loaded.messages('out0'), loaded.messages('caught')];
-    loaded.send('n1', { payload, mine } as never);
+    loaded.send('n1', { payload, mine });
     const found = await until(
       () => all.flatMap((list) => list.items.map(asOut)).find((out) => out['mine'] === mine),
-      `an answer to ${JSON.stringify(payload)?.slice(0, 80)}`,
+      `an answer to ${JSON.stringify(payload).slice(0, 80)}`,
     );
     for (const list of all) list.stop();
     return found;

@@ -140,8 +140,8 @@ export interface Task extends TaskPlan {
   readonly counts: Counts;
   readonly startedAt: number | null;
   readonly endedAt: number | null;
-  /** Up to when the rate is used up. */
-  readonly pace: Ticks;
+  /** Up to when the rate is used up; wall clock, milliseconds. */
+  readonly pace: number;
   /** Devices that had succeeded and failed when a person resumed it: thresholds look at later ones. */
   readonly base: { readonly succeeded: number; readonly failed: number };
 }

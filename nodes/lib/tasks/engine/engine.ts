@@ -362,19 +362,21 @@ export class Engine {
       const due = await this.store.due({ now, wall: this.time.wall(), limit: SLICE, mayPush });
       this.tell(due.changes);
       this.#push(due.pushes);
-      await this.#paceRepeats(due.pushes, now);
+      await this.#paceRepeats(due.pushes);
       more = due.more;
       await turns.next();
     }
   }
 
   /** Repeats count in the rate as well. */
-  async #paceRepeats(pushes: readonly Push[], now: number): Promise<void> {
+  async #paceRepeats(pushes: readonly Push[]): Promise<void> {
     const counts = new Map<TaskPlan, number>();
     for (const { plan } of pushes) counts.set(plan, (counts.get(plan) ?? 0) + 1);
     for (const [plan, n] of counts) {
       if (plan.policy.perMinute === 0) continue;
-      await this.store.addPace(plan.id, (task) => spend(plan.policy.perMinute, task.pace, now, n));
+      await this.store.addPace(plan.id, (task) =>
+        spend(plan.policy.perMinute, task.pace, this.time.wall(), n),
+      );
     }
   }
 
@@ -387,7 +389,7 @@ export class Engine {
         now,
         wall: this.time.wall(),
         room,
-        pace: (task, pushes) => spend(task.policy.perMinute, task.pace, now, pushes),
+        pace: (task, pushes) => spend(task.policy.perMinute, task.pace, this.time.wall(), pushes),
         nextId: this.#options.nextId ?? nextId,
       });
       this.tell(claimed.changes);
@@ -398,7 +400,7 @@ export class Engine {
   }
 
   #allowance(task: Task): number {
-    return allowance(task.policy.perMinute, task.pace, this.clock.now());
+    return allowance(task.policy.perMinute, task.pace, this.time.wall());
   }
 
   #room(task: Task): number {

@@ -80,22 +80,30 @@ export function resumed(task: Task, wall: number): TaskMove {
   };
 }
 
-/** How many pushes the rate allows now; unused time is kept for half a second's worth at most. */
-export function allowance(perMinute: number, pace: number, now: number): number {
+/**
+ * How many pushes the rate allows now; unused time is kept for half a second's worth at most. Times are of
+ * the wall clock, because the rate goes on while limits stand still; after a jump it waits a minute at most.
+ * @param pace up to when the rate is used up
+ */
+export function allowance(perMinute: number, pace: number, wall: number): number {
   if (perMinute === 0) return Number.MAX_SAFE_INTEGER;
   const gap = 60_000 / perMinute;
-  const from = Math.max(pace, now - Math.max(gap, BURST_MS));
-  return Math.max(0, Math.floor((now - from) / gap + 1e-9));
+  return Math.max(0, Math.floor((wall - paceFrom(pace, gap, wall)) / gap + 1e-9));
 }
 
 /** The pace after `pushes` more went out. */
-export function spend(perMinute: number, pace: number, now: number, pushes: number): number {
-  if (perMinute === 0) return now;
+export function spend(perMinute: number, pace: number, wall: number, pushes: number): number {
+  if (perMinute === 0) return wall;
   const gap = 60_000 / perMinute;
-  return Math.max(pace, now - Math.max(gap, BURST_MS)) + pushes * gap;
+  return paceFrom(pace, gap, wall) + pushes * gap;
+}
+
+function paceFrom(pace: number, gap: number, wall: number): number {
+  return Math.min(Math.max(pace, wall - Math.max(gap, BURST_MS)), wall + Math.max(gap, MINUTE_MS));
 }
 
 const BURST_MS = 500;
+const MINUTE_MS = 60_000;
 
 const FORMATS = new Map<string, Intl.DateTimeFormat>();
 

@@ -14,8 +14,7 @@ const MIGRATIONS: readonly Migration[] = [
   {
     name: 'tasks, their devices, versions, history',
     sql: `
-      -- The clock begins high: a rate looks back from it.
-      CREATE TABLE services (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, clock REAL NOT NULL DEFAULT 1e10);
+      CREATE TABLE services (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, clock REAL NOT NULL DEFAULT 0);
       -- A module of a service's devices. What a device is known by: scope and token.
       CREATE TABLE scopes (
         id INTEGER PRIMARY KEY, service INTEGER NOT NULL, module TEXT NOT NULL, UNIQUE (service, module)
@@ -44,7 +43,7 @@ const MIGRATIONS: readonly Migration[] = [
         succeeded INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
         cancelled INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (task, wave)
       ) WITHOUT ROWID;
-      -- status and hold are places in the lists of the types; times are ticks, "at" is the wall clock.
+      -- status and hold are places in the lists of the types; limits are ticks, "at" is the wall clock.
       -- open: a report may still move it. due: a limit or a repeat. queue: its place, where it waits for a push.
       CREATE TABLE task_devices (
         id INTEGER PRIMARY KEY, task INTEGER NOT NULL, service INTEGER NOT NULL, scope INTEGER NOT NULL,

@@ -206,7 +206,7 @@ export function prepareStatements(db: SqlDatabase) {
         base.failed,
         id,
       ),
-    savePace: (id: number, pace: Ticks) => savePace.run(pace, id),
+    savePace: (id: number, pace: number) => savePace.run(pace, id),
     addCounts: (id: number, c: readonly number[]) =>
       addCounts.run(c[0] ?? 0, c[1] ?? 0, c[2] ?? 0, c[3] ?? 0, c[4] ?? 0, c[5] ?? 0, open(c), id),
     addWaveCounts: (id: number, number: number, c: readonly number[]) =>

@@ -258,7 +258,7 @@ export class SqliteTasks implements TaskStore {
     });
   }
 
-  addPace(id: number, pace: (task: Task) => Ticks): void {
+  addPace(id: number, pace: (task: Task) => number): void {
     this.#write(() => {
       const task = this.#task(id);
       if (task !== null) this.#sql.savePace(id, pace(task));

@@ -44,7 +44,7 @@ export interface ClaimRules {
   /** How many may go out now. */
   readonly room: (task: Task) => number;
   /** The task's pace after so many. */
-  readonly pace: (task: Task, pushes: number) => Ticks;
+  readonly pace: (task: Task, pushes: number) => number;
   readonly nextId: (accessToken: string) => string;
 }
 
@@ -160,7 +160,7 @@ export interface TaskStore {
     rule: (task: Task, waveCounts: (wave: number) => WaveCounts) => TaskChange | null,
     wall: number,
   ): Awaitable<Task | null>;
-  addPace(task: number, pace: (task: Task) => Ticks): Awaitable<void>;
+  addPace(task: number, pace: (task: Task) => number): Awaitable<void>;
 
   devices(query: DeviceQuery): Awaitable<{ readonly total: number; readonly devices: readonly DeviceRow[] }>;
   history(task: number, accessToken: string): Awaitable<readonly HistoryEvent[] | null>;
