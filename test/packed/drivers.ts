@@ -132,3 +132,31 @@ async function servePackage(): Promise<PackageServer> {
     },
   };
 }
+
+/** Twenty devices report, a task upgrades them in two waves, and the two that failed once succeed again. */
+export async function fleetTask({ wire, click }: Running): Promise<void> {
+  const pushed = (): number => find(wire, 'upgrade').length;
+  const upgraded = (): Set<string> =>
+    new Set(
+      wire
+        .filter((one) => one.kind === 'inform' && one.message.version === 'v1.1')
+        .map(({ accessToken }) => accessToken),
+    );
+  await click('1.');
+  await until(() => find(wire, 'inform').length === 20, 'twenty reports');
+  await click('2.');
+  await until(() => upgraded().size === 18, 'all but the two that fail', 60_000);
+  assert.equal(pushed(), 20);
+  await until(() => find(wire, 'progress').filter(({ step }) => step === -4).length === 2, 'two failures');
+  await until(
+    async () => {
+      // The last failure is worked on after it went over the wire; a retry of nothing changes nothing.
+      await click('3.');
+      return upgraded().size === 20;
+    },
+    'the two that failed',
+    60_000,
+  );
+  await click('the devices');
+  await click('all tasks');
+}

@@ -8,13 +8,14 @@ import { type AedesServer, startAedes } from '../support/aedes';
 import { cleanup } from '../support/cleanup';
 import { type FlowNode, type NodeRed } from '../support/node-red';
 import { until } from '../support/wait';
-import { deviceAgent, find, ownPlatform, type Running } from './drivers';
+import { deviceAgent, find, fleetTask, ownPlatform, type Running } from './drivers';
 import { INSTALL_TIMEOUT_MS, ROOT, startInstalled } from './installed';
 import { packageUpload, signedPackage } from './package-drivers';
 
 /** How each example is driven to its end: it rejects where the end isn't reached. */
 const DRIVERS: Readonly<Record<string, (running: Running) => Promise<void>>> = {
   'device-agent.json': deviceAgent,
+  'fleet-task.json': fleetTask,
   'own-platform.json': ownPlatform,
   'package-upload.json': packageUpload,
   'signed-package.json': signedPackage,
@@ -141,7 +142,7 @@ describe('the examples', function () {
       assert.equal(new Set(flow.map(({ id }) => id)).size, flow.length);
       for (const node of flow) {
         const credentials = (node['credentials'] ?? {}) as Record<string, string>;
-        for (const value of Object.values(credentials)) assert.match(value, /demo|\$\{/, node.id);
+        for (const value of Object.values(credentials)) assert.match(value, /demo|\$\{|^\+$/, node.id);
       }
     });
   }
