@@ -29,7 +29,7 @@ const topic = (own: string): EditorValidator => rule(texts, (value, node) => top
 function sessionNote(): string | null {
   if ($('#node-config-input-persistent').prop('checked') !== true) return null;
   if ($('#node-config-input-shareGroup').val() !== '') return 'note.sharedSession';
-  const broker = RED.nodes.node($('#node-config-input-broker').val());
+  const broker = RED.nodes.node($('#node-config-input-broker').val()) ?? null;
   if ($('#node-config-input-clientId').val() !== '' || broker === null) return null;
   return textOf(broker['clientid']) === '' ? 'note.randomClientId' : null;
 }
@@ -80,7 +80,7 @@ RED.nodes.registerType('ota-service', {
   },
   label() {
     if (this.name) return this.name;
-    const broker = RED.nodes.node(this['broker']);
+    const broker = RED.nodes.node(this['broker']) ?? null;
     const name = texts('ota-service.name');
     return broker === null ? name : `${name}: ${RED.utils.getNodeLabel(broker, broker.id)}`;
   },

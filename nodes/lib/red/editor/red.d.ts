@@ -57,7 +57,8 @@ declare const RED: {
   _(key: string, values?: Record<string, string | number>): string;
   nodes: {
     registerType(type: string, definition: EditorNodeDefinition): void;
-    node(id: unknown): EditorNode | null;
+    /** Nothing (null or undefined) where there is no such node, e.g. for the `_ADD_` of a list. */
+    node(id: unknown): EditorNode | null | undefined;
   };
   view: {
     /** Pixels of a text in the font of a CSS class. */
