@@ -10,7 +10,7 @@ import { type DeviceShape, deviceShape, eventShape, type TaskShape, taskShape } 
 import type { TaskChange } from '../store';
 import type { Task } from '../types';
 import type { Engine } from './engine';
-import { chooseTargets, toDevices, waveSizes } from './targets';
+import { chooseTargets, shuffleWaves, toDevices, waveSizes } from './targets';
 import { Turns } from './turns';
 
 const SLICE = 500;
@@ -79,6 +79,7 @@ async function create(engine: Engine, input: TaskInput): Promise<TaskShape> {
   });
   const turns = new Turns();
   const ends = waveEnds(total, policy.waves);
+  shuffleWaves(chosen, ends);
   for (let from = 0; from < total; from += SLICE) {
     await store.addDevices(id, toDevices(chosen, ends, from, from + SLICE));
     await turns.next();

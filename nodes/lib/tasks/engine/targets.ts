@@ -9,9 +9,9 @@ import { Turns } from './turns';
 
 /** Devices in the order of their waves. */
 export interface Chosen {
-  readonly tokens: readonly string[];
+  readonly tokens: string[];
   /** What each runs, as far as it is known. */
-  readonly sources: readonly (string | null)[];
+  readonly sources: (string | null)[];
   readonly skipped: { readonly current: number; readonly version: number };
 }
 
@@ -103,7 +103,29 @@ export function waveSizes(total: number, waves: readonly number[]): number[] {
   return ends.map((end, i) => end - (ends[i - 1] ?? 0));
 }
 
-/** The rows of a slice. Neighbours in a list often share an uplink: within a wave their order is shuffled. */
+/**
+ * Shuffles the devices of each wave: neighbours in a list often share an uplink. The rows are then made in
+ * the order of their pushes, so that devices which report at the same time stand side by side on the disk.
+ */
+export function shuffleWaves(chosen: Chosen, ends: readonly number[]): void {
+  const { tokens, sources } = chosen;
+  ends.forEach((end, i) => {
+    const start = ends[i - 1] ?? 0;
+    for (let last = end - 1; last > start; last -= 1) {
+      const other = start + Math.floor(Math.random() * (last - start + 1));
+      swap(tokens, last, other);
+      swap(sources, last, other);
+    }
+  });
+}
+
+function swap(list: unknown[], a: number, b: number): void {
+  const kept = list[a];
+  list[a] = list[b];
+  list[b] = kept;
+}
+
+/** The rows of a slice, in the order of their pushes. */
 export function toDevices(chosen: Chosen, ends: readonly number[], from: number, to: number): NewDevice[] {
   const devices: NewDevice[] = [];
   for (let i = from; i < Math.min(to, chosen.tokens.length); i += 1) {
@@ -111,7 +133,7 @@ export function toDevices(chosen: Chosen, ends: readonly number[], from: number,
       accessToken: chosen.tokens[i] ?? '',
       source: chosen.sources[i] ?? null,
       wave: ends.findIndex((end) => i < end) + 1,
-      order: Math.floor(Math.random() * 2 ** 32),
+      order: i,
     });
   }
   return devices;

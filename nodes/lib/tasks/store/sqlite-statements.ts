@@ -21,6 +21,7 @@ const MUTABLE = `status, reason, wave, pending, pushed, upgrading, succeeded, fa
 export function prepareStatements(db: SqlDatabase) {
   const sql = (text: string): ReturnType<SqlDatabase['prepare']> => db.prepare(text);
 
+  const dataVersion = sql('PRAGMA data_version');
   const service = sql('SELECT id FROM services WHERE key = ?');
   const addService = sql('INSERT INTO services (key) VALUES (?)');
   const clock = sql('SELECT clock FROM services WHERE id = ?');
@@ -135,6 +136,8 @@ export function prepareStatements(db: SqlDatabase) {
     commit: () => db.exec('COMMIT'),
     rollback: () => db.exec('ROLLBACK'),
 
+    /** Changes when another connection has written. */
+    dataVersion: () => Number(dataVersion.get()?.['data_version']),
     findService: (key: string) => service.get(key)?.['id'] as number | undefined,
     addService: (key: string) => addService.run(key),
     readClock: (id: number) => clock.get(id)?.['clock'] as number,

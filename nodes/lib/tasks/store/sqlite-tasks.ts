@@ -37,6 +37,7 @@ import type {
   TaskChange,
   TaskStore,
 } from './store';
+import { OpenDevices } from './open-devices';
 import type { SqlRow } from './sqlite-driver';
 import { toDevice, toHistory, toPlan, toTask } from './sqlite-rows';
 import type { Statements } from './sqlite-statements';
@@ -56,6 +57,8 @@ export class SqliteTasks implements TaskStore {
   readonly #service: string;
   readonly #plans = new Map<number, TaskPlan>();
   readonly #scopes = new Map<string, number>();
+  readonly #reporting = new OpenDevices();
+  #dataVersion = -1;
   #id: number | null = null;
   #pruned = 0;
 
@@ -76,7 +79,7 @@ export class SqliteTasks implements TaskStore {
     return this.#change((writer) => {
       let leftOut = 0;
       for (const report of reports) {
-        const open = this.#sql.openDevices(report.accessToken).flatMap((row) => this.#member(row));
+        const open = this.#open(report.accessToken);
         const latest = (module: string): Member | null => this.#latest(report.accessToken, module);
         if (report.kind === 'progress') {
           writer.apply(applyProgress(report, open, latest, now), report.wall);
@@ -162,6 +165,7 @@ export class SqliteTasks implements TaskStore {
 
   recover(since: Ticks, now: Ticks): void {
     this.#write(() => this.#sql.recover(this.#serviceId(), since, now));
+    this.#reporting.clear();
   }
 
   move(id: number, selection: Selection, event: Event, wall: number): Moved {
@@ -202,11 +206,13 @@ export class SqliteTasks implements TaskStore {
 
   publish(id: number): void {
     this.#write(() => this.#sql.showTask(id));
+    this.#reporting.clear();
   }
 
   hide(id: number): void {
     this.#write(() => this.#sql.hideTask(id));
     this.#plans.delete(id);
+    this.#reporting.clear();
   }
 
   deleteSlice(limit: number, wall: number): boolean {
@@ -336,6 +342,7 @@ export class SqliteTasks implements TaskStore {
       this.#id = null;
       this.#scopes.clear();
       this.#plans.clear();
+      this.#reporting.clear();
       throw error;
     }
   }
@@ -343,10 +350,15 @@ export class SqliteTasks implements TaskStore {
   /** One transaction; the writer's counts are added at its end. */
   #change<T>(work: (writer: SqliteWriter) => T): T {
     return this.#write(() => {
+      // Another process wrote: what is remembered of devices may be old.
+      const version = this.#sql.dataVersion();
+      if (version !== this.#dataVersion) this.#reporting.clear();
+      this.#dataVersion = version;
       const writer = new SqliteWriter(
         this.#sql,
         (id) => this.#plan(id),
         (module) => this.#scopeOf(module),
+        (device) => this.#reporting.written(device),
       );
       const result = work(writer);
       writer.flush();
@@ -374,16 +386,30 @@ export class SqliteTasks implements TaskStore {
     return true;
   }
 
-  /** A device of a task of this service that may be seen; [] else. */
-  #member(row: SqlRow): Member[] {
-    const plan = row['service'] === this.#serviceId() ? this.#plan(row['task'] as number) : null;
-    return plan === null ? [] : [{ device: toDevice(row), plan }];
+  /** The tasks of a device that a report may still move. */
+  #open(token: string): Member[] {
+    let devices = this.#reporting.get(token);
+    if (devices === undefined) {
+      const service = this.#serviceId();
+      devices = this.#sql
+        .openDevices(token)
+        .filter((row) => row['service'] === service)
+        .map(toDevice);
+      this.#reporting.set(token, devices);
+    }
+    return devices.flatMap((device) => this.#member(device));
+  }
+
+  /** A device with the rules of its task; [] while that is still made, or removed. */
+  #member(device: Device): Member[] {
+    const plan = this.#plan(device.task);
+    return plan === null ? [] : [{ device, plan }];
   }
 
   #latest(accessToken: string, module: string): Member | null {
     const scope = this.#findScope(module);
     const row = scope === null ? undefined : this.#sql.latestDevice(accessToken, scope);
-    return row === undefined ? null : (this.#member(row)[0] ?? null);
+    return row === undefined ? null : (this.#member(toDevice(row))[0] ?? null);
   }
 
   #plan(id: number): TaskPlan | null {

@@ -3,7 +3,7 @@
  * what follows for the device's other tasks. Decides nothing but which columns a step touched.
  */
 import { apply, isActive, isVisible } from '../machine';
-import { DEVICE_STATUSES, type Step, type TaskPlan } from '../types';
+import { type Device, DEVICE_STATUSES, type Step, type TaskPlan } from '../types';
 import type { Change } from './store';
 import { statusCode, toDevice } from './sqlite-rows';
 import type { Statements } from './sqlite-statements';
@@ -13,12 +13,19 @@ export class SqliteWriter {
   readonly #sql: Statements;
   readonly #plan: (id: number) => TaskPlan | null;
   readonly #scope: (module: string) => number;
+  readonly #written: (device: Device) => void;
   readonly #counts = new Map<number, { all: number[]; waves: Map<number, number[]> }>();
 
-  constructor(sql: Statements, plan: (id: number) => TaskPlan | null, scope: (module: string) => number) {
+  constructor(
+    sql: Statements,
+    plan: (id: number) => TaskPlan | null,
+    scope: (module: string) => number,
+    written: (device: Device) => void,
+  ) {
     this.#sql = sql;
     this.#plan = plan;
     this.#scope = scope;
+    this.#written = written;
   }
 
   /** @param wall the time that its history gets */
@@ -42,6 +49,7 @@ export class SqliteWriter {
     const plan = this.#plan(after.task);
     if (plan === null) return;
     this.#save(step, plan);
+    this.#written(after);
     if (step.history !== null) this.#sql.addHistory(after.id, step, wall);
     if (before.status !== after.status) this.#count(step);
     if (step.unsettled !== null) {
