@@ -64,7 +64,7 @@ describe('faults of the connection', () => {
     const pushed = flow.messages('pushed');
     const failed = flow.messages('failed');
     const tokens = Array.from({ length: 1000 }, (_, i) => `d${i}`);
-    flow.send('rated', { payload: GOOD_UPGRADE, accessToken: tokens } as never);
+    flow.send('rated', { payload: GOOD_UPGRADE, accessToken: tokens });
     await until(() => pushed.items.length > 200, 'some to be through');
     await broker.kill();
     await sleep(5000);

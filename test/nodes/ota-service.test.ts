@@ -62,7 +62,7 @@ describe('ota-service', () => {
         const flow = await load(1, options);
         const caught = flow.messages('caught');
         for (const id of ['inform', 'progress', 'push']) await flow.status(id, status);
-        flow.send('push', { payload: GOOD_UPGRADE, accessToken: 'a' } as never);
+        flow.send('push', { payload: GOOD_UPGRADE, accessToken: 'a' });
         await caught.atLeast(2);
         assert.deepEqual(caught.items.map(CODE), [code, code]);
         assert.deepEqual(
@@ -185,11 +185,11 @@ describe('ota-service', () => {
       await flow.status('push', 'common.status.connected');
       const pushed = flow.messages('pushed');
       const failed = flow.messages('failed');
-      flow.send('push', { payload: GOOD_UPGRADE, accessToken: ['online', 'gone', 'denied'] } as never);
+      flow.send('push', { payload: GOOD_UPGRADE, accessToken: ['online', 'gone', 'denied'] });
       await until(() => pushed.items.length + failed.items.length === 3, 'three outcomes');
       const told = [...pushed.items, ...failed.items].map((item) => {
         const { accessToken, delivery, code } = asOut(item).payload;
-        return [accessToken, delivery, code].filter((part) => part !== undefined).join(' ');
+        return `${String(accessToken)} ${String(delivery)} ${String(code ?? '')}`.trim();
       });
       assert.deepEqual(
         told.sort(),
@@ -306,7 +306,7 @@ describe('ota-service', () => {
         flow.send('push', {
           payload: GOOD_UPGRADE,
           accessToken: Array.from({ length: 300 }, (_, i) => `d${i}`),
-        } as never);
+        });
         await client.atLeast(300);
       });
     }
