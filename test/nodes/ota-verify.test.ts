@@ -12,13 +12,14 @@ import { cleanup } from '../support/cleanup';
 import { catchNode, helperNode, tabNode } from '../support/flow';
 import { type CaughtError, loadFlow, type LoadedFlow } from '../support/helper';
 import type { FlowNode } from '../support/node-red';
+import { requireNodeRed } from '../support/runtime';
 import { temporaryFolder } from '../support/temporary-folder';
 import { collect, type Collected, until, within } from '../support/wait';
 
 /* eslint-disable @typescript-eslint/no-require-imports -- a node's module is what Node-RED requires */
 const nodes: readonly NodeInitializer[] = [
-  require('@node-red/nodes/core/network/05-tls.js') as NodeInitializer,
-  require('@node-red/nodes/core/common/24-complete.js') as NodeInitializer,
+  requireNodeRed('@node-red/nodes/core/network/05-tls.js') as NodeInitializer,
+  requireNodeRed('@node-red/nodes/core/common/24-complete.js') as NodeInitializer,
   require('../../nodes/ota-verify/ota-verify') as NodeInitializer,
 ];
 /* eslint-enable */

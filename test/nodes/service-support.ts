@@ -3,10 +3,10 @@ import type { NodeInitializer } from 'node-red';
 import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
 import { type Credentials, loadFlow, type LoadedFlow } from '../support/helper';
 import type { FlowNode } from '../support/node-red';
+import { requireNodeRed } from '../support/runtime';
 import { allNodes } from './support';
 
-// eslint-disable-next-line @typescript-eslint/no-require-imports -- core nodes have neither types nor exports
-const coreTls = require('@node-red/nodes/core/network/05-tls.js') as NodeInitializer;
+const coreTls = requireNodeRed('@node-red/nodes/core/network/05-tls.js') as NodeInitializer;
 
 export interface PlatformOptions {
   readonly service?: Readonly<Record<string, unknown>>;

@@ -5,11 +5,11 @@
 import type { Node, NodeInitializer, NodeMessage, NodeStatus } from 'node-red';
 import helper from 'node-red-node-test-helper';
 import type { DeployType, FlowNode } from './node-red';
+import { requireNodeRed, resolveNodeRed } from './runtime';
 import { collect, type Collected, until } from './wait';
 
 /** Node-RED's own MQTT nodes: `mqtt-broker`, `mqtt in`, `mqtt out`. */
-// eslint-disable-next-line @typescript-eslint/no-require-imports -- core nodes have neither types nor exports
-export const coreMqtt = require('@node-red/nodes/core/network/10-mqtt.js') as NodeInitializer;
+export const coreMqtt = requireNodeRed('@node-red/nodes/core/network/10-mqtt.js') as NodeInitializer;
 
 /** What a Catch node receives in `msg.error`. */
 export interface CaughtError {
@@ -49,7 +49,7 @@ export async function loadFlow(
   credentials: Credentials = {},
   settings: Readonly<Record<string, unknown>> = {},
 ): Promise<LoadedFlow> {
-  helper.init(require.resolve('node-red'));
+  helper.init(resolveNodeRed('node-red'));
   helper.settings({ logging: { console: { level: 'off' } }, ...settings });
   const statuses = new Map<string, NodeStatus[]>();
   const onStatus = ({ id, status }: { id: string; status: NodeStatus }): void => {

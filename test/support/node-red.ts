@@ -3,6 +3,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { type Child, startChild } from './child';
 import { freePort } from './ports';
+import { redScript } from './runtime';
 import { until } from './wait';
 
 export type DeployType = 'full' | 'nodes' | 'flows';
@@ -28,7 +29,7 @@ export interface NodeRedOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The Node.js to run it with. Default: this one. */
   readonly node?: string;
-  /** Another Node-RED's red.js. Default: the one of this project. */
+  /** Another Node-RED's red.js. Default: the one that the tests run on (runtime.ts). */
   readonly redJs?: string;
 }
 
@@ -64,7 +65,7 @@ export async function startNodeRed(options: NodeRedOptions): Promise<NodeRed> {
   await fs.writeFile(settings, `module.exports = ${JSON.stringify(settingsOf(options, port))};\n`);
   const flowFile = path.join(options.userDir, 'flows.json');
   if (options.flows) await fs.writeFile(flowFile, JSON.stringify(options.flows));
-  const redJs = options.redJs ?? path.join(path.dirname(require.resolve('node-red/package.json')), 'red.js');
+  const redJs = options.redJs ?? redScript();
   const child = startChild(options.node ?? process.execPath, [redJs, '-u', options.userDir, '-s', settings], {
     cwd: options.userDir,
     env: { ...process.env, NODE_OPTIONS: '', ...options.env },
