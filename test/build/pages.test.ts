@@ -78,16 +78,6 @@ describe('the built pages', function () {
     }
   });
 
-  it('give every setting a label', () => {
-    for (const [name, definition] of pages) {
-      const defaults = property(definition, 'defaults') as ts.ObjectLiteralExpression;
-      for (const entry of defaults.properties) {
-        const setting = (entry as ts.PropertyAssignment).initializer as ts.ObjectLiteralExpression;
-        assert.ok(property(setting, 'label'), `${name}.${entry.name?.getText()}`);
-      }
-    }
-  });
-
   it('say icon, colour and ports as literals, and the icon is there', async () => {
     for (const [name, definition] of pages) {
       const category = property(definition, 'category');

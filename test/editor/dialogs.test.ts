@@ -1,0 +1,152 @@
+/** The nodes' dialogs and their help: a real Node-RED 4.1 in a real Chromium, used as a person does. */
+import assert from 'node:assert/strict';
+import type { Editor } from './support/editor';
+import { shippedNodes } from '../support/shipped-nodes';
+import { placed } from './support/flows';
+import { useEditor } from './support/use-editor';
+
+interface EditorType {
+  readonly defaults: Record<string, { label?: string }>;
+  readonly credentials?: Record<string, { label?: string }>;
+}
+
+const VARIABLE = ['$', '{OTA_VALUE}'].join('');
+
+describe('in the dialogs', function () {
+  this.timeout(60_000);
+  const used = useEditor();
+
+  describe('a wrong value', () => {
+    before(() =>
+      used.editor.show([
+        ...used.service,
+        placed('push', 'ota-push', { service: 'service', side: 'platform', rate: '' }),
+      ]),
+    );
+    beforeEach(() => used.editor.open('push'));
+    afterEach(() => used.editor.cancel());
+
+    it('is marked and tells its reason', async () => {
+      await used.editor.fill('rate', 'many');
+      assert.match((await used.editor.field('rate').getAttribute('class')) ?? '', /input-error/);
+      await used.editor.field('rate').hover();
+      const reason = used.editor.page.locator('.red-ui-popover', { hasText: 'Rate' });
+      await reason.waitFor();
+      assert.equal((await reason.innerText()).trim(), 'Rate: must be a number');
+    });
+
+    it('is no longer marked once it is right', async () => {
+      await used.editor.fill('rate', '-1');
+      assert.match((await used.editor.field('rate').getAttribute('class')) ?? '', /input-error/);
+      await used.editor.fill('rate', '2.5');
+      assert.doesNotMatch((await used.editor.field('rate').getAttribute('class')) ?? '', /input-error/);
+    });
+
+    it('is not seen in a whole environment variable', async () => {
+      await used.editor.fill('rate', VARIABLE);
+      assert.doesNotMatch((await used.editor.field('rate').getAttribute('class')) ?? '', /input-error/);
+    });
+
+    it('of the other side, which nobody sees, is not held against the node', async () => {
+      await used.editor.fill('rate', 'many');
+      await used.editor.fill('side', 'device');
+      assert.equal(await used.editor.field('rate').isVisible(), false);
+      assert.doesNotMatch((await used.editor.field('rate').getAttribute('class')) ?? '', /input-error/);
+    });
+  });
+
+  describe('a dialog', () => {
+    it('that is opened and left by Done changes nothing', async () => {
+      await used.editor.show([
+        ...used.service,
+        placed('node', 'ota-inform', await freshSettings(used.editor, 'ota-inform')),
+      ]);
+      await used.editor.open('node');
+      await used.editor.done();
+      assert.equal((await used.editor.node('node')).changed, false);
+    });
+
+    it('shows the default of a setting that the flow file lacks, and keeps it', async () => {
+      await used.editor.show([placed('verify', 'ota-verify')]);
+      await used.editor.open('verify');
+      assert.equal(await used.editor.field('requireSign').isChecked(), true);
+      await used.editor.done();
+      const { settings } = await used.editor.node('verify');
+      assert.deepEqual([settings['requireSign'], settings['keep'], settings['rollback']], [true, '2', 'off']);
+    });
+
+    it('of ota-verify shows five settings, and the rest when it is asked to', async () => {
+      await used.editor.show([placed('verify', 'ota-verify')]);
+      await used.editor.open('verify');
+      const rows = used.editor.page.locator('#dialog-form .form-row:visible');
+      assert.equal(await rows.count(), 5);
+      await used.editor.page.locator('#dialog-form summary').click();
+      assert.equal(await rows.count(), 17);
+      await used.editor.cancel();
+    });
+
+    it('of ota-verify opens the rest by itself where something in it is wrong', async () => {
+      await used.editor.show([placed('verify', 'ota-verify', { keep: 'none' })]);
+      await used.editor.open('verify');
+      await used.editor.field('keep').waitFor();
+      await used.editor.cancel();
+    });
+
+    it("of ota-service asks for topics in the scheme of one's own only, and says what is wrong with one", async () => {
+      await used.editor.show([
+        ...used.service,
+        placed('push', 'ota-push', { service: 'service', side: 'platform' }),
+      ]);
+      await used.editor.open('push');
+      await used.editor.page.locator('#node-input-btn-service-edit').click();
+      await used.editor.field('scheme').waitFor();
+      assert.equal(await used.editor.field('informTopic').isVisible(), false);
+      await used.editor.fill('scheme', 'custom');
+      await used.editor.fill('informTopic', 'a/{accessToken}');
+      await used.editor.fill('upgradeTopic', 'b/{accessToken}');
+      await used.editor.fill('progressTopic', 'c/+');
+      const marked = used.editor.page.locator('#node-config-dialog-edit-form .input-error');
+      assert.deepEqual(await marked.evaluateAll((all) => all.map(({ id }) => id)), [
+        'node-config-input-progressTopic',
+      ]);
+      await used.editor.cancel();
+      await used.editor.cancel();
+    });
+  });
+
+  it('every setting and credential has a label, by which its errors are told', async () => {
+    for (const type of Object.keys(await shippedNodes())) {
+      const unnamed = await used.editor.page.evaluate((wanted) => {
+        const { defaults, credentials } = RED.nodes.getType(wanted) as unknown as EditorType;
+        const all = Object.entries({ ...defaults, ...credentials });
+        return all.filter(([, { label }]) => !label || /[a-z]\.[a-z]/.test(label)).map(([name]) => name);
+      }, type);
+      assert.deepEqual(unnamed, [], type);
+    }
+  });
+
+  describe('the help', () => {
+    for (const [type, word] of [
+      ['ota-service', 'connection of its own'],
+      ['ota-inform', 'no report yet'],
+      ['ota-push', 'connection of its own'],
+      ['ota-progress', 'no report yet'],
+      ['ota-verify', 'digest'],
+    ] as const) {
+      it(`of ${type} is there`, async () => {
+        const { text, headings } = await used.editor.help(type);
+        assert.ok(text.includes(word), text);
+        assert.ok(headings.includes('Details'));
+      });
+    }
+  });
+});
+
+/** The settings that a node has when it comes from the palette. */
+async function freshSettings(editor: Editor, type: string): Promise<object> {
+  const defaults = await editor.page.evaluate((wanted) => {
+    const all = RED.nodes.getType(wanted)?.defaults as Record<string, { value: unknown }>;
+    return Object.fromEntries(Object.entries(all).map(([name, { value }]) => [name, value]));
+  }, type);
+  return { ...defaults, service: 'service' };
+}
