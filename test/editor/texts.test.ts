@@ -178,11 +178,7 @@ describe('the texts of the nodes', () => {
       for (const language of LANGUAGES) {
         const file = path.join(folders.nodes, name, 'locales', language, `${name}.html`);
         const help = await fs.readFile(file, 'utf8');
-        assert.match(
-          help,
-          new RegExp(`^<script type="text/html" data-help-name="${name}">\\s*<p>`),
-          file,
-        );
+        assert.match(help, new RegExp(`^<script type="text/html" data-help-name="${name}">\\s*<p>`), file);
         const headings = [...help.matchAll(/<h3>(.*?)<\/h3>/g)].map(([, text]) => text);
         const wanted = HEADINGS[language][configs.has(name) ? 'config' : 'node'];
         for (const heading of wanted) {
