@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { waveEnds } from '../../nodes/lib/tasks/machine';
-import { type ClaimRules, type NewTask, SqliteStore } from '../../nodes/lib/tasks/store';
+import { type ClaimRules, type NewTask, type SqliteDriver, SqliteStore } from '../../nodes/lib/tasks/store';
 import { openSqlite } from '../../nodes/lib/tasks/store/sqlite-driver';
 import type { SqliteTasks } from '../../nodes/lib/tasks/store/sqlite-tasks';
 import type { Policy, Task } from '../../nodes/lib/tasks/types';
@@ -18,9 +18,23 @@ interface Made {
 let folder = '';
 let stores: SqliteStore[] = [];
 let made = 0;
+let driver: SqliteDriver = 'libsql';
+
+/**
+ * Those that this machine has: node:sqlite comes with Node.js 22.13. Never two of them on one file: locks
+ * are a process's own, so two libraries in it don't see each other's.
+ */
+const DRIVERS = (['libsql', 'node:sqlite'] as const).filter((name) => {
+  try {
+    openSqlite(':memory:', [name]).close();
+    return true;
+  } catch {
+    return false;
+  }
+});
 
 function open(name = 'ota.db', options: { maxDevices?: number } = {}): SqliteStore {
-  const store = new SqliteStore({ file: path.join(folder, name), ...options });
+  const store = new SqliteStore({ file: path.join(folder, name), drivers: [driver], ...options });
   store.open();
   stores.push(store);
   return store;
@@ -77,393 +91,404 @@ const progress = (accessToken: string, step: number, module: string | null = nul
 const inform = (accessToken: string, version: string, module = 'default', id: string | null = null) =>
   ({ kind: 'inform', accessToken, module, version, id, wall: WALL }) as const;
 
-describe('the SQLite store', () => {
-  beforeEach(() => {
-    folder = mkdtempSync(path.join(os.tmpdir(), 'ota-store-'));
-  });
-  afterEach(() => {
-    for (const store of stores) store.close();
-    stores = [];
-    rmSync(folder, { recursive: true, force: true });
-  });
-
-  it('is durable against a power cut', () => {
-    const store = open();
-    assert.ok(store);
-    const db = openSqlite(path.join(folder, 'ota.db'));
-    assert.equal(db.prepare('PRAGMA journal_mode').get()?.['journal_mode'], 'wal');
-    db.close();
-  });
-
-  it('finds everything again after it was closed', () => {
-    const store = open();
-    const { task } = make(store.tasks('s'), ['a', 'b']);
-    store.tasks('s').claim(task.id, rules());
-    store.tasks('s').report([progress('a', 40), inform('b', 'v2')], 2000);
-    store.tasks('s').saveClock(5000);
-    store.close();
-    const again = open().tasks('s');
-    assert.equal(again.clock(), 5000);
-    assert.deepEqual(statuses({ task: find(again, task.taskId), tasks: again }), {
-      a: 'upgrading',
-      b: 'succeeded',
+for (const name of DRIVERS)
+  describe(`the SQLite store by ${name}`, () => {
+    beforeEach(() => {
+      driver = name;
+      folder = mkdtempSync(path.join(os.tmpdir(), 'ota-store-'));
     });
-  });
-
-  it('makes its folder', () => {
-    open(path.join('deep', 'er', 'ota.db'));
-  });
-
-  it('refuses a store of a later version and changes nothing', () => {
-    open().close();
-    const file = path.join(folder, 'ota.db');
-    const db = openSqlite(file);
-    db.prepare('INSERT INTO migrations (version, name, at) VALUES (99, ?, 0)').run('later');
-    db.close();
-    assert.throws(() => open(), { code: 'OTA_STORE_NEWER' });
-    const left = openSqlite(file);
-    assert.equal(left.prepare('SELECT max(version) AS v FROM migrations').get()?.['v'], 99);
-    left.close();
-  });
-
-  it('refuses the database of something else', () => {
-    const db = openSqlite(path.join(folder, 'ota.db'));
-    db.exec('CREATE TABLE customers (id INTEGER)');
-    db.close();
-    assert.throws(() => open(), { code: 'OTA_STORE_FAILED', message: /something else/ });
-  });
-
-  it('refuses a file that is no database', () => {
-    writeFileSync(path.join(folder, 'ota.db'), 'not a database, '.repeat(1000));
-    assert.throws(() => open(), { code: 'OTA_STORE_FAILED' });
-  });
-
-  it('says what to do where there is no SQLite', () => {
-    const store = new SqliteStore({ file: path.join(folder, 'x.db'), drivers: [] });
-    assert.throws(() => store.open(), { code: 'OTA_NO_SQLITE', message: /npm install libsql/ });
-  });
-
-  it('says that another program holds the file, and goes on afterwards', () => {
-    const tasks = open().tasks('s');
-    const { task } = make(tasks, ['a']);
-    const other = openSqlite(path.join(folder, 'ota.db'));
-    other.exec('BEGIN IMMEDIATE');
-    assert.throws(() => tasks.report([inform('a', 'v2')], 0), {
-      code: 'OTA_STORE_FAILED',
-      message: /locked/,
-    });
-    other.exec('ROLLBACK');
-    other.close();
-    tasks.report([inform('a', 'v2')], 0);
-    assert.equal(find(tasks, task.taskId).counts.succeeded, 1);
-  });
-
-  it('writes all of a batch or nothing', () => {
-    const store = open();
-    const tasks = store.tasks('s');
-    const made = make(tasks, ['a', 'b']);
-    const broken = {
-      kind: 'progress',
-      accessToken: 'b',
-      module: null,
-      step: Symbol('x') as never,
-      desc: '',
-      wall: WALL,
-    } as const;
-    tasks.claim(made.task.id, rules());
-    assert.throws(() => tasks.report([inform('a', 'v2'), inform('new', 'v2', 'other'), broken], 0));
-    assert.deepEqual(statuses(made), { a: 'pushed', b: 'pushed' });
-    tasks.report([inform('new', 'v2', 'other')], 0);
-    assert.equal(tasks.versions('other', ['new']).get('new')?.version, 'v2');
-  });
-
-  it('keeps the services apart', () => {
-    const store = open();
-    const one = make(store.tasks('one'), ['a']);
-    const two = make(store.tasks('two'), ['a']);
-    store.tasks('one').report([inform('a', 'v2')], 0);
-    assert.deepEqual([statuses(one), statuses(two)], [{ a: 'succeeded' }, { a: 'pending' }]);
-    assert.equal(store.tasks('two').task(one.task.taskId), null);
-  });
-
-  it('keeps the modules apart', () => {
-    const tasks = open().tasks('s');
-    const mcu = make(tasks, ['a'], { module: 'MCU' });
-    tasks.report([inform('a', 'v2')], 0);
-    assert.deepEqual(statuses(mcu), { a: 'pending' });
-    tasks.report([inform('a', 'v2', 'MCU')], 0);
-    assert.deepEqual(statuses(mcu), { a: 'succeeded' });
-  });
-
-  describe('the queue', () => {
-    it('gives the open waves only, in their order', () => {
-      const tasks = open().tasks('s');
-      const { task } = make(tasks, ['a', 'b', 'c', 'd'], { policy: { waves: [50, 100] } });
-      const { pushes } = tasks.claim(task.id, rules());
-      assert.deepEqual(
-        pushes.map((push) => push.device.accessToken),
-        ['a', 'b'],
-      );
-      assert.equal(tasks.claim(task.id, rules()).pushes.length, 0);
+    afterEach(() => {
+      for (const store of stores) store.close();
+      stores = [];
+      rmSync(folder, { recursive: true, force: true });
     });
 
-    it('commits the id before the push is given out', () => {
+    it('is durable against a power cut', () => {
+      const store = open();
+      assert.ok(store);
+      const db = openSqlite(path.join(folder, 'ota.db'), [driver]);
+      assert.equal(db.prepare('PRAGMA journal_mode').get()?.['journal_mode'], 'wal');
+      db.close();
+    });
+
+    it('finds everything again after it was closed', () => {
+      const store = open();
+      const { task } = make(store.tasks('s'), ['a', 'b']);
+      store.tasks('s').claim(task.id, rules());
+      store.tasks('s').report([progress('a', 40), inform('b', 'v2')], 2000);
+      store.tasks('s').saveClock(5000);
+      store.close();
+      const again = open().tasks('s');
+      assert.equal(again.clock(), 5000);
+      assert.deepEqual(statuses({ task: find(again, task.taskId), tasks: again }), {
+        a: 'upgrading',
+        b: 'succeeded',
+      });
+    });
+
+    it('makes its folder', () => {
+      open(path.join('deep', 'er', 'ota.db'));
+    });
+
+    it('refuses a store of a later version and changes nothing', () => {
+      open().close();
+      const file = path.join(folder, 'ota.db');
+      const db = openSqlite(file, [driver]);
+      db.prepare('INSERT INTO migrations (version, name, at) VALUES (99, ?, 0)').run('later');
+      db.close();
+      assert.throws(() => open(), { code: 'OTA_STORE_NEWER' });
+      const left = openSqlite(file, [driver]);
+      assert.equal(left.prepare('SELECT max(version) AS v FROM migrations').get()?.['v'], 99);
+      left.close();
+    });
+
+    it('refuses the database of something else', () => {
+      const db = openSqlite(path.join(folder, 'ota.db'), [driver]);
+      db.exec('CREATE TABLE customers (id INTEGER)');
+      db.close();
+      assert.throws(() => open(), { code: 'OTA_STORE_FAILED', message: /something else/ });
+    });
+
+    it('refuses a file that is no database', () => {
+      writeFileSync(path.join(folder, 'ota.db'), 'not a database, '.repeat(1000));
+      assert.throws(() => open(), { code: 'OTA_STORE_FAILED' });
+    });
+
+    it('says what to do where there is no SQLite', () => {
+      const store = new SqliteStore({ file: path.join(folder, 'x.db'), drivers: [] });
+      assert.throws(() => store.open(), { code: 'OTA_NO_SQLITE', message: /npm install libsql/ });
+    });
+
+    it('says that another program holds the file, and goes on afterwards', () => {
       const tasks = open().tasks('s');
       const { task } = make(tasks, ['a']);
-      const [push] = tasks.claim(task.id, rules()).pushes;
-      const other = open().tasks('s');
-      const row = other.devices({ task, status: 'pushed', search: '', page: 1, pageSize: 10 }).devices[0];
-      assert.equal(row?.pushId, push?.device.pushId);
-    });
-
-    it('gives a device that another task upgrades only when that is over', () => {
-      const tasks = open().tasks('s');
-      const one = make(tasks, ['a']);
-      const two = make(tasks, ['a'], { version: 'v3' });
-      tasks.claim(one.task.id, rules());
-      assert.equal(tasks.claim(two.task.id, rules()).pushes.length, 0);
-      assert.equal(tasks.claim(two.task.id, rules()).changes.length, 0, 'it isn’t looked at again and again');
-      tasks.report([progress('a', -1)], 0);
-      assert.equal(tasks.claim(two.task.id, rules()).pushes.length, 1);
-    });
-
-    it('gives devices of different modules at once', () => {
-      const tasks = open().tasks('s');
-      const one = make(tasks, ['a']);
-      const two = make(tasks, ['a'], { module: 'MCU' });
-      assert.equal(tasks.claim(one.task.id, rules()).pushes.length, 1);
-      assert.equal(tasks.claim(two.task.id, rules()).pushes.length, 1);
-    });
-
-    it('gives no device of a task that does not run', () => {
-      const tasks = open().tasks('s');
-      const { task } = make(tasks, ['a']);
-      tasks.decide(task.id, () => ({ status: 'paused', reason: null, wave: 1 }), WALL);
-      assert.equal(tasks.claim(task.id, rules()).pushes.length, 0);
-    });
-
-    it('takes a device that has the target version by now as succeeded', () => {
-      const tasks = open().tasks('s');
+      const other = openSqlite(path.join(folder, 'ota.db'), [driver]);
+      other.exec('BEGIN IMMEDIATE');
+      assert.throws(() => tasks.report([inform('a', 'v2')], 0), {
+        code: 'OTA_STORE_FAILED',
+        message: /locked/,
+      });
+      other.exec('ROLLBACK');
+      other.close();
       tasks.report([inform('a', 'v2')], 0);
-      const made = make(tasks, ['a']);
-      assert.equal(tasks.claim(made.task.id, rules()).pushes.length, 0);
-      assert.deepEqual(statuses(made), { a: 'succeeded' });
+      assert.equal(find(tasks, task.taskId).counts.succeeded, 1);
     });
 
-    it('never pushes onto a version that the package is not made for', () => {
-      const tasks = open().tasks('s');
-      const made = make(tasks, ['a'], { policy: { fromVersions: ['v1'] } });
-      tasks.report([inform('a', 'v0')], 0);
-      assert.equal(tasks.claim(made.task.id, rules()).pushes.length, 0);
-      assert.deepEqual(statuses(made), { a: 'failed' });
+    it('writes all of a batch or nothing', () => {
+      const store = open();
+      const tasks = store.tasks('s');
+      const made = make(tasks, ['a', 'b']);
+      const broken = {
+        kind: 'progress',
+        accessToken: 'b',
+        module: null,
+        step: Symbol('x') as never,
+        desc: '',
+        wall: WALL,
+      } as const;
+      tasks.claim(made.task.id, rules());
+      assert.throws(() => tasks.report([inform('a', 'v2'), inform('new', 'v2', 'other'), broken], 0));
+      assert.deepEqual(statuses(made), { a: 'pushed', b: 'pushed' });
+      tasks.report([inform('new', 'v2', 'other')], 0);
+      assert.equal(tasks.versions('other', ['new']).get('new')?.version, 'v2');
     });
 
-    it('gives pushes that may not have left once more', () => {
+    it('keeps the services apart', () => {
+      const store = open();
+      const one = make(store.tasks('one'), ['a']);
+      const two = make(store.tasks('two'), ['a']);
+      store.tasks('one').report([inform('a', 'v2')], 0);
+      assert.deepEqual([statuses(one), statuses(two)], [{ a: 'succeeded' }, { a: 'pending' }]);
+      assert.equal(store.tasks('two').task(one.task.taskId), null);
+    });
+
+    it('keeps the modules apart', () => {
       const tasks = open().tasks('s');
-      const { task } = make(tasks, ['a'], { policy: { repush: 0 } });
-      const [first] = tasks.claim(task.id, rules()).pushes;
-      tasks.recover(0, 2000);
-      const { pushes } = tasks.due({ now: 2000, wall: WALL, limit: 10, mayPush: () => true });
-      assert.deepEqual(
-        pushes.map((push) => push.device.pushId),
-        [first?.device.pushId],
+      const mcu = make(tasks, ['a'], { module: 'MCU' });
+      tasks.report([inform('a', 'v2')], 0);
+      assert.deepEqual(statuses(mcu), { a: 'pending' });
+      tasks.report([inform('a', 'v2', 'MCU')], 0);
+      assert.deepEqual(statuses(mcu), { a: 'succeeded' });
+    });
+
+    describe('the queue', () => {
+      it('gives the open waves only, in their order', () => {
+        const tasks = open().tasks('s');
+        const { task } = make(tasks, ['a', 'b', 'c', 'd'], { policy: { waves: [50, 100] } });
+        const { pushes } = tasks.claim(task.id, rules());
+        assert.deepEqual(
+          pushes.map((push) => push.device.accessToken),
+          ['a', 'b'],
+        );
+        assert.equal(tasks.claim(task.id, rules()).pushes.length, 0);
+      });
+
+      it('commits the id before the push is given out', () => {
+        const tasks = open().tasks('s');
+        const { task } = make(tasks, ['a']);
+        const [push] = tasks.claim(task.id, rules()).pushes;
+        const other = open().tasks('s');
+        const row = other.devices({ task, status: 'pushed', search: '', page: 1, pageSize: 10 }).devices[0];
+        assert.equal(row?.pushId, push?.device.pushId);
+      });
+
+      it('gives a device that another task upgrades only when that is over', () => {
+        const tasks = open().tasks('s');
+        const one = make(tasks, ['a']);
+        const two = make(tasks, ['a'], { version: 'v3' });
+        tasks.claim(one.task.id, rules());
+        assert.equal(tasks.claim(two.task.id, rules()).pushes.length, 0);
+        assert.equal(
+          tasks.claim(two.task.id, rules()).changes.length,
+          0,
+          'it isn’t looked at again and again',
+        );
+        tasks.report([progress('a', -1)], 0);
+        assert.equal(tasks.claim(two.task.id, rules()).pushes.length, 1);
+      });
+
+      it('gives devices of different modules at once', () => {
+        const tasks = open().tasks('s');
+        const one = make(tasks, ['a']);
+        const two = make(tasks, ['a'], { module: 'MCU' });
+        assert.equal(tasks.claim(one.task.id, rules()).pushes.length, 1);
+        assert.equal(tasks.claim(two.task.id, rules()).pushes.length, 1);
+      });
+
+      it('gives no device of a task that does not run', () => {
+        const tasks = open().tasks('s');
+        const { task } = make(tasks, ['a']);
+        tasks.decide(task.id, () => ({ status: 'paused', reason: null, wave: 1 }), WALL);
+        assert.equal(tasks.claim(task.id, rules()).pushes.length, 0);
+      });
+
+      it('takes a device that has the target version by now as succeeded', () => {
+        const tasks = open().tasks('s');
+        tasks.report([inform('a', 'v2')], 0);
+        const made = make(tasks, ['a']);
+        assert.equal(tasks.claim(made.task.id, rules()).pushes.length, 0);
+        assert.deepEqual(statuses(made), { a: 'succeeded' });
+      });
+
+      it('never pushes onto a version that the package is not made for', () => {
+        const tasks = open().tasks('s');
+        const made = make(tasks, ['a'], { policy: { fromVersions: ['v1'] } });
+        tasks.report([inform('a', 'v0')], 0);
+        assert.equal(tasks.claim(made.task.id, rules()).pushes.length, 0);
+        assert.deepEqual(statuses(made), { a: 'failed' });
+      });
+
+      it('gives pushes that may not have left once more', () => {
+        const tasks = open().tasks('s');
+        const { task } = make(tasks, ['a'], { policy: { repush: 0 } });
+        const [first] = tasks.claim(task.id, rules()).pushes;
+        tasks.recover(0, 2000);
+        const { pushes } = tasks.due({ now: 2000, wall: WALL, limit: 10, mayPush: () => true });
+        assert.deepEqual(
+          pushes.map((push) => push.device.pushId),
+          [first?.device.pushId],
+        );
+      });
+    });
+
+    describe('a report', () => {
+      it('without a module means the only active upgrade', () => {
+        const tasks = open().tasks('s');
+        const mcu = make(tasks, ['a'], { module: 'MCU' });
+        tasks.claim(mcu.task.id, rules());
+        tasks.report([progress('a', 50)], 0);
+        assert.deepEqual(statuses(mcu), { a: 'upgrading' });
+      });
+
+      it('without a module means default where several are active', () => {
+        const tasks = open().tasks('s');
+        const mcu = make(tasks, ['a'], { module: 'MCU' });
+        const whole = make(tasks, ['a']);
+        for (const { task } of [mcu, whole]) tasks.claim(task.id, rules());
+        tasks.report([progress('a', 50)], 0);
+        assert.deepEqual([statuses(mcu), statuses(whole)], [{ a: 'pushed' }, { a: 'upgrading' }]);
+      });
+
+      it('of an upgrade that was cancelled never makes a newer one succeed', () => {
+        const tasks = open().tasks('s');
+        const one = make(tasks, ['a']);
+        tasks.claim(one.task.id, rules());
+        tasks.move(one.task.id, { accessTokens: ['a'] }, { on: 'cancel', now: 0 }, WALL);
+        const two = make(tasks, ['a'], { version: 'v3' });
+        tasks.claim(two.task.id, rules());
+        tasks.report([progress('a', 100)], 0);
+        assert.deepEqual(statuses(two), { a: 'upgrading' });
+        tasks.report([inform('a', 'v3')], 0);
+        assert.deepEqual(statuses(two), { a: 'succeeded' });
+      });
+
+      it('of a removed task’s upgrade never makes a newer one succeed', () => {
+        const tasks = open().tasks('s');
+        const one = make(tasks, ['a']);
+        tasks.claim(one.task.id, rules());
+        tasks.move(one.task.id, { accessTokens: ['a'] }, { on: 'cancel', now: 0 }, WALL);
+        tasks.hide(one.task.id);
+        while (tasks.deleteSlice(10, WALL));
+        const two = make(tasks, ['a']);
+        tasks.claim(two.task.id, rules());
+        tasks.report([progress('a', 100)], 0);
+        assert.deepEqual(statuses(two), { a: 'upgrading' });
+      });
+
+      it('of a device in no task changes nothing but what is known of it', () => {
+        const tasks = open().tasks('s');
+        assert.deepEqual(tasks.report([progress('x', 100), inform('x', 'v1')], 0), {
+          changes: [],
+          leftOut: 0,
+        });
+        assert.equal(tasks.versions('default', ['x']).get('x')?.version, 'v1');
+      });
+
+      it('for a removed task changes nothing', () => {
+        const tasks = open().tasks('s');
+        const { task } = make(tasks, ['a']);
+        tasks.claim(task.id, rules());
+        tasks.hide(task.id);
+        assert.deepEqual(tasks.report([progress('a', 50)], 0).changes, []);
+      });
+
+      it('for a task that is still being made changes nothing', () => {
+        const tasks = open().tasks('s');
+        const { id: _, ...fields } = plan(0, 'v2');
+        const id = tasks.create({ ...fields, status: 'running', total: 1, waves: [1] });
+        tasks.addDevices(id, [{ accessToken: 'a', source: 'v1', wave: 1, order: 0 }]);
+        assert.deepEqual(tasks.report([inform('a', 'v2')], 0).changes, []);
+      });
+    });
+
+    it('remembers a bounded number of devices and says what it left out', () => {
+      const tasks = open('small.db', { maxDevices: 2 }).tasks('s');
+      const first = tasks.report(
+        ['a', 'b', 'c', 'd'].map((token) => inform(token, 'v1')),
+        0,
+      );
+      assert.equal(first.leftOut, 2);
+      assert.equal(tasks.report([inform('a', 'v2')], 0).leftOut, 0, 'one that it knows is kept up to date');
+      assert.equal(tasks.versions('default', ['a', 'b', 'c']).size, 2);
+      stores[0]?.close();
+      assert.equal(
+        open('small.db', { maxDevices: 2 })
+          .tasks('s')
+          .report([inform('e', 'v1')], 0).leftOut,
+        1,
       );
     });
-  });
 
-  describe('a report', () => {
-    it('without a module means the only active upgrade', () => {
+    it('remembers a bounded number of modules', () => {
       const tasks = open().tasks('s');
-      const mcu = make(tasks, ['a'], { module: 'MCU' });
-      tasks.claim(mcu.task.id, rules());
-      tasks.report([progress('a', 50)], 0);
-      assert.deepEqual(statuses(mcu), { a: 'upgrading' });
+      const names = Array.from({ length: 1100 }, (_, i) => inform('a', 'v1', `m${i}`));
+      assert.equal(tasks.report([...names, inform('a', 'v1', 'm'.repeat(200))], 0).leftOut, 101);
     });
 
-    it('without a module means default where several are active', () => {
-      const tasks = open().tasks('s');
-      const mcu = make(tasks, ['a'], { module: 'MCU' });
-      const whole = make(tasks, ['a']);
-      for (const { task } of [mcu, whole]) tasks.claim(task.id, rules());
-      tasks.report([progress('a', 50)], 0);
-      assert.deepEqual([statuses(mcu), statuses(whole)], [{ a: 'pushed' }, { a: 'upgrading' }]);
-    });
-
-    it('of an upgrade that was cancelled never makes a newer one succeed', () => {
-      const tasks = open().tasks('s');
-      const one = make(tasks, ['a']);
-      tasks.claim(one.task.id, rules());
-      tasks.move(one.task.id, { accessTokens: ['a'] }, { on: 'cancel', now: 0 }, WALL);
-      const two = make(tasks, ['a'], { version: 'v3' });
-      tasks.claim(two.task.id, rules());
-      tasks.report([progress('a', 100)], 0);
-      assert.deepEqual(statuses(two), { a: 'upgrading' });
-      tasks.report([inform('a', 'v3')], 0);
-      assert.deepEqual(statuses(two), { a: 'succeeded' });
-    });
-
-    it('of a removed task’s upgrade never makes a newer one succeed', () => {
-      const tasks = open().tasks('s');
-      const one = make(tasks, ['a']);
-      tasks.claim(one.task.id, rules());
-      tasks.move(one.task.id, { accessTokens: ['a'] }, { on: 'cancel', now: 0 }, WALL);
-      tasks.hide(one.task.id);
-      while (tasks.deleteSlice(10, WALL));
-      const two = make(tasks, ['a']);
-      tasks.claim(two.task.id, rules());
-      tasks.report([progress('a', 100)], 0);
-      assert.deepEqual(statuses(two), { a: 'upgrading' });
-    });
-
-    it('of a device in no task changes nothing but what is known of it', () => {
-      const tasks = open().tasks('s');
-      assert.deepEqual(tasks.report([progress('x', 100), inform('x', 'v1')], 0), { changes: [], leftOut: 0 });
-      assert.equal(tasks.versions('default', ['x']).get('x')?.version, 'v1');
-    });
-
-    it('for a removed task changes nothing', () => {
+    it('keeps the last 100 events of a device', () => {
       const tasks = open().tasks('s');
       const { task } = make(tasks, ['a']);
       tasks.claim(task.id, rules());
-      tasks.hide(task.id);
-      assert.deepEqual(tasks.report([progress('a', 50)], 0).changes, []);
+      tasks.report(
+        Array.from({ length: 150 }, () => progress('a', 5)),
+        0,
+      );
+      const events = tasks.history(task.id, 'a') ?? [];
+      assert.equal(events.length, 100);
+      assert.ok(events.every((event) => event.event === 'progress'));
     });
 
-    it('for a task that is still being made changes nothing', () => {
+    it('keeps the history of 90 days', () => {
+      const tasks = open().tasks('s');
+      const { task } = make(tasks, ['a']);
+      tasks.claim(task.id, rules());
+      tasks.report([{ ...progress('a', 5), wall: WALL + 1000 }], 0);
+      tasks.prune(WALL + 1);
+      assert.deepEqual(
+        (tasks.history(task.id, 'a') ?? []).map((event) => event.event),
+        ['progress'],
+      );
+    });
+
+    it('pages, filters and searches', () => {
+      const tasks = open().tasks('s');
+      const tokens = Array.from({ length: 25 }, (_, i) => `dev-${String(i).padStart(2, '0')}`);
+      const { task } = make(tasks, [...tokens, 'other'], { policy: { waves: [50, 100] } });
+      tasks.claim(task.id, rules({ room: () => 3 }));
+      tasks.report([inform('dev-01', 'v1')], 0);
+      const query = { task: find(tasks, task.taskId), status: null, search: '', page: 1, pageSize: 10 };
+      const page3 = tasks.devices({ ...query, page: 3 });
+      assert.deepEqual(
+        [page3.total, page3.devices.length, page3.devices.at(-1)?.accessToken],
+        [26, 6, 'other'],
+      );
+      const pushed = tasks.devices({ ...query, status: 'pushed' });
+      assert.deepEqual([pushed.total, pushed.devices.map((d) => d.accessToken)], [3, tokens.slice(0, 3)]);
+      const found = tasks.devices({ ...query, search: 'dev-0' });
+      assert.deepEqual([found.total, found.devices[1]?.currentVersion], [10, 'v1']);
+      assert.equal(tasks.devices({ ...query, search: 'dev-0', status: 'pending' }).total, 7);
+      assert.equal(tasks.devices({ ...query, search: "%' OR 1=1 --" }).total, 0);
+    });
+
+    it('removes a task in slices, with all that belongs to it', () => {
+      const tasks = open().tasks('s');
+      const { task } = make(
+        tasks,
+        Array.from({ length: 25 }, (_, i) => `d${i}`),
+      );
+      tasks.claim(task.id, rules());
+      tasks.hide(task.id);
+      assert.equal(tasks.task(task.taskId), null);
+      let slices = 0;
+      while (tasks.deleteSlice(10, WALL)) slices += 1;
+      assert.equal(slices, 3);
+      const db = openSqlite(path.join(folder, 'ota.db'), [driver]);
+      for (const table of ['tasks', 'task_devices', 'task_waves', 'history']) {
+        assert.equal(db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.['n'], 0, table);
+      }
+      db.close();
+    });
+
+    it('deletes a task whose making was broken off', () => {
       const tasks = open().tasks('s');
       const { id: _, ...fields } = plan(0, 'v2');
       const id = tasks.create({ ...fields, status: 'running', total: 1, waves: [1] });
-      tasks.addDevices(id, [{ accessToken: 'a', source: 'v1', wave: 1, order: 0 }]);
-      assert.deepEqual(tasks.report([inform('a', 'v2')], 0).changes, []);
+      tasks.addDevices(id, [{ accessToken: 'a', source: null, wave: 1, order: 0 }]);
+      assert.equal(tasks.deleteSlice(10, WALL + 1000), false, 'it may still be at it');
+      assert.equal(tasks.deleteSlice(10, WALL + 3_600_000), true);
+      assert.deepEqual(tasks.list({ page: 1, pageSize: 10 }), { total: 0, tasks: [] });
     });
-  });
 
-  it('remembers a bounded number of devices and says what it left out', () => {
-    const tasks = open('small.db', { maxDevices: 2 }).tasks('s');
-    const first = tasks.report(
-      ['a', 'b', 'c', 'd'].map((token) => inform(token, 'v1')),
-      0,
-    );
-    assert.equal(first.leftOut, 2);
-    assert.equal(tasks.report([inform('a', 'v2')], 0).leftOut, 0, 'one that it knows is kept up to date');
-    assert.equal(tasks.versions('default', ['a', 'b', 'c']).size, 2);
-    stores[0]?.close();
-    assert.equal(
-      open('small.db', { maxDevices: 2 })
-        .tasks('s')
-        .report([inform('e', 'v1')], 0).leftOut,
-      1,
-    );
-  });
+    it('lets two instances claim from one file without giving a device twice', () => {
+      const one = open().tasks('s');
+      const two = open().tasks('s');
+      const { task } = make(
+        one,
+        Array.from({ length: 40 }, (_, i) => `d${i}`),
+      );
+      const given = [one, two, one, two].flatMap((tasks) =>
+        tasks.claim(task.id, rules({ room: () => 10 })).pushes.map((push) => push.device.accessToken),
+      );
+      assert.equal(new Set(given).size, 40);
+      assert.equal(find(two, task.taskId).counts.pushed, 40);
+    });
 
-  it('remembers a bounded number of modules', () => {
-    const tasks = open().tasks('s');
-    const names = Array.from({ length: 1100 }, (_, i) => inform('a', 'v1', `m${i}`));
-    assert.equal(tasks.report([...names, inform('a', 'v1', 'm'.repeat(200))], 0).leftOut, 101);
-  });
-
-  it('keeps the last 100 events of a device', () => {
-    const tasks = open().tasks('s');
-    const { task } = make(tasks, ['a']);
-    tasks.claim(task.id, rules());
-    tasks.report(
-      Array.from({ length: 150 }, () => progress('a', 5)),
-      0,
-    );
-    const events = tasks.history(task.id, 'a') ?? [];
-    assert.equal(events.length, 100);
-    assert.ok(events.every((event) => event.event === 'progress'));
-  });
-
-  it('keeps the history of 90 days', () => {
-    const tasks = open().tasks('s');
-    const { task } = make(tasks, ['a']);
-    tasks.claim(task.id, rules());
-    tasks.report([{ ...progress('a', 5), wall: WALL + 1000 }], 0);
-    tasks.prune(WALL + 1);
-    assert.deepEqual(
-      (tasks.history(task.id, 'a') ?? []).map((event) => event.event),
-      ['progress'],
-    );
-  });
-
-  it('pages, filters and searches', () => {
-    const tasks = open().tasks('s');
-    const tokens = Array.from({ length: 25 }, (_, i) => `dev-${String(i).padStart(2, '0')}`);
-    const { task } = make(tasks, [...tokens, 'other'], { policy: { waves: [50, 100] } });
-    tasks.claim(task.id, rules({ room: () => 3 }));
-    tasks.report([inform('dev-01', 'v1')], 0);
-    const query = { task: find(tasks, task.taskId), status: null, search: '', page: 1, pageSize: 10 };
-    const page3 = tasks.devices({ ...query, page: 3 });
-    assert.deepEqual(
-      [page3.total, page3.devices.length, page3.devices.at(-1)?.accessToken],
-      [26, 6, 'other'],
-    );
-    const pushed = tasks.devices({ ...query, status: 'pushed' });
-    assert.deepEqual([pushed.total, pushed.devices.map((d) => d.accessToken)], [3, tokens.slice(0, 3)]);
-    const found = tasks.devices({ ...query, search: 'dev-0' });
-    assert.deepEqual([found.total, found.devices[1]?.currentVersion], [10, 'v1']);
-    assert.equal(tasks.devices({ ...query, search: 'dev-0', status: 'pending' }).total, 7);
-    assert.equal(tasks.devices({ ...query, search: "%' OR 1=1 --" }).total, 0);
-  });
-
-  it('removes a task in slices, with all that belongs to it', () => {
-    const tasks = open().tasks('s');
-    const { task } = make(
-      tasks,
-      Array.from({ length: 25 }, (_, i) => `d${i}`),
-    );
-    tasks.claim(task.id, rules());
-    tasks.hide(task.id);
-    assert.equal(tasks.task(task.taskId), null);
-    let slices = 0;
-    while (tasks.deleteSlice(10, WALL)) slices += 1;
-    assert.equal(slices, 3);
-    const db = openSqlite(path.join(folder, 'ota.db'));
-    for (const table of ['tasks', 'task_devices', 'task_waves', 'history']) {
-      assert.equal(db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.['n'], 0, table);
-    }
-    db.close();
-  });
-
-  it('deletes a task whose making was broken off', () => {
-    const tasks = open().tasks('s');
-    const { id: _, ...fields } = plan(0, 'v2');
-    const id = tasks.create({ ...fields, status: 'running', total: 1, waves: [1] });
-    tasks.addDevices(id, [{ accessToken: 'a', source: null, wave: 1, order: 0 }]);
-    assert.equal(tasks.deleteSlice(10, WALL + 1000), false, 'it may still be at it');
-    assert.equal(tasks.deleteSlice(10, WALL + 3_600_000), true);
-    assert.deepEqual(tasks.list({ page: 1, pageSize: 10 }), { total: 0, tasks: [] });
-  });
-
-  it('lets two instances claim from one file without giving a device twice', () => {
-    const one = open().tasks('s');
-    const two = open().tasks('s');
-    const { task } = make(
-      one,
-      Array.from({ length: 40 }, (_, i) => `d${i}`),
-    );
-    const given = [one, two, one, two].flatMap((tasks) =>
-      tasks.claim(task.id, rules({ room: () => 10 })).pushes.map((push) => push.device.accessToken),
-    );
-    assert.equal(new Set(given).size, 40);
-    assert.equal(find(two, task.taskId).counts.pushed, 40);
-  });
-
-  it('has the old schema or the new one after a kill in the middle of a migration', () => {
-    const script = `
+    it('has the old schema or the new one after a kill in the middle of a migration', () => {
+      const script = `
       const { openSqlite } = require(${JSON.stringify(path.resolve('nodes/lib/tasks/store/sqlite-driver.ts'))});
       const { migrate } = require(${JSON.stringify(path.resolve('nodes/lib/tasks/store/sqlite-schema.ts'))});
-      const db = openSqlite(process.argv[1]);
+      const db = openSqlite(process.argv[1], [${JSON.stringify(driver)}]);
       const exec = db.exec;
       db.exec = (sql) => { exec(sql); if (/CREATE TABLE services/.test(sql)) process.kill(process.pid, 'SIGKILL'); };
       migrate(db, 0);`;
-    const file = path.join(folder, 'ota.db');
-    const child = spawnSync(process.execPath, ['--import', 'tsx', '-e', script, file], { encoding: 'utf8' });
-    assert.equal(child.signal, 'SIGKILL', child.stderr);
-    const db = openSqlite(file);
-    assert.deepEqual(db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all(), []);
-    db.close();
-    make(open().tasks('s'), ['a']);
+      const file = path.join(folder, 'ota.db');
+      const child = spawnSync(process.execPath, ['--import', 'tsx', '-e', script, file], {
+        encoding: 'utf8',
+      });
+      assert.equal(child.signal, 'SIGKILL', child.stderr);
+      const db = openSqlite(file, [driver]);
+      assert.deepEqual(db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all(), []);
+      db.close();
+      make(open().tasks('s'), ['a']);
+    });
   });
-});
