@@ -9,6 +9,6 @@ const WIDTH = 82;
  */
 export function paletteName(type: string): string {
   const name = type.replace('-', '\u2011');
-  const fits = RED.view.calculateTextWidth(name, 'red-ui-palette-label') < WIDTH;
-  return fits ? name : name.replace('\u2011', '\u2011 ');
+  const width = RED.view.calculateTextWidth?.(name, 'red-ui-palette-label') ?? 0;
+  return width < WIDTH ? name : name.replace('\u2011', '\u2011 ');
 }

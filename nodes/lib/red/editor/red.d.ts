@@ -61,8 +61,8 @@ declare const RED: {
     node(id: unknown): EditorNode | null | undefined;
   };
   view: {
-    /** Pixels of a text in the font of a CSS class. */
-    calculateTextWidth(text: string, className: string): number;
+    /** Pixels of a text in the font of a CSS class. The editor's own: it may go. */
+    calculateTextWidth?(text: string, className: string): number;
   };
   utils: {
     getNodeLabel(node: EditorNode, byDefault?: string): string;
