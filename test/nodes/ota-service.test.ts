@@ -189,7 +189,7 @@ describe('ota-service', () => {
       await until(() => pushed.items.length + failed.items.length === 3, 'three outcomes');
       const told = [...pushed.items, ...failed.items].map((item) => {
         const { accessToken, delivery, code } = asOut(item).payload;
-        return `${String(accessToken)} ${String(delivery)} ${String(code ?? '')}`.trim();
+        return `${String(accessToken)} ${String(delivery)} ${typeof code === 'string' ? code : ''}`.trim();
       });
       assert.deepEqual(
         told.sort(),
