@@ -36,7 +36,7 @@ function readExample(file: string): FlowNode[] {
 /** An export names the modules that it needs beside Node-RED's own and ours: those have tests of their own. */
 function isCoreOnly(file: string): boolean {
   const modules = readExample(file).flatMap((node) =>
-    node.type === 'global-config' ? Object.keys((node['modules'] ?? {})) : [],
+    node.type === 'global-config' ? Object.keys(node['modules'] ?? {}) : [],
   );
   return modules.every((name) => name === MANIFEST.name);
 }

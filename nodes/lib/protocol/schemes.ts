@@ -79,7 +79,10 @@ export function createScheme(name: string, custom?: Partial<Templates>): TopicSc
     const pattern = byKind.get(kind) as Pattern;
     // Brokers keep topics that begin with $ to themselves: no wildcard matches them.
     if (pattern.prefix === '' && level.startsWith('$')) {
-      throw new OtaError('OTA_BAD_TOKEN', 'With this topic template an access token must not begin with "$".');
+      throw new OtaError(
+        'OTA_BAD_TOKEN',
+        'With this topic template an access token must not begin with "$".',
+      );
     }
     return pattern.prefix + level + pattern.suffix;
   };
