@@ -1,5 +1,5 @@
 /** A Node-RED node that does nothing but count: what both flows are wired to. */
-import type { Node, NodeAPI, NodeDef } from 'node-red';
+import type { Node, NodeAPI, NodeDef, NodeMessage } from 'node-red';
 import { obey, ready } from './meter';
 
 interface BrokerNode extends Node {
@@ -18,7 +18,7 @@ module.exports = (RED: NodeAPI): void => {
     };
     // The flow has one of the two.
     const node = RED.nodes.getNode('push') as Node | null;
-    const message: object = { payload, accessToken };
+    const message = { payload, accessToken } as object as NodeMessage;
     return () => (node ?? RED.nodes.getNode('split')).receive(message);
   });
 

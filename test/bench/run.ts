@@ -8,8 +8,9 @@ import { build } from '../../scripts/build';
 import { type Mosquitto, startMosquitto } from '../support/mosquitto';
 import { temporaryFolder } from '../support/temporary-folder';
 import { coreFlow, ourFlow } from './flows';
+import { machine } from './machine';
 import { type Result, type Side, startRed, startScript } from './sides';
-import { machine, median, print, type Row } from './table';
+import { median, printTable, type Row } from './table';
 
 const QUICK = process.argv.includes('--quick');
 const ONLY = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length);
@@ -46,7 +47,8 @@ async function main(): Promise<void> {
   }
   if (wanted('c')) rows.push(...(await verification()));
   if (wanted('d')) rows.push(...(await memory()));
-  print(QUICK ? 'A quick look: numbers of so few messages say little' : 'Medians', rows);
+  console.log(QUICK ? '\nA quick look: so few messages say little.' : '\nMedians:');
+  console.log(printTable(rows));
 }
 
 function wanted(point: string): boolean {
@@ -177,9 +179,9 @@ async function verification(): Promise<Row[]> {
   const file = path.join(__dirname, 'verify.ts');
   if (!fs.existsSync(file)) return [];
   const { benchVerify } = (await import(file)) as {
-    benchVerify: (options: { quick: boolean }) => Promise<Row[]>;
+    benchVerify: (options: { quick: boolean; say: (line: string) => void }) => Promise<Row[]>;
   };
-  return benchVerify({ quick: QUICK });
+  return benchVerify({ quick: QUICK, say: (line) => console.log(line) });
 }
 
 /** (d) The heap after many reports, and after many redeploys. */
@@ -236,7 +238,7 @@ function row(
   goal: string,
   good: (ratio: number) => boolean,
 ): Row {
-  return { what, ours, other, ratio: ratio.toFixed(2), goal, reached: good(ratio) };
+  return { what, ours, other, result: ratio.toFixed(2), goal, reached: good(ratio) };
 }
 
 /** Flat: within 5 % and 1 MiB of what it was. */
@@ -247,7 +249,7 @@ function growth(what: string, before: number, after: number): Row {
     what,
     ours: mib(after),
     other: `${mib(before)} before`,
-    ratio: (after / before).toFixed(2),
+    result: (after / before).toFixed(2),
     goal: 'flat',
     reached: flat,
   };

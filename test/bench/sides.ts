@@ -63,7 +63,7 @@ export async function startRed(folder: string, flows: readonly FlowNode[]): Prom
     nodesDir: [ROOT, nodes],
     credentialSecret: 'bench',
     telemetry: { enabled: false, updateNotification: false },
-    logging: { console: { level: 'warn', metrics: false, audit: false } },
+    logging: { console: { level: 'error', metrics: false, audit: false } },
   };
   const settingsFile = path.join(folder, 'settings.bench.js');
   fs.writeFileSync(settingsFile, `module.exports = ${JSON.stringify(settings)};\n`);
