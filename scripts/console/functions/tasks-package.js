@@ -1,0 +1,7 @@
+export default function withPackage(msg) {
+  // 1 the command with the package as it is stored, not as a browser says; 2 the list of packages.
+  const { command, payload } = msg;
+  delete msg.command;
+  if (!command) return [null, msg];
+  return [{ ...msg, payload: { ...command, package: payload } }, null];
+}

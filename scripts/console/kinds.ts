@@ -1,0 +1,127 @@
+/** The kinds of nodes that the console's tabs are made of, each with the settings that a flow file wants. */
+import { body, idOf, type Part, text } from './nodes';
+
+type Place = readonly [number, number];
+type Wires = readonly (readonly string[])[];
+
+/** A page: one ui-template in a group of its own. */
+export function page(key: string, name: string, at: Place, to: Wires): Part {
+  const settings = { group: idOf(`${key}_group`), page: '', ui: '', templateScope: 'local' };
+  return {
+    key,
+    type: 'ui-template',
+    name,
+    at,
+    to,
+    settings: { ...template(text(`pages/${key}.vue`)), ...settings },
+  };
+}
+
+/** A ui-template that every page has. */
+export function siteWide(key: string, name: string, at: Place, to: Wires): Part {
+  const settings = { group: '', page: '', ui: idOf('ui'), templateScope: 'widget:ui' };
+  return {
+    key,
+    type: 'ui-template',
+    name,
+    at,
+    to,
+    settings: { ...template(text(`pages/${key}.vue`)), ...settings },
+  };
+}
+
+/** A style sheet that every page has. */
+export function style(key: string, name: string, at: Place): Part {
+  const settings = { group: '', page: '', ui: idOf('ui'), templateScope: 'site:style' };
+  return {
+    key,
+    type: 'ui-template',
+    name,
+    at,
+    to: [[]],
+    settings: { ...template(text(`${key}.css`)), ...settings },
+  };
+}
+
+function template(format: string): Record<string, unknown> {
+  return {
+    order: 1,
+    width: '0',
+    height: '0',
+    head: '',
+    format,
+    storeOutMessages: true,
+    passthru: false,
+    resendOnRefresh: true,
+    className: '',
+  };
+}
+
+/** A function node; its body stands in functions/<file>.js. `libs` are modules of Node.js. */
+export function fn(
+  key: string,
+  name: string,
+  at: Place,
+  to: Wires,
+  file: string,
+  libs: readonly string[] = [],
+  initialize = '',
+): Part {
+  const settings = {
+    func: body(file),
+    outputs: to.length,
+    timeout: 0,
+    noerr: 0,
+    initialize,
+    finalize: '',
+    libs: libs.map((module) => ({ var: module, module })),
+  };
+  return { key, type: 'function', name, at, to, settings };
+}
+
+export function linkIn(key: string, name: string, at: Place, from: readonly string[], to: Wires): Part {
+  return { key, type: 'link in', name, at, to, settings: { links: from.map(idOf) } };
+}
+
+export function linkOut(key: string, name: string, at: Place, links: readonly string[]): Part {
+  return { key, type: 'link out', name, at, settings: { mode: 'link', links: links.map(idOf) } };
+}
+
+/** Fires when the flow starts, and again every `repeat` seconds. */
+export function atStart(key: string, name: string, at: Place, to: Wires, repeat = ''): Part {
+  const props = [{ p: 'topic', vt: 'str' }];
+  const settings = { props, repeat, crontab: '', once: true, onceDelay: 0.1, topic: 'start' };
+  return { key, type: 'inject', name, at, to, settings };
+}
+
+export function catchOf(key: string, name: string, at: Place, scope: readonly string[], to: Wires): Part {
+  return { key, type: 'catch', name, at, to, settings: { scope: scope.map(idOf), uncaught: false } };
+}
+
+export function comment(key: string, name: string, at: Place, info: string): Part {
+  return { key, type: 'comment', name, at, settings: { info } };
+}
+
+/** One of our own nodes. */
+export function otaNode(
+  type: string,
+  key: string,
+  name: string,
+  at: Place,
+  to: Wires,
+  settings: Record<string, unknown>,
+): Part {
+  return { key, type, name, at, to, settings };
+}
+
+/** A core node. */
+export function plain(
+  type: string,
+  key: string,
+  name: string,
+  at: Place,
+  to: Wires,
+  settings: Record<string, unknown>,
+): Part {
+  return { key, type, name, at, to, settings };
+}

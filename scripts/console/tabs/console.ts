@@ -1,0 +1,151 @@
+/** The tab of the console: its pages, what they may ask for, and what answers them. */
+import {
+  atStart,
+  catchOf,
+  comment,
+  fn,
+  linkIn,
+  linkOut,
+  otaNode,
+  page,
+  plain,
+  siteWide,
+  style,
+} from '../kinds';
+import type { Tab } from '../nodes';
+import { idOf, text } from '../nodes';
+
+const UPLOADS = ['fs', 'os', 'path', 'process'];
+
+/** `baseUrl` is where devices reach this Node-RED: it serves them the packages. */
+const packagesNode = (key: string, name: string, at: readonly [number, number], to: string) =>
+  otaNode('ota-package', key, name, at, [[to]], {
+    directory: '',
+    // eslint-disable-next-line no-template-curly-in-string -- Node-RED puts the tab's variable in
+    baseUrl: '${BASE_URL}',
+    signMethod: 'SHA256',
+    maxBytes: '',
+  });
+
+export const consoleTab: Tab = {
+  key: 'tab',
+  label: 'OTA console',
+  info: text('info/console.md'),
+  env: [
+    { name: 'BASE_URL', value: 'http://127.0.0.1:1880', type: 'str' },
+    { name: 'UPLOAD_FOLDER', value: '', type: 'str' },
+  ],
+  groups: [
+    {
+      key: 'group_shell',
+      name: 'On every page: words, tools, navigation, look',
+      parts: [
+        comment('about', 'Open /dashboard (and this tab’s description)', [0, 0], text('info/console.md')),
+        siteWide('tools', 'Tools', [0, 1], [['words']]),
+        plain('template', 'words', 'Words: English, 中文', [1, 1], [['tools']], {
+          field: 'payload',
+          fieldType: 'msg',
+          format: 'json',
+          syntax: 'plain',
+          template: text('words.json'),
+          output: 'json',
+        }),
+        siteWide('parts', 'Parts of pages', [2, 1], [[]]),
+        siteWide('shell', 'Navigation', [3, 1], [[]]),
+        style('look', 'Look: page, navigation', [0, 2]),
+        style('tables', 'Look: tables, tiles', [1, 2]),
+        style('forms', 'Look: dialogs, fields', [2, 2]),
+        style('narrow', 'Look: small screens', [3, 2]),
+      ],
+    },
+    {
+      key: 'group_packages',
+      name: 'Packages: list, upload, add, remove',
+      parts: [
+        linkIn('to_packages', 'to packages page', [0, 0], ['from_packages', 'from_fault'], [['packages']]),
+        page('packages', 'Packages', [1, 0], [['packages_command']]),
+        fn(
+          'packages_command',
+          'what may be asked',
+          [2, 0],
+          [['package'], ['append'], ['tidy']],
+          'packages-command',
+          UPLOADS,
+        ),
+        packagesNode('package', 'packages', [3, 0], 'packages_answer'),
+        plain('file', 'append', 'append slice', [3, 1], [['packages_answer']], {
+          filename: 'filename',
+          filenameType: 'msg',
+          appendNewline: false,
+          createDir: true,
+          overwriteFile: 'false',
+          encoding: 'none',
+        }),
+        fn('packages_answer', 'answer', [4, 0], [['from_packages'], ['tidy']], 'packages-answer'),
+        linkOut('from_packages', 'answers', [5, 0], ['to_packages']),
+        atStart('tidy_clock', 'at start, each minute', [1, 2], [['tidy']], '60'),
+        plain('ui-control', 'connections', 'browser went away', [2, 2], [['tidy']], {
+          ui: idOf('ui'),
+          events: 'connect',
+        }),
+        fn('tidy', 'remove broken uploads', [4, 2], [], 'uploads-tidy', UPLOADS),
+      ],
+    },
+    {
+      key: 'group_tasks',
+      name: 'Tasks and their devices',
+      parts: [
+        linkIn(
+          'to_tasks',
+          'to task pages',
+          [0, 0],
+          ['from_tasks', 'from_news', 'from_fault'],
+          [['tasks', 'devices']],
+        ),
+        page('tasks', 'Tasks', [1, 0], [['tasks_command']]),
+        page('devices', 'Devices', [1, 1], [['tasks_command']]),
+        fn('tasks_command', 'what may be asked', [2, 0], [['task'], ['task_package']], 'tasks-command'),
+        packagesNode('task_package', 'package', [3, 1], 'with_package'),
+        fn('with_package', 'with its package', [4, 1], [['task'], ['tasks_answer']], 'tasks-package'),
+        otaNode(
+          'ota-task',
+          'task',
+          'tasks',
+          [3, 0],
+          [['tasks_answer'], ['tasks_changed'], ['tasks_changed']],
+          {
+            service: idOf('service'),
+            store: idOf('store'),
+          },
+        ),
+        fn('tasks_answer', 'answer', [4, 0], [['from_tasks'], ['tasks_changed']], 'tasks-answer'),
+        linkOut('from_tasks', 'answers', [5, 0], ['to_tasks']),
+        fn(
+          'tasks_changed',
+          'once a second',
+          [4, 2],
+          [['from_news']],
+          'tasks-changed',
+          [],
+          "context.set('tasks', []);",
+        ),
+        linkOut('from_news', 'news for all', [5, 2], ['to_tasks']),
+      ],
+    },
+    {
+      key: 'group_faults',
+      name: 'What could not be done: told to the browser that asked',
+      parts: [
+        catchOf(
+          'catch',
+          'refused',
+          [0, 0],
+          ['package', 'append', 'packages_command', 'task', 'task_package', 'tasks_command'],
+          [['fault']],
+        ),
+        fn('fault', 'why', [1, 0], [['from_fault'], ['tidy']], 'fault'),
+        linkOut('from_fault', 'refusals', [2, 0], ['to_packages', 'to_tasks']),
+      ],
+    },
+  ],
+};
