@@ -17,6 +17,7 @@ import {
   writeSidecar,
 } from './files';
 import { bodyError, httpGet, type HttpRules, TransferFault } from './http-get';
+import { pour } from './pour';
 import { Sink } from './sink';
 import { Watch } from './watch';
 
@@ -198,10 +199,10 @@ class Download {
         request.answered();
         const plan = readAnswer(answer, have);
         await this.#accept(plan.from, plan.source);
-        for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+        await pour(answer.body, (chunk) => {
           request.got(chunk.length);
-          await this.#take(chunk);
-        }
+          return this.#take(chunk);
+        });
       } finally {
         answer.body.destroy();
       }
@@ -227,14 +228,15 @@ class Download {
     }
   }
 
-  async #take(chunk: Buffer): Promise<void> {
+  #take(chunk: Buffer): Promise<void> | null {
     const { sink, onBytes } = this.#parts;
     const total = this.#total;
     const bytes = sink.bytes + chunk.length;
     if (total !== null && bytes > total) throw wrongSize(`more than ${total}`, total);
     if (bytes > this.#rules.maxBytes) throw tooLarge(null, this.#rules.maxBytes);
-    await sink.write(chunk);
+    const wait = sink.take(chunk);
     onBytes(bytes, total);
+    return wait;
   }
 
   #checkAll(): void {

@@ -11,6 +11,8 @@ import { Hasher } from './hasher';
 
 /** Bytes that may wait while the disk is busy; also the size of a read. */
 export const BATCH_BYTES = 1024 * 1024;
+/** A smaller batch is written after this. */
+const LONGEST_IN_MEMORY_MS = 100;
 
 export class Sink {
   readonly #handle: fs.FileHandle;
@@ -23,6 +25,7 @@ export class Sink {
   #batchBytes = 0;
   #writing: Promise<void> | null = null;
   #failed: unknown = null;
+  #soon: NodeJS.Timeout | undefined;
 
   private constructor(handle: fs.FileHandle, file: string, methods: readonly SignMethod[]) {
     this.#handle = handle;
@@ -68,20 +71,34 @@ export class Sink {
     this.#written = 0;
   }
 
-  /** Takes a piece; waits only where the disk is a batch behind. The piece must not be changed afterwards. */
-  async write(chunk: Uint8Array): Promise<void> {
+  /**
+   * Takes a piece, which must not be changed afterwards.
+   * @returns null; or, where the disk is a batch behind, what to wait for before the next piece
+   */
+  take(chunk: Uint8Array): Promise<void> | null {
+    this.#check();
     this.#hasher.update(chunk);
     this.#bytes += chunk.length;
     this.#batch.push(chunk);
     this.#batchBytes += chunk.length;
-    if (this.#writing === null) this.#start();
-    else if (this.#batchBytes >= BATCH_BYTES) await this.#writing;
+    if (this.#batchBytes < BATCH_BYTES) {
+      this.#soon ??= setTimeout(() => this.#writeSoon(), LONGEST_IN_MEMORY_MS);
+      return null;
+    }
+    if (this.#writing !== null) return this.#writing;
+    this.#start();
+    return null;
+  }
+
+  /** Takes a piece, and waits where `take` says so. */
+  async write(chunk: Uint8Array): Promise<void> {
+    await this.take(chunk);
     this.#check();
   }
 
   /** Waits until all that was taken is written. */
   async flush(): Promise<void> {
-    while (this.#writing !== null) await this.#writing;
+    await this.#drain();
     this.#check();
   }
 
@@ -100,12 +117,22 @@ export class Sink {
 
   /** Closes the file as it is; what was taken is written first, as far as that is possible. */
   async close(): Promise<void> {
-    while (this.#writing !== null) await this.#writing;
+    await this.#drain();
     await this.#handle.close();
   }
 
-  /** One write at a time; what came meanwhile is the next. */
+  async #drain(): Promise<void> {
+    for (;;) {
+      if (this.#writing === null && this.#batchBytes > 0) this.#start();
+      if (this.#writing === null) return;
+      await this.#writing;
+    }
+  }
+
+  /** One write at a time; what comes meanwhile is the next. */
   #start(): void {
+    clearTimeout(this.#soon);
+    this.#soon = undefined;
     const batch = this.#batch;
     const position = this.#written;
     this.#written += this.#batchBytes;
@@ -119,8 +146,14 @@ export class Sink {
       })
       .then(() => {
         this.#writing = null;
-        if (this.#batchBytes > 0) this.#start();
+        if (this.#batchBytes >= BATCH_BYTES) this.#start();
       });
+  }
+
+  /** What comes slowly: a process that is killed must not lose what took long to get. */
+  #writeSoon(): void {
+    this.#soon = undefined;
+    if (this.#writing === null && this.#batchBytes > 0) this.#start();
   }
 
   #check(): void {
