@@ -1,15 +1,17 @@
 /**
- * `npm start`: the whole project at work. Builds what is stale, starts a broker and Node-RED on 127.0.0.1, and
- * says what to click. `npm start -- --once` does one upgrade without a person: exit 0, or 1 with the reason.
+ * `npm start`: the whole project at work. Builds what is stale, starts a broker and Node-RED on 127.0.0.1 with
+ * the console, simulated devices and a package, and says where to click. `npm start -- --once` does one upgrade
+ * without a person: exit 0, or 1 with the reason.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { build } from './build';
 import { ROOT } from './build/paths';
 import { type DemoBroker, startBroker } from './demo/broker';
-import { exampleFlow, updateFlowFile } from './demo/flow';
+import { CONSOLE, exampleFlow, updateFlowFile, WHOLE_UPGRADE } from './demo/flow';
 import { type DemoNodeRed, startNodeRed } from './demo/node-red';
 import { upgradeOnce } from './demo/once';
+import { addFirstPackage } from './demo/package';
 import { nextFreePort } from './demo/ports';
 
 const DEMO = path.join(ROOT, '.demo');
@@ -31,9 +33,11 @@ async function main(): Promise<void> {
     broker = await startBroker(await nextFreePort(1883));
     const http = await nextFreePort(1880);
     const ports = { http, mqtt: broker.port };
-    const kept = await updateFlowFile(path.join(userDir, 'flows.json'), ports);
+    const examples = once ? [WHOLE_UPGRADE] : [CONSOLE, WHOLE_UPGRADE];
+    const kept = await updateFlowFile(path.join(userDir, 'flows.json'), ports, examples);
+    if (!once) await addFirstPackage(userDir);
     red = await startNodeRed({ userDir, port: http, ...(once ? {} : { onLine: say }) });
-    if (!kept) await red.deploy(await exampleFlow(ports));
+    if (!kept) await red.deploy(await exampleFlow(ports, examples));
     if (once) await runOnce(red, broker);
     else await serve(red, broker);
   } finally {
@@ -56,13 +60,14 @@ async function runOnce(red: DemoNodeRed, broker: DemoBroker): Promise<void> {
 /** Until Ctrl-C, or until Node-RED ends by itself. */
 async function serve(red: DemoNodeRed, broker: DemoBroker): Promise<void> {
   say('');
+  say(`The console:       ${red.url}/dashboard`);
   say(`Node-RED's editor: ${red.url}`);
   say(`MQTT broker:       mqtt://127.0.0.1:${broker.port}`);
   say('');
-  say('In the editor: click the button of "1. the device reports v1.0", then that of "2. push v1.1".');
   say(
-    'The device downloads, verifies, installs and reports by itself; the debug sidebar shows each message.',
+    'In the console: "Upgrade devices" beside the package, then "Start upgrade", and watch twenty devices.',
   );
+  say('In the editor, tab "OTA: a whole upgrade": click "1. the device reports v1.0", then "2. push v1.1".');
   say('Ctrl-C ends both. The demo keeps its flow in .demo/node-red; remove that folder to start over.');
   const interrupted = new Promise<null>((resolve) => {
     // Not once: npm and the terminal both send it, and the second would end this before Node-RED has ended.

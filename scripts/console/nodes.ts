@@ -38,7 +38,7 @@ export interface Tab {
 
 const HERE = __dirname;
 const PREFIX = 'ota_console_';
-const LEFT = 140;
+const LEFT = 160;
 const TOP = 60;
 const COLUMN = 220;
 const ROW = 50;

@@ -1,4 +1,4 @@
-/** The demo's flow file: the example as it ships, with the ports of this run. */
+/** The demo's flow file: the examples as they ship, with the ports of this run. */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { ROOT } from '../build/paths';
@@ -11,12 +11,15 @@ export interface Ports {
   readonly mqtt: number;
 }
 
-const EXAMPLE = 'examples/whole-upgrade.json';
+/** One upgrade on one canvas. */
+export const WHOLE_UPGRADE = 'examples/whole-upgrade.json';
+/** The pages, and devices to try them with. */
+export const CONSOLE = 'examples/console/console-and-simulator.json';
 
-/** The example with the ports of this run. */
-export async function exampleFlow(ports: Ports): Promise<FlowNode[]> {
-  const example = await readExample();
-  return withPorts(example, example, ports);
+/** Examples in one flow, with the ports of this run. */
+export async function exampleFlow(ports: Ports, files: readonly string[]): Promise<FlowNode[]> {
+  const examples = await readExamples(files);
+  return withPorts(examples, examples, ports);
 }
 
 /**
@@ -24,16 +27,16 @@ export async function exampleFlow(ports: Ports): Promise<FlowNode[]> {
  * time. What the user changed stays. False where there is none: the example is then to be deployed, because
  * Node-RED takes credentials from a deploy but not from a flow file.
  */
-export async function updateFlowFile(file: string, ports: Ports): Promise<boolean> {
+export async function updateFlowFile(file: string, ports: Ports, files: readonly string[]): Promise<boolean> {
   const flow = await readFlow(file);
   if (flow === null) return false;
-  await fs.writeFile(file, JSON.stringify(withPorts(flow, await readExample(), ports), null, 4));
+  await fs.writeFile(file, JSON.stringify(withPorts(flow, await readExamples(files), ports), null, 4));
   return true;
 }
 
 /** The id of an inject node of the example, by the start of its name. */
 export async function injectNode(name: string): Promise<string> {
-  const example = await readExample();
+  const example = await readExamples([WHOLE_UPGRADE]);
   const node = example.find((one) => one.type === 'inject' && String(one['name']).startsWith(name));
   if (node === undefined) throw new Error(`The example has no inject node "${name}…".`);
   return node.id;
@@ -52,8 +55,9 @@ function withPorts(flow: FlowNode[], example: FlowNode[], ports: Ports): FlowNod
   return flow;
 }
 
-async function readExample(): Promise<FlowNode[]> {
-  return JSON.parse(await fs.readFile(path.join(ROOT, EXAMPLE), 'utf8')) as FlowNode[];
+async function readExamples(files: readonly string[]): Promise<FlowNode[]> {
+  const texts = await Promise.all(files.map((file) => fs.readFile(path.join(ROOT, file), 'utf8')));
+  return texts.flatMap((text) => JSON.parse(text) as FlowNode[]);
 }
 
 async function readFlow(file: string): Promise<FlowNode[] | null> {

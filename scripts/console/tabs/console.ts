@@ -40,7 +40,7 @@ export const consoleTab: Tab = {
       key: 'group_shell',
       name: 'On every page: words, tools, navigation, look',
       parts: [
-        comment('about', 'Open /dashboard (and this tab’s description)', [0, 0], text('info/console.md')),
+        comment('about', 'Open /dashboard (and this tab’s description)', [0.6, 0], text('info/console.md')),
         siteWide('tools', 'Tools', [0, 1], [['words']]),
         plain('template', 'words', 'Words: English, 中文', [1, 1], [['tools']], {
           field: 'payload',
@@ -88,6 +88,7 @@ export const consoleTab: Tab = {
           ui: idOf('ui'),
           events: 'connect',
         }),
+        linkIn('to_tidy', 'broken uploads', [3, 3], ['from_broken'], [['tidy']]),
         fn('tidy', 'remove broken uploads', [4, 2], [], 'uploads-tidy', UPLOADS),
       ],
     },
@@ -143,8 +144,9 @@ export const consoleTab: Tab = {
           ['package', 'append', 'packages_command', 'task', 'task_package', 'tasks_command'],
           [['fault']],
         ),
-        fn('fault', 'why', [1, 0], [['from_fault'], ['tidy']], 'fault'),
+        fn('fault', 'why', [1, 0], [['from_fault'], ['from_broken']], 'fault'),
         linkOut('from_fault', 'refusals', [2, 0], ['to_packages', 'to_tasks']),
+        linkOut('from_broken', 'broken uploads', [2, 1], ['to_tidy']),
       ],
     },
   ],

@@ -1,5 +1,5 @@
 /** The tab of the simulated devices: they speak the protocol over the broker, like real ones. */
-import { atStart, comment, fn, otaNode, page } from '../kinds';
+import { atStart, comment, fn, linkIn, linkOut, otaNode, page } from '../kinds';
 import { idOf, text, type Tab } from '../nodes';
 
 const device = { service: idOf('service'), side: 'device' };
@@ -17,7 +17,7 @@ export const simulatorTab: Tab = {
         comment(
           'simulator_about',
           'Simulated devices (open this tab’s description)',
-          [0, 0],
+          [0.7, 0],
           text('info/simulator.md'),
         ),
         page('simulator', 'Simulator', [0, 1], [['simulator_command']]),
@@ -33,7 +33,7 @@ export const simulatorTab: Tab = {
           'simulator_wake',
           'devices start',
           [2, 2],
-          [['simulator_inform'], ['simulator_changed']],
+          [['from_reports'], ['simulator_changed']],
           'simulator-wake',
           ['fs'],
         ),
@@ -47,6 +47,8 @@ export const simulatorTab: Tab = {
           "context.set('tasks', []);",
         ),
         fn('simulator_save', 'remember', [4, 1], [['simulator']], 'simulator-save', ['fs', 'path']),
+        linkIn('to_changed', 'news', [2, 3], ['from_devices'], [['simulator_changed']]),
+        linkOut('from_reports', 'reports', [3, 2], ['to_reports']),
       ],
     },
     {
@@ -68,7 +70,7 @@ export const simulatorTab: Tab = {
           'simulator_take',
           'ours, and its fate',
           [1, 0],
-          [['simulator_verify'], ['simulator_changed']],
+          [['simulator_verify'], ['from_devices']],
           'simulator-take',
         ),
         otaNode(
@@ -90,14 +92,14 @@ export const simulatorTab: Tab = {
           'simulator_install',
           'install',
           [3, 0],
-          [['simulator_progress'], ['simulator_inform'], ['simulator_changed']],
+          [['simulator_progress'], ['simulator_inform'], ['from_devices']],
           'simulator-install',
         ),
         fn(
           'simulator_download',
           'percentage',
           [3, 1],
-          [['simulator_progress'], ['simulator_changed']],
+          [['simulator_progress'], ['from_devices']],
           'simulator-download',
         ),
         otaNode('ota-progress', 'simulator_progress', 'report progress', [4, 0], [[]], {
@@ -116,6 +118,8 @@ export const simulatorTab: Tab = {
             credentials: { accessToken: '+' },
           },
         }),
+        linkOut('from_devices', 'news', [4, 2], ['to_changed']),
+        linkIn('to_reports', 'reports', [3, 2], ['from_reports'], [['simulator_inform']]),
       ],
     },
   ],
