@@ -2,7 +2,7 @@
 import mqtt from 'mqtt';
 import { obey, ready } from './meter';
 
-const [url = '', topic = '', window = '200'] = process.argv.slice(2);
+const [url = '', topic = '', what = 'progress', window = '200'] = process.argv.slice(2);
 const client = mqtt.connect(url, { protocolVersion: 4 });
 const empty = (report: object | null): void => {
   if (report !== null) meter.hit();
@@ -59,5 +59,6 @@ const meter = obey((count) => {
 });
 
 client.on('connect', () => {
-  client.subscribe(`${topic}/+`, { qos: 1 }, ready);
+  if (what === 'push') ready();
+  else client.subscribe(`${topic}/+`, { qos: 1 }, ready);
 });

@@ -68,7 +68,7 @@ async function withSides<T>(
     return side;
   };
   try {
-    const bare = keep(await startScript('bare.ts', [broker.url, topicOf(what, 'bare'), '200']));
+    const bare = keep(await startScript('bare.ts', [broker.url, topicOf(what, 'bare'), what]));
     const ours = keep(await startRed(folders[0].path, ourFlow(broker.port, what, topicOf(what, 'ours'))));
     const core = keep(await startRed(folders[1].path, coreFlow(broker.port, what, topicOf(what, 'core'))));
     // Their connections come up after their flows.

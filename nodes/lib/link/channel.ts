@@ -22,6 +22,7 @@ import { Link, type LinkOptions } from './link';
 import { closedOutcome, type Settled } from './outbox';
 import type { LinkState } from './state';
 import type { FilterState } from './subscriptions';
+import { Unwanted } from './unwanted';
 
 export type MessageOf<K extends MessageKind> = Extract<WireMessage, { kind: K }>;
 
@@ -71,7 +72,7 @@ export class Channel {
   readonly #filters: Filters;
   readonly #users = new Set<ChannelUser>();
   readonly #listeners = new Map<MessageKind, Map<string, Set<Heard>>>(KINDS.map((kind) => [kind, new Map()]));
-  readonly #stale = new Set<string>();
+  readonly #unwanted: Unwanted;
   #link: Link | null = null;
   #ending: Promise<void> = Promise.resolve();
   #opened = false;
@@ -79,13 +80,16 @@ export class Channel {
   #linger: NodeJS.Timeout | null = null;
   #downSince: number | null = null;
   #allLeft: (() => void) | null = null;
-  #graceUntil = 0;
-  #graceTimer: NodeJS.Timeout | null = null;
 
   constructor(options: ChannelOptions) {
     this.#options = options;
     this.scheme = options.scheme;
     this.#filters = new Filters(options);
+    this.#unwanted = new Unwanted({
+      onOver: () => this.#link?.inbox.resume(),
+      onStale: (filter) => this.#link?.subscriptions.unsubscribe(filter),
+      onFault: options.onFault,
+    });
   }
 
   get state(): LinkState {
@@ -138,7 +142,7 @@ export class Channel {
     return (removed) => {
       if (!all.delete(heard)) return;
       if (all.size === 0 && tokens.get(accessToken) === all) tokens.delete(accessToken);
-      this.#beginGrace();
+      this.#unwanted.beginGrace();
       if (!this.#closed) this.#filters.remove(kind, accessToken, removed);
     };
   }
@@ -173,7 +177,7 @@ export class Channel {
     await this.#usersGone();
     this.#filters.close();
     if (this.#linger !== null) clearTimeout(this.#linger);
-    if (this.#graceTimer !== null) clearTimeout(this.#graceTimer);
+    this.#unwanted.close();
     const link = this.#link ?? (options.endSession && this.#opened ? this.#newLink() : null);
     this.#link = null;
     if (link !== null) this.#ending = this.#ending.then(() => link.end(options));
@@ -228,7 +232,7 @@ export class Channel {
   #changed(state: LinkState): void {
     if (state.phase === 'connected') {
       this.#downSince = null;
-      this.#beginGrace();
+      this.#unwanted.beginGrace();
     } else {
       this.#downSince ??= performance.now();
     }
@@ -275,7 +279,9 @@ export class Channel {
     const tokens = kind === null ? undefined : this.#listeners.get(kind);
     const own = accessToken === null ? undefined : tokens?.get(accessToken);
     const every = tokens?.get(EVERY_DEVICE);
-    if (own === undefined && every === undefined) return this.#unwanted(packet.topic, kind, accessToken);
+    if (own === undefined && every === undefined) {
+      return this.#unwantedTaken(packet.topic, kind, accessToken);
+    }
     for (const set of [own, every]) {
       if (set === undefined) continue;
       for (const { listener } of set) {
@@ -290,37 +296,10 @@ export class Channel {
     return 'taken';
   }
 
-  /** Nobody listens. After a redeploy somebody may come; later it is a filter that the broker kept. */
-  #unwanted(topic: string, kind: MessageKind | null, accessToken: string | null): Taken {
-    // A kept session may send before the connection is told as up, and with it the time of grace begun.
-    const up = this.state.phase === 'connected';
-    const wait = up ? this.#graceUntil - performance.now() : LINGER_MS;
-    if (wait > 0) {
-      this.#graceTimer ??= setTimeout(() => {
-        this.#graceTimer = null;
-        this.#link?.inbox.resume();
-      }, wait + 1);
-      return 'hold';
-    }
+  #unwantedTaken(topic: string, kind: MessageKind | null, accessToken: string | null): Taken {
     const shown = this.scheme.mask(topic, maskToken).slice(0, 256);
-    const stale = kind === null ? [topic] : [this.#filters.filter(kind, EVERY_DEVICE)];
-    if (kind !== null && accessToken !== null) stale.push(this.#filters.filter(kind, accessToken));
-    const ended = stale.filter((filter) => !this.#stale.has(filter));
-    // A broker that goes on all the same is told again after a reconnect, not for each message.
-    if (this.#stale.size > 1000) this.#stale.clear();
-    for (const filter of ended) {
-      this.#stale.add(filter);
-      this.#link?.subscriptions.unsubscribe(filter);
-    }
-    if (ended.length > 0) {
-      const text = `A message on ${shown}, where no node listens any more, was dropped: the broker had kept an old subscription, which is ended now.`;
-      this.#options.onFault(new OtaError('OTA_BAD_TOPIC', text));
-    }
-    return 'taken';
-  }
-
-  #beginGrace(): void {
-    this.#graceUntil = performance.now() + LINGER_MS;
-    this.#stale.clear();
+    const filters = kind === null ? [topic] : [this.#filters.filter(kind, EVERY_DEVICE)];
+    if (kind !== null && accessToken !== null) filters.push(this.#filters.filter(kind, accessToken));
+    return this.#unwanted.take(shown, filters, this.state.phase === 'connected');
   }
 }
