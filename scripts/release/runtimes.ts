@@ -1,0 +1,51 @@
+/** The releases of Node-RED and Node.js that the tests run on, and how each is come by. */
+import path from 'node:path';
+import { installedTool, newest } from './tools';
+
+/** What a run of the tests covers: all of it, or what depends on Node-RED and Node.js the most. */
+export type Scope = 'all' | 'runtime';
+
+export interface Runtime {
+  /** Of Node-RED: a range or tag; null is the one of this project. */
+  readonly nodeRed: string | null;
+  /** Of Node.js: a range or tag; null is the one that runs this. */
+  readonly node: string | null;
+  readonly scope: Scope;
+}
+
+/** The oldest that package.json admits comes from the project's own node_modules. */
+export const RUNTIMES: readonly Runtime[] = [
+  { nodeRed: null, node: null, scope: 'all' },
+  { nodeRed: '5', node: '22', scope: 'all' },
+  { nodeRed: 'latest', node: 'latest', scope: 'runtime' },
+];
+
+/** The specs of a scope; none means those of mocha's own configuration. */
+export const SPECS: Readonly<Record<Scope, readonly string[]>> = {
+  all: [],
+  runtime: ['test/nodes/**/*.test.ts', 'test/packed/**/*.test.ts', 'test/release/**/*.test.ts'],
+};
+
+export interface Prepared {
+  /** For a heading, e.g. `Node-RED 5.0.7 on Node.js 22.23.3`. */
+  readonly title: string;
+  /** Before all others in PATH, so that npm and all that tests start run on it, too. */
+  readonly binFolder: string;
+  /** In whose node_modules Node-RED is; null: the project's. */
+  readonly nodeRedFolder: string | null;
+}
+
+export async function prepare({ nodeRed, node }: Runtime, ownNodeRed: string): Promise<Prepared> {
+  const red = nodeRed === null ? null : await newest('node-red', nodeRed);
+  // Node.js as a package of npm: the program of one platform, without an install script.
+  const nodePackage = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
+  const js = node === null ? null : await newest(nodePackage, node);
+  return {
+    title: `Node-RED ${red ?? ownNodeRed} on Node.js ${js ?? process.versions.node}`,
+    binFolder:
+      js === null
+        ? path.dirname(process.execPath)
+        : path.join(await installedTool(nodePackage, js), 'node_modules', nodePackage, 'bin'),
+    nodeRedFolder: red === null ? null : await installedTool('node-red', red),
+  };
+}
