@@ -173,6 +173,8 @@ describe('any message', () => {
         fc.constantFrom(...KINDS),
         fc.constantFrom(scheme, custom),
         (token, kind, scheme) => {
+          // Such a token can't begin a topic: those of the broker itself begin so.
+          fc.pre(scheme !== custom || !token.startsWith('$'));
           assert.deepEqual(scheme.match(scheme.topic(kind, token)), { kind, accessToken: token });
         },
       ),
