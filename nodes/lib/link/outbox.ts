@@ -66,6 +66,7 @@ interface Line {
   /** Bytes; Infinity for no limit. */
   readonly maxPacket: number;
   readonly tellsSubscribers: boolean;
+  corked: boolean;
 }
 
 export class Outbox {
@@ -113,7 +114,7 @@ export class Outbox {
       Math.min(this.#options.window, broker.receiveMaximum ?? Infinity, WINDOW_LIMIT),
     );
     const maxPacket = broker.maximumPacketSize ?? Infinity;
-    this.#line = { client, ids, window, maxPacket, tellsSubscribers: broker.mqtt5 };
+    this.#line = { client, ids, window, maxPacket, tellsSubscribers: broker.mqtt5, corked: false };
     this.#refill();
   }
 
@@ -180,8 +181,24 @@ export class Outbox {
       return this.#refuse(entry.settled, 'refused', tooLargeError(line.maxPacket));
     }
     entry.sent = true;
+    this.#cork(line);
     line.client.publish(entry.topic, entry.payload, PUBLISH_OPTIONS, ignore);
     this.#sent.set(line.ids.last, entry);
+  }
+
+  /**
+   * What is sent in one turn of the event loop leaves in one write: a system call for each packet costs as
+   * much as all the rest. Not longer than a turn, or the broker's acknowledgements stall.
+   */
+  #cork(line: Line): void {
+    if (line.corked) return;
+    line.corked = true;
+    const { stream } = line.client;
+    stream.cork();
+    setImmediate(() => {
+      line.corked = false;
+      stream.uncork();
+    });
   }
 
   #sweep(): void {
