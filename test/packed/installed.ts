@@ -20,6 +20,7 @@ export interface Manifest {
   readonly name: string;
   readonly version: string;
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly 'node-red': { readonly nodes: Readonly<Record<string, string>> };
 }
 
