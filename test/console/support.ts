@@ -1,0 +1,234 @@
+/** The console in a real Node-RED, used by real browsers, as people do: what is on the page is found by its words. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core';
+import { build } from '../../scripts/build';
+import { ROOT } from '../../scripts/build/paths';
+import { type AedesServer, startAedes } from '../support/aedes';
+import { connectClient, type TestClient } from '../support/client';
+import { requireProgram } from '../support/missing';
+import { type FlowNode, type NodeRed, startNodeRed } from '../support/node-red';
+import { temporaryFolder, type TemporaryFolder } from '../support/temporary-folder';
+import { until } from '../support/wait';
+
+export type Language = 'en-US' | 'zh-CN';
+export const LANGUAGES: readonly Language[] = ['en-US', 'zh-CN'];
+export const WIDE = 1280;
+export const NARROW = 375;
+
+const folders: TemporaryFolder[] = [];
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const WORDS = JSON.parse(fs.readFileSync(path.join(ROOT, 'scripts/console/words.json'), 'utf8')) as Record<
+  string,
+  Record<Language, string>
+>;
+
+/** A text of the console. */
+export function word(language: Language, key: string, values: Record<string, string | number> = {}): string {
+  const text = WORDS[key]?.[language];
+  if (text === undefined) throw new Error(`no word "${key}"`);
+  return text.replace(/\{(\w+)\}/g, (all, name: string) => String(values[name] ?? all));
+}
+
+/** One browser on the console; nothing is shared between two of them. */
+export interface Person {
+  readonly page: Page;
+  readonly language: Language;
+  /** Texts that came over the socket, oldest first. */
+  readonly received: readonly string[];
+  readonly sent: readonly string[];
+  word(key: string, values?: Record<string, string | number>): string;
+  goto(place: string): Promise<void>;
+  button(key: string, values?: Record<string, string | number>): Locator;
+  field(key: string): Locator;
+  /** The rows of the table on the page, as texts. */
+  rows(): Promise<string[]>;
+  row(text: string): Locator;
+  /** The dialog that is open. */
+  readonly dialog: Locator;
+  sees(text: string): Promise<void>;
+}
+
+export interface Console {
+  readonly broker: AedesServer;
+  readonly red: NodeRed;
+  readonly uploads: string;
+  readonly device: TestClient;
+  readonly flow: readonly FlowNode[];
+  open(place: string, options?: { language?: Language; width?: number }): Promise<Person>;
+  /** Ends Node-RED without a warning and starts it again on the same port. */
+  killAndStart(): Promise<void>;
+  /** Files that an upload left. */
+  leftovers(): string[];
+  stop(): Promise<void>;
+}
+
+/** Called in `before`: skips where no Chromium is installed. */
+export function requireChromium(context: Mocha.Context): void {
+  requireProgram(context, 'chromium');
+}
+
+/** Starts everything. The flow gets new ids, as an import gives them. */
+export async function startConsole(file: 'console' | 'console-and-simulator' = 'console'): Promise<Console> {
+  await build();
+  const folder = await temporaryFolder('ota-console-');
+  const uploads = path.join(folder.path, 'uploads');
+  fs.mkdirSync(uploads);
+  const userDir = path.join(folder.path, 'node-red');
+  fs.mkdirSync(userDir);
+  const broker = await startAedes();
+  const start = (port?: number): Promise<NodeRed> =>
+    startNodeRed({ userDir, nodesDir: [ROOT], ...(port === undefined ? { flows: [] } : { port }) });
+  let red = await start();
+  const simulator = path.join(folder.path, 'simulator.json');
+  const variables = { BASE_URL: red.url, UPLOAD_FOLDER: uploads, SIMULATOR_FILE: simulator };
+  const flow = readFlow(file, broker.port, variables);
+  await red.deploy(flow);
+  const device = await connectClient(broker.url);
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+  return {
+    broker,
+    uploads,
+    device,
+    flow,
+    get red() {
+      return red;
+    },
+    open: (place, options = {}) => open(browser, () => red.url, place, options),
+    async killAndStart() {
+      const { port } = red;
+      await red.kill();
+      red = await start(port);
+    },
+    leftovers: () => fs.readdirSync(uploads),
+    async stop() {
+      await browser.close();
+      await device.stop();
+      await red.stop();
+      await broker.stop();
+      for (const one of [folder, ...folders.splice(0)]) await one.stop();
+    },
+  };
+}
+
+function readFlow(file: string, port: number, variables: Record<string, string>): FlowNode[] {
+  const shipped = fs.readFileSync(path.join(ROOT, 'examples/console', `${file}.json`), 'utf8');
+  const flow = JSON.parse(shipped.replaceAll('"ota_console_', `"${Date.now().toString(16)}_`)) as FlowNode[];
+  return flow.map((node) => {
+    if (node.type === 'mqtt-broker') return { ...node, port: String(port) };
+    if (node.type !== 'tab') return node;
+    const env = node['env'] as { name: string; value: string }[];
+    return { ...node, env: env.map((one) => ({ ...one, value: variables[one.name] ?? one.value })) };
+  });
+}
+
+async function open(
+  browser: Browser,
+  url: () => string,
+  place: string,
+  { language = 'en-US', width = WIDE }: { language?: Language; width?: number },
+): Promise<Person> {
+  const context: BrowserContext = await browser.newContext({ viewport: { width, height: 900 } });
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  const received: string[] = [];
+  const sent: string[] = [];
+  page.on('websocket', (socket) => {
+    socket.on('framereceived', ({ payload }) => void received.push(payload.toString()));
+    socket.on('framesent', ({ payload }) => void sent.push(payload.toString()));
+  });
+  const say = (key: string, values?: Record<string, string | number>): string => word(language, key, values);
+  const person: Person = {
+    page,
+    language,
+    received,
+    sent,
+    word: say,
+    async goto(to) {
+      await page.goto(`${url()}/dashboard/${to}${to.includes('?') ? '&' : '?'}lang=${language}`);
+      await page.locator('.ota-page h1').waitFor();
+    },
+    button: (key, values) => page.getByRole('button', { name: say(key, values), exact: true }),
+    field: (key) => page.getByLabel(new RegExp(`^${escape(say(key))}( \\*)?$`)),
+    rows: async () => (await page.locator('.ota-table tbody tr').allInnerTexts()).map((text) => text.trim()),
+    row: (text) => page.locator('.ota-table tbody tr', { hasText: text }),
+    dialog: page.locator('.v-dialog.v-overlay--active'),
+    sees: (text) => page.getByText(text).first().waitFor(),
+  };
+  await person.goto(place);
+  return person;
+}
+
+function escape(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
+/** The bytes of an upload. */
+export function bytesOf(bytes: number): Buffer {
+  const buffer = Buffer.alloc(bytes);
+  for (let i = 0; i + 4 <= bytes; i += 4096) buffer.writeUInt32LE(i, i);
+  return buffer;
+}
+
+/** Fills in the form of a new package and sends it. */
+export async function beginUpload(person: Person, bytes: number, version: string): Promise<void> {
+  // The browser reads the file while it sends it: the folder goes when everything ends.
+  const folder = await temporaryFolder('ota-upload-');
+  folders.push(folder);
+  const file = path.join(folder.path, 'firmware.bin');
+  fs.writeFileSync(file, bytesOf(bytes));
+  await person.button('packages.add').first().click();
+  await person.page.locator('input[type=file]').setInputFiles(file);
+  await person.field('package.version').fill(version);
+  await person.dialog.locator('button[type=submit]').click();
+}
+
+/** Adds a package through the page, and resolves when it stands in the table. */
+export async function addPackage(person: Person, version: string, bytes = 10_000): Promise<void> {
+  await person.goto('packages');
+  await beginUpload(person, bytes, version);
+  await person.row(version).waitFor();
+}
+
+/** Starts an upgrade of all devices through the page, and resolves with its id on the page of its devices. */
+export async function startTask(person: Person, version: string): Promise<string> {
+  await person.goto('packages');
+  await person
+    .row(version)
+    .getByRole('button', { name: person.word('packages.upgrade') })
+    .click();
+  await person.button('tasks.start').click();
+  await person.page.waitForURL(/\/devices\?.*task=/);
+  await person.page.locator('.ota-tiles').waitFor();
+  return new URL(person.page.url()).searchParams.get('task') ?? '';
+}
+
+/** What a device says. */
+export function deviceTalk(device: TestClient): {
+  inform(token: string, version: string, module?: string): Promise<void>;
+  progress(token: string, step: number | string, desc?: string): Promise<void>;
+} {
+  let id = 0;
+  return {
+    inform: (token, version, module = 'default') =>
+      device.publish(`/ota/device/inform/${token}`, { id: String((id += 1)), params: { version, module } }),
+    progress: (token, step, desc = '') =>
+      device.publish(`/ota/device/progress/${token}`, { step: String(step), desc }),
+  };
+}
+
+/** Waits until a page's rows fit. */
+export function rowsFit(person: Person, fits: (rows: string[]) => boolean, what: string): Promise<string[]> {
+  return until(async () => {
+    const rows = await person.rows();
+    return fits(rows) ? rows : null;
+  }, what);
+}
