@@ -1,6 +1,6 @@
 /** ota-task: upgrades a fleet. Commands come in; answers, changes of devices and changes of tasks go out. */
 import type { Node, NodeAPI, NodeDef } from 'node-red';
-import { isToken, OtaError } from '../lib/protocol';
+import { OtaError } from '../lib/protocol';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
 import { type OtaServiceNode, ServiceUse } from '../lib/red/service';
@@ -71,7 +71,7 @@ function run(node: Node, { host, service, status, defaults }: Parts): void {
       if (!isWired(node, CHANGES)) return;
       const payload = changeShape(change);
       const { accessToken } = payload;
-      const topic = isToken(accessToken) ? scheme.topic('upgrade', accessToken) : '';
+      const topic = scheme.topicIfAny('upgrade', accessToken);
       node.send([null, { topic, accessToken, payload } as Partial<Message>, null]);
     },
     onTask(task, trouble) {

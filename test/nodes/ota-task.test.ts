@@ -174,6 +174,31 @@ describe('ota-task', () => {
     );
   });
 
+  it('tells of a token that makes no topic of the templates', async () => {
+    flow = await loadFlow(
+      nodes,
+      config(broker.port).map((node) =>
+        node.id === 'service'
+          ? {
+              ...node,
+              scheme: 'custom',
+              informTopic: '{accessToken}/inform',
+              upgradeTopic: '{accessToken}/upgrade',
+              progressTopic: '{accessToken}/progress',
+            }
+          : node,
+      ),
+      {},
+      { userDir: folder.path },
+    );
+    await flow.status('n1', 'common.status.ready');
+    const changes = flow.messages('out1');
+    await create(flow, ['$dev']);
+    await changes.atLeast(2);
+    const last = asOut(changes.items[1]);
+    assert.deepEqual([last.topic, last.accessToken, last.payload['reason']], ['', '$dev', 'refused']);
+  });
+
   it('answers a command with the task, the message kept', async () => {
     const loaded = await ready();
     const { payload, ...rest } = await ask(loaded, {
