@@ -19,6 +19,8 @@ export const INSTALL_TIMEOUT_MS = 240_000;
 export interface Manifest {
   readonly name: string;
   readonly version: string;
+  readonly scripts: Readonly<Record<string, string>>;
+  readonly bin: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly 'node-red': { readonly nodes: Readonly<Record<string, string>> };
