@@ -37,6 +37,8 @@ export const PUBLISH_TIMEOUT_MS = 30_000;
 const SWEEP_MS = 250;
 /** There are 65,535 packet ids, and subscriptions need some too. */
 const WINDOW_LIMIT = 65_000;
+/** Packets written at once: one alone is a system call each, sixteen and more let the broker wait. */
+const TOGETHER = 8;
 /** What a PUBLISH has besides topic and payload, in bytes at most. */
 const PACKET_OVERHEAD = 10;
 const REASON_NO_SUBSCRIBER = 16;
@@ -66,7 +68,8 @@ interface Line {
   /** Bytes; Infinity for no limit. */
   readonly maxPacket: number;
   readonly tellsSubscribers: boolean;
-  corked: boolean;
+  /** Packets that wait in the stream to be written together. */
+  held: number;
 }
 
 export class Outbox {
@@ -114,7 +117,7 @@ export class Outbox {
       Math.min(this.#options.window, broker.receiveMaximum ?? Infinity, WINDOW_LIMIT),
     );
     const maxPacket = broker.maximumPacketSize ?? Infinity;
-    this.#line = { client, ids, window, maxPacket, tellsSubscribers: broker.mqtt5, corked: false };
+    this.#line = { client, ids, window, maxPacket, tellsSubscribers: broker.mqtt5, held: 0 };
     this.#refill();
   }
 
@@ -181,24 +184,24 @@ export class Outbox {
       return this.#refuse(entry.settled, 'refused', tooLargeError(line.maxPacket));
     }
     entry.sent = true;
-    this.#cork(line);
+    this.#hold(line);
     line.client.publish(entry.topic, entry.payload, PUBLISH_OPTIONS, ignore);
     this.#sent.set(line.ids.last, entry);
+    if (line.held >= TOGETHER) this.#release(line);
   }
 
-  /**
-   * What is sent in one turn of the event loop leaves in one write: a system call for each packet costs as
-   * much as all the rest. Not longer than a turn, or the broker's acknowledgements stall.
-   */
-  #cork(line: Line): void {
-    if (line.corked) return;
-    line.corked = true;
-    const { stream } = line.client;
-    stream.cork();
-    setImmediate(() => {
-      line.corked = false;
-      stream.uncork();
-    });
+  /** The packets of one turn of the event loop leave in a few writes. */
+  #hold(line: Line): void {
+    line.held += 1;
+    if (line.held > 1) return;
+    line.client.stream.cork();
+    setImmediate(() => this.#release(line));
+  }
+
+  #release(line: Line): void {
+    if (line.held === 0) return;
+    line.held = 0;
+    line.client.stream.uncork();
   }
 
   #sweep(): void {
