@@ -3,38 +3,15 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { type Child, startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
 import { requireProgram } from '../support/missing';
-import { freePort } from '../support/ports';
+import { startNginx } from '../support/nginx';
 import { startTcpProxy } from '../support/tcp-proxy';
 import { temporaryFolder } from '../support/temporary-folder';
-import { until } from '../support/wait';
 import { digestOf, startVerifier, upgradeTo } from './support/packages';
 
 const BODY = randomBytes(6_000_000);
 const later = cleanup();
-
-/** nginx in the foreground, serving a folder at 8 MB a second. */
-async function startNginx(folder: string): Promise<{ port: number; log: string; stop(): Promise<void> }> {
-  const port = await freePort();
-  const log = path.join(folder, 'access.log');
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-  await fs.writeFile(
-    path.join(folder, 'nginx.conf'),
-    `daemon off; master_process off; pid ${folder}/nginx.pid; error_log ${folder}/error.log;
-     events {}
-     http {
-       ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join(' ')}
-       log_format short '$status $body_bytes_sent $http_range';
-       access_log ${log} short;
-       server { listen 127.0.0.1:${port}; root ${folder}/files; limit_rate 8m; }
-     }\n`,
-  );
-  const child: Child = startChild('nginx', ['-p', folder, '-c', 'nginx.conf', '-e', `${folder}/error.log`]);
-  await until(async () => (await fetch(`http://127.0.0.1:${port}/`)).status > 0, 'nginx to answer');
-  return { port, log, stop: () => child.end('SIGTERM') };
-}
 
 describe('a download from nginx', () => {
   it('goes on after three cuts, and fetches no byte twice but those on their way', async function () {
@@ -42,7 +19,7 @@ describe('a download from nginx', () => {
     const folder = later(await temporaryFolder());
     await fs.mkdir(path.join(folder.path, 'files'));
     await fs.writeFile(path.join(folder.path, 'files/fw.bin'), BODY);
-    const nginx = later(await startNginx(folder.path));
+    const nginx = later(await startNginx(folder.path, 'limit_rate 8m;'));
     const proxy = later(await startTcpProxy(nginx.port));
     const test = later(await startVerifier({ stallMs: 5000 }));
     const cuts = [1_000_000, 2_500_000, 4_000_000];
