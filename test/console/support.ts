@@ -199,12 +199,18 @@ export async function addPackage(person: Person, version: string, bytes = 10_000
 }
 
 /** Starts an upgrade of all devices through the page, and resolves with its id on the page of its devices. */
-export async function startTask(person: Person, version: string): Promise<string> {
+export async function startTask(
+  person: Person,
+  version: string,
+  policy: Readonly<Record<string, string>> = {},
+): Promise<string> {
   await person.goto('packages');
   await person
     .row(version)
     .getByRole('button', { name: person.word('packages.upgrade') })
     .click();
+  if (Object.keys(policy).length > 0) await person.page.locator('summary').click();
+  for (const [key, value] of Object.entries(policy)) await person.field(`policy.${key}`).fill(value);
   await person.button('tasks.start').click();
   await person.page.waitForURL(/\/devices\?.*task=/);
   await person.page.locator('.ota-tiles').waitFor();

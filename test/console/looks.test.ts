@@ -1,0 +1,137 @@
+/** Pages that anybody can read: no finding of axe, nothing off the screen, no English on a Chinese page. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import type { AxeResults } from 'axe-core';
+import { cleanup } from '../support/cleanup';
+import {
+  addPackage,
+  type Console,
+  LANGUAGES,
+  NARROW,
+  type Person,
+  requireChromium,
+  startConsole,
+  startTask,
+  WIDE,
+} from './support';
+
+const AXE = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+/** What stays as it is in Chinese: the protocol's words, names that people gave, units. */
+const NOT_TRANSLATED =
+  /\b(OTA|AccessToken|English|SHA256|MD5|default|firmware\.bin|sim-\d+|v[\d.]+|[KMG]?iB|B|E-\d+)\b|[0-9a-f]{12}…/g;
+
+describe('the console’s looks', function () {
+  this.timeout(90_000);
+  const later = cleanup(after);
+  let ota: Console;
+  before(async function () {
+    requireChromium(this);
+    ota = later(await startConsole('console-and-simulator'));
+    const person = await ota.open('packages');
+    await addPackage(person, 'v1.1');
+    await startTask(person, 'v1.1');
+  });
+
+  async function check(person: Person, what: string): Promise<void> {
+    const { page, language } = person;
+    // Dialogs and notices come and go slowly; half faded in, their contrast is nobody's concern.
+    await page.waitForTimeout(400);
+    await page.evaluate(AXE);
+    const found = await page.evaluate(() =>
+      (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
+    );
+    const bad = found.violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+    assert.deepEqual(
+      bad.map(({ id, nodes }) => `${id}: ${nodes[0]?.html ?? ''}`),
+      [],
+      what,
+    );
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    assert.ok(wide <= 0, `${what} is ${wide} pixels too wide`);
+    if (language === 'en-US') return;
+    const texts = await page.evaluate(() => {
+      const labels = Array.from(document.querySelectorAll('[aria-label], [title], [placeholder]')).flatMap(
+        (one) => ['aria-label', 'title', 'placeholder'].map((name) => one.getAttribute(name) ?? ''),
+      );
+      return [document.title, document.body.innerText, ...labels].join('\n');
+    });
+    const english = texts.replace(NOT_TRANSLATED, '').match(/[A-Za-z]{2,}.*/g);
+    assert.equal(english, null, what);
+  }
+
+  for (const language of LANGUAGES) {
+    for (const width of [WIDE, NARROW]) {
+      it(`hold in ${language} at ${width} pixels, dialogs open and closed`, async () => {
+        const person = await ota.open('packages', { language, width });
+        const { page } = person;
+        await person.row('v1.1').waitFor();
+        assert.equal(await page.evaluate(() => document.documentElement.lang), language);
+        await check(person, 'packages');
+        await person.button('packages.add').first().click();
+        await person.button('package.addRow').click();
+        await check(person, 'the form of a package');
+        await person.button('action.close').click();
+        await person.button('packages.removeOne', { name: 'firmware.bin', version: 'v1.1' }).click();
+        await check(person, 'the question before a package is removed');
+        await person.button('action.keep').click();
+
+        await person.goto('tasks');
+        await person.row('v1.1').waitFor();
+        await check(person, 'tasks');
+        await person.button('tasks.add').first().click();
+        await page.locator('summary').click();
+        await check(person, 'the form of a task');
+        await person.button('action.close').click();
+
+        await person.goto('devices');
+        await person.row('sim-001').waitFor();
+        await check(person, 'devices');
+        await person.button('devices.historyOne', { name: 'sim-001' }).click();
+        await check(person, 'the history of a device');
+        await person.button('action.close').click();
+
+        await person.goto('simulator');
+        await page.locator('.ota-tiles').waitFor();
+        await check(person, 'the simulator');
+      });
+    }
+  }
+
+  it('switch language at once, and name the tab in it', async () => {
+    const person = await ota.open('tasks');
+    await person.page.getByLabel('Language').selectOption('zh-CN');
+    await person.sees('升级任务');
+    assert.equal(await person.page.title(), '任务 · OTA 控制台');
+  });
+});
+
+describe('the simulator', function () {
+  this.timeout(60_000);
+  const later = cleanup(after);
+  let ota: Console;
+  before(async function () {
+    requireChromium(this);
+    ota = later(await startConsole('console-and-simulator'));
+  });
+
+  it('upgrades as many devices as are wanted, which fail as often as is wanted', async () => {
+    const person = await ota.open('simulator');
+    await person.field('simulator.devices').fill('5');
+    await person.field('simulator.seconds').fill('1');
+    await person.field('simulator.failing').fill('100');
+    await person.button('simulator.apply').click();
+    await person.page.locator('.ota-tiles div', { hasText: /^5\s*Idle/ }).waitFor();
+    await addPackage(person, 'v1.1');
+    await startTask(person, 'v1.1');
+    await person.page.locator('.ota-tiles .failed b', { hasText: /^5$/ }).waitFor();
+    await person.goto('simulator');
+    await person.field('simulator.failing').fill('0');
+    await person.button('simulator.apply').click();
+    await person.goto('devices');
+    await person.button('devices.retryAll').click();
+    await person.dialog.locator('button').last().click();
+    await person.page.locator('.ota-tiles .succeeded b', { hasText: /^5$/ }).waitFor();
+    await person.goto('simulator');
+    await person.row('v1.1').getByText('5', { exact: true }).waitFor();
+  });
+});
