@@ -41,8 +41,8 @@ module.exports = (RED: NodeAPI): void => {
       const stopServing = fileServer(RED.httpNode).add((id, name) => shelf.find(id, name));
       if (isGuarded(RED, settings.baseUrl)) this.warn(GUARDED);
       onInput(this, (msg, send) => shelf.command(msg, send));
-      onClose(this, async () => {
-        stopServing();
+      onClose(this, async (removed) => {
+        stopServing(removed ? undefined : 'restart');
         status.close();
         await shelf.close();
       });

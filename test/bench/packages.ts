@@ -127,7 +127,9 @@ class Bench {
       const times = await this.#inTurn('cut', {
         ours: async () => {
           const before = await this.#served();
-          const took = await this.#download(url, 1, (folder) => this.#cutThreeTimes(folder, () => proxy.cut()));
+          const took = await this.#download(url, 1, (folder) =>
+            this.#cutThreeTimes(folder, () => proxy.cut()),
+          );
           // nginx writes its line when it notices.
           const requests = before.length + CUTS.length + 1;
           await until(async () => (await this.#served()).length >= requests, 'a line for each request');

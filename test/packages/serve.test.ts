@@ -9,6 +9,7 @@ import path from 'node:path';
 import { FileServer, type Finder } from '../../nodes/lib/packages/serve';
 import { cleanup } from '../support/cleanup';
 import { temporaryFolder } from '../support/temporary-folder';
+import { until } from '../support/wait';
 
 const ID = 'a'.repeat(32);
 const NAME = 'fw.bin';
@@ -241,6 +242,33 @@ describe('the file server', () => {
   it('says 500 where a library can not be opened', async () => {
     later({ stop: files.add(() => Promise.reject(new Error('disk'))) });
     assert.equal((await ask({}, { path: `/ota/files/${'c'.repeat(32)}/x` })).status, 500);
+  });
+
+  it('serves what another library has, though one can not be opened', async () => {
+    const two = new FileServer();
+    files = two;
+    two.add(() => Promise.reject(new Error('disk')));
+    two.add(finder);
+    assert.equal((await ask()).status, 200);
+  });
+
+  it('asks devices to come back while a library is restarted, and only then', async () => {
+    const one = new FileServer();
+    files = one;
+    one.add(finder)('restart');
+    const meanwhile = await ask();
+    assert.deepEqual([meanwhile.status, meanwhile.headers['retry-after']], [503, '2']);
+    const leave = one.add(() => Promise.resolve(null));
+    assert.equal((await ask()).status, 404);
+    leave();
+    assert.equal((await ask()).status, 299);
+  });
+
+  it('no longer waits for a library that does not come back', async () => {
+    const one = new FileServer(20);
+    files = one;
+    one.add(finder)('restart');
+    await until(async () => (await ask()).status === 299, 'the request to be left to others');
   });
 
   it('asks every library, and leaves requests to others when there is none', async () => {

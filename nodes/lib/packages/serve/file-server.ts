@@ -16,6 +16,10 @@ export interface Servable {
 /** Finds a file, or null; may take its time while a library is being opened. */
 export type Finder = (id: string, name: string) => Promise<Servable | null>;
 
+/** How long a library that is restarted may be away. */
+const RESTART_MS = 15_000;
+/** Seconds; for a device that asks meanwhile. */
+const RETRY_AFTER = '2';
 /** A device that takes nothing for so long has gone. */
 const IDLE_MS = 120_000;
 /** What all reads together may hold; each gets a share of it. */
@@ -28,17 +32,33 @@ const PATH = /^\/([0-9a-f]{32})\/([A-Za-z0-9._-]{1,64})$/;
 
 export class FileServer {
   readonly #finders = new Set<Finder>();
+  readonly #restartMs: number;
+  /** One for each finder that is expected back. */
+  readonly #away: NodeJS.Timeout[] = [];
   #active = 0;
 
-  /** Serves what a finder finds, too; returns what ends that. */
-  add(finder: Finder): () => void {
+  /** @param restartMs how long a finder that left for a restart is waited for */
+  constructor(restartMs = RESTART_MS) {
+    this.#restartMs = restartMs;
+  }
+
+  /**
+   * Serves what a finder finds, too; returns what ends that. One that leaves for a `restart` is expected back:
+   * until then a device is told to try again, where a 404 would end its upgrade.
+   */
+  add(finder: Finder): (why?: 'restart') => void {
     this.#finders.add(finder);
-    return () => void this.#finders.delete(finder);
+    clearTimeout(this.#away.shift());
+    return (why) => {
+      if (!this.#finders.delete(finder) || why !== 'restart') return;
+      const timer = setTimeout(() => this.#away.splice(this.#away.indexOf(timer), 1), this.#restartMs);
+      this.#away.push(timer.unref());
+    };
   }
 
   /** Handles requests below the path of files, e.g. `/<id>/<name>`; others' while there is no finder. */
   readonly handle = (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
-    if (this.#finders.size === 0) next();
+    if (this.#finders.size === 0 && this.#away.length === 0) next();
     else void this.#answer(request, response).catch(() => refuse(response, 500));
   };
 
@@ -50,15 +70,24 @@ export class FileServer {
     const [path = ''] = (request.url ?? '').split('?', 1);
     const [, id, name] = PATH.exec(path) ?? [];
     const file = id === undefined || name === undefined ? null : await this.#find(id, name);
-    if (file === null) refuse(response, 404);
-    else this.#send(request, response, file);
+    if (file !== null) return this.#send(request, response, file);
+    if (this.#away.length === 0) return refuse(response, 404);
+    response.setHeader('Retry-After', RETRY_AFTER);
+    refuse(response, 503);
   }
 
   async #find(id: string, name: string): Promise<Servable | null> {
+    const failures: unknown[] = [];
     for (const finder of this.#finders) {
-      const file = await finder(id, name);
-      if (file !== null) return file;
+      try {
+        const file = await finder(id, name);
+        if (file !== null) return file;
+      } catch (error) {
+        // Its node told it; another library may have the file.
+        failures.push(error);
+      }
     }
+    if (failures.length > 0) throw failures[0];
     return null;
   }
 
@@ -107,6 +136,7 @@ const TEXTS: { readonly [status: number]: string } = {
   405: 'Only GET and HEAD are answered.',
   412: 'The file is not the one that was asked for.',
   416: 'The file has no such part.',
+  503: 'The packages are not ready: try again.',
 };
 
 /** A short text with its length; what was under way is cut, so that nobody takes it for the whole. */
