@@ -145,7 +145,10 @@ describe('ota-service', () => {
     }, 'to be connected again');
     assert.ok(texts.includes('common.status.connectionLost'));
     assert.ok(!texts.includes('common.status.noReport'), texts.join());
-    assert.ok(textsOf(flow, 'progress').slice(-1).includes('common.status.noReport'));
+    await until(
+      () => textsOf(flow, 'progress').at(-1) === 'common.status.noReport',
+      'the other node, which had no report, to say so again',
+    );
   });
 
   for (const protocolVersion of ['4', '5']) {
