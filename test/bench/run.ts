@@ -9,6 +9,7 @@ import { type Mosquitto, startMosquitto } from '../support/mosquitto';
 import { temporaryFolder } from '../support/temporary-folder';
 import { coreFlow, ourFlow } from './flows';
 import { machine } from './machine';
+import { benchPackages } from './packages';
 import { type Result, type Side, startRed, startScript } from './sides';
 import { median, printTable, type Row } from './table';
 
@@ -47,6 +48,7 @@ async function main(): Promise<void> {
   }
   if (wanted('c')) rows.push(...(await verification()));
   if (wanted('d')) rows.push(...(await memory()));
+  if (wanted('e')) rows.push(...(await packages()));
   console.log(QUICK ? '\nA quick look: so few messages say little.' : '\nMedians:');
   console.log(printTable(rows));
 }
@@ -182,6 +184,11 @@ async function verification(): Promise<Row[]> {
     benchVerify: (options: { quick: boolean; say: (line: string) => void }) => Promise<Row[]>;
   };
   return benchVerify({ quick: QUICK, say: (line) => console.log(line) });
+}
+
+/** (e) Packages served and fetched: packages.ts gives the rows. */
+function packages(): Promise<Row[]> {
+  return benchPackages({ quick: QUICK, say: (line) => console.log(line) });
 }
 
 /** (d) The heap after many reports, and after many redeploys. */
