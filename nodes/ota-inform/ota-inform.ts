@@ -12,6 +12,7 @@ import {
 import { ownToken, tokenToSend } from '../lib/red/device';
 import { derive, type Message, onClose, onInput, type Send } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
+import { migrate } from '../lib/red/migrate';
 import { ServiceUse } from '../lib/red/service';
 import { booleanSetting, choiceSetting, textSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
@@ -27,10 +28,11 @@ interface Config extends NodeDef {
 }
 
 module.exports = (RED: NodeAPI): void => {
-  function OtaInform(this: Node, config: Config): void {
-    RED.nodes.createNode(this, config);
+  function OtaInform(this: Node, saved: Config): void {
+    RED.nodes.createNode(this, saved);
     const status = new Status(this);
     setup(this, status, () => {
+      const config = migrate('ota-inform', saved);
       const side = choiceSetting('side', config.side, ['platform', 'device']);
       const service = new ServiceUse(RED, this, config.service, status);
       if (side === 'platform') hear(this, service, status);

@@ -6,6 +6,7 @@ import { FILES_PATH, readBaseUrl } from '../lib/packages/library';
 import { FileServer } from '../lib/packages/serve';
 import { parsePrivateKey } from '../lib/packages/signature';
 import { onClose, onInput } from '../lib/red/input';
+import { migrate } from '../lib/red/migrate';
 import { choiceSetting, numberSetting, textSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
@@ -32,10 +33,11 @@ type HttpServer = NodeAPI['httpNode'];
 const GIBIBYTE = 1024 ** 3;
 
 module.exports = (RED: NodeAPI): void => {
-  function OtaPackage(this: Node, config: Config): void {
-    RED.nodes.createNode(this, config);
+  function OtaPackage(this: Node, saved: Config): void {
+    RED.nodes.createNode(this, saved);
     const status = new Status(this);
     setup(this, status, () => {
+      const config = migrate('ota-package', saved);
       const settings = readSettings(RED, config, (this.credentials as { privateKey?: unknown }).privateKey);
       const shelf = new Shelf(this, status, settings);
       const stopServing = fileServer(RED.httpNode).add((id, name) => shelf.find(id, name));

@@ -13,6 +13,7 @@ import {
 import { ownToken, tokenToSend } from '../lib/red/device';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
+import { migrate } from '../lib/red/migrate';
 import { ServiceUse } from '../lib/red/service';
 import { choiceSetting, numberSetting, textSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
@@ -38,10 +39,11 @@ interface Report {
 const FLUSH_MS = 800;
 
 module.exports = (RED: NodeAPI): void => {
-  function OtaProgress(this: Node, config: Config): void {
-    RED.nodes.createNode(this, config);
+  function OtaProgress(this: Node, saved: Config): void {
+    RED.nodes.createNode(this, saved);
     const status = new Status(this);
     setup(this, status, () => {
+      const config = migrate('ota-progress', saved);
       const side = choiceSetting('side', config.side, ['platform', 'device']);
       const service = new ServiceUse(RED, this, config.service, status);
       if (side === 'platform') hear(this, service, status);

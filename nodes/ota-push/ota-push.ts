@@ -1,6 +1,7 @@
 /** ota-push: sends upgrades (platform) or receives them (device). */
 import path from 'node:path';
 import type { Node, NodeAPI, NodeDef } from 'node-red';
+import { migrate } from '../lib/red/migrate';
 import { ServiceUse } from '../lib/red/service';
 import { booleanSetting, choiceSetting, numberSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
@@ -18,10 +19,11 @@ interface Config extends NodeDef {
 }
 
 module.exports = (RED: NodeAPI): void => {
-  function OtaPush(this: Node, config: Config): void {
-    RED.nodes.createNode(this, config);
+  function OtaPush(this: Node, saved: Config): void {
+    RED.nodes.createNode(this, saved);
     const status = new Status(this);
     setup(this, status, () => {
+      const config = migrate('ota-push', saved);
       const side = choiceSetting('side', config.side, ['platform', 'device']);
       const service = new ServiceUse(RED, this, config.service, status);
       if (side === 'platform') {

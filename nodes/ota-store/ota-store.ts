@@ -5,6 +5,7 @@
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { OtaError, toOtaError } from '../lib/protocol';
 import { onClose } from '../lib/red/input';
+import { migrate } from '../lib/red/migrate';
 import { textSetting } from '../lib/red/settings';
 import type { OtaStoreNode } from '../lib/red/store';
 import { userFolder } from '../lib/red/user-directory';
@@ -30,7 +31,7 @@ module.exports = (RED: NodeAPI): void => {
     };
     let store: SqliteStore;
     try {
-      store = openStore(RED, config);
+      store = openStore(RED, migrate('ota-store', config));
     } catch (error) {
       node.problem = toOtaError(error, 'OTA_BAD_SETTINGS');
       return;

@@ -3,6 +3,7 @@ import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { OtaError } from '../lib/protocol';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
+import { migrate } from '../lib/red/migrate';
 import { type OtaServiceNode, ServiceUse } from '../lib/red/service';
 import { refuseAll, setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
@@ -20,10 +21,11 @@ type Config = NodeDef & { readonly service?: unknown; readonly store?: unknown }
 };
 
 module.exports = (RED: NodeAPI): void => {
-  function OtaTask(this: Node, config: Config): void {
-    RED.nodes.createNode(this, config);
+  function OtaTask(this: Node, saved: Config): void {
+    RED.nodes.createNode(this, saved);
     const status = new Status(this);
     setup(this, status, () => {
+      const config = migrate('ota-task', saved);
       const defaults = policySettings(config);
       const store = storeOf(RED, this, config.store);
       if (store instanceof OtaError) {

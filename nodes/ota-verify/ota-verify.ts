@@ -26,6 +26,7 @@ import {
   toOtaError,
 } from '../lib/protocol';
 import { derive, type Message, onClose, onInput, type Send } from '../lib/red/input';
+import { migrate } from '../lib/red/migrate';
 import { statusOf } from '../lib/red/service';
 import { booleanSetting, choiceSetting, numberSetting, textSetting } from '../lib/red/settings';
 import { Status } from '../lib/red/status';
@@ -73,8 +74,9 @@ interface Work {
 }
 
 /** Settings that can't be used are returned as the error that answers every message. */
-function start(RED: NodeAPI, node: Node, config: Config): Work | OtaError {
+function start(RED: NodeAPI, node: Node, saved: Config): Work | OtaError {
   try {
+    const config = migrate('ota-verify', saved);
     const source = choiceSetting('source', config.source, ['url', 'file', 'buffer']);
     const whole = (name: string, byDefault: number, min: number, max?: number): number =>
       Math.floor(numberSetting(name, config[name], byDefault, max === undefined ? { min } : { min, max }));
