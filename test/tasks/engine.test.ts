@@ -198,6 +198,15 @@ describe('the engine', () => {
     assert.deepEqual(await platform.devices(task), { a: 'failed offline' });
   });
 
+  it('pushes to a device that came right after its push was in vain', async () => {
+    await platform.create(['a'], { offline: 'wait' });
+    await platform.wait(1);
+    platform.sent[0]?.settled({ delivery: 'offline', error: null });
+    platform.inform('a', 'v1');
+    await platform.wait(2);
+    assert.equal(platform.sent.length, 2);
+  });
+
   it('waits for an offline device where the policy says so, outside the concurrency', async () => {
     const task = await platform.create(['a', 'b'], { offline: 'wait', concurrency: 1 });
     await platform.wait(1);

@@ -278,7 +278,10 @@ export class Engine {
     this.clock.heard();
     let done: Awaitable<Reported>;
     try {
-      done = this.store.report(reports, this.clock.now());
+      const report = (): Awaitable<Reported> => this.store.report(reports, this.clock.now());
+      // In the order of the wire: a device may report right after its push found nobody.
+      const answered = this.#answers.length === 0 ? undefined : this.#answer(this.#answers.length);
+      done = answered instanceof Promise ? answered.then(report) : report();
     } catch (error) {
       throw this.#fail(error);
     }
@@ -441,11 +444,24 @@ export class Engine {
   async #answered(): Promise<void> {
     const turns = new Turns();
     while (this.#answers.length > 0) {
-      const slice = this.#answers.slice(0, SLICE);
-      this.tell(await this.store.answer(slice, this.time.wall()));
-      // Only now: what couldn't be written is tried again.
-      this.#answers.splice(0, slice.length);
+      await this.#answer(SLICE);
       await turns.next();
+    }
+  }
+
+  #answer(limit: number): Awaitable<void> {
+    const slice = this.#answers.splice(0, limit);
+    // What couldn't be written is tried again.
+    const again = (error: unknown): never => {
+      this.#answers = [...slice, ...this.#answers];
+      throw error;
+    };
+    try {
+      const changes = this.store.answer(slice, this.time.wall());
+      if (changes instanceof Promise) return changes.then((all) => this.tell(all), again);
+      return this.tell(changes);
+    } catch (error) {
+      return again(error);
     }
   }
 

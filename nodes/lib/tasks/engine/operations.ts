@@ -13,7 +13,8 @@ import type { Engine } from './engine';
 import { chooseTargets, shuffleWaves, toDevices, waveSizes } from './targets';
 import { Turns } from './turns';
 
-const SLICE = 500;
+/** Devices in one transaction: with a million rows each of them touches pages all over the file. */
+const SLICE = 200;
 
 type CommandOf<A> = Command extends infer C
   ? C extends { action: infer Own }
@@ -79,7 +80,7 @@ async function create(engine: Engine, input: TaskInput): Promise<TaskShape> {
   });
   const turns = new Turns();
   const ends = waveEnds(total, policy.waves);
-  shuffleWaves(chosen, ends);
+  await shuffleWaves(chosen, ends);
   for (let from = 0; from < total; from += SLICE) {
     await store.addDevices(id, toDevices(chosen, ends, from, from + SLICE));
     await turns.next();

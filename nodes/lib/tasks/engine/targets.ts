@@ -107,16 +107,18 @@ export function waveSizes(total: number, waves: readonly number[]): number[] {
  * Shuffles the devices of each wave: neighbours in a list often share an uplink. The rows are then made in
  * the order of their pushes, so that devices which report at the same time stand side by side on the disk.
  */
-export function shuffleWaves(chosen: Chosen, ends: readonly number[]): void {
+export async function shuffleWaves(chosen: Chosen, ends: readonly number[]): Promise<void> {
   const { tokens, sources } = chosen;
-  ends.forEach((end, i) => {
+  const turns = new Turns();
+  for (const [i, end] of ends.entries()) {
     const start = ends[i - 1] ?? 0;
     for (let last = end - 1; last > start; last -= 1) {
       const other = start + Math.floor(Math.random() * (last - start + 1));
       swap(tokens, last, other);
       swap(sources, last, other);
+      if (last % SLICE === 0) await turns.next();
     }
-  });
+  }
 }
 
 function swap(list: unknown[], a: number, b: number): void {
