@@ -1,0 +1,129 @@
+/**
+ * `npm run pictures`: makes the README's pictures in .github/pictures from the running system: the editor with
+ * a whole upgrade, and the console's pages in both languages. Fails where a font is missing, instead of
+ * printing boxes. They ship with nothing.
+ */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { build } from './build';
+import { ROOT } from './build/paths';
+import { startBroker } from './demo/broker';
+import { CONSOLE, exampleFlow, injectNode, WHOLE_UPGRADE } from './demo/flow';
+import { type DemoNodeRed, startNodeRed } from './demo/node-red';
+import { addFirstPackage } from './demo/package';
+import { nextFreePort } from './demo/ports';
+
+const TARGET = path.join(ROOT, '.github/pictures');
+const LANGUAGES = ['en-US', 'zh-CN'];
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--hide-scrollbars'];
+
+/** @throws Error where Chinese text would be boxes */
+function requireChineseFont(): void {
+  let fonts = '';
+  try {
+    fonts = execFileSync('fc-list', [':lang=zh-cn', 'family'], { encoding: 'utf8' });
+  } catch (error) {
+    throw new Error('The fonts can not be listed: install fontconfig.', { cause: error });
+  }
+  if (fonts.trim() === '') throw new Error('No Chinese font is installed: apt-get install fonts-noto-cjk.');
+}
+
+async function main(): Promise<void> {
+  requireChineseFont();
+  await build();
+  await fs.mkdir(TARGET, { recursive: true });
+  for (const language of LANGUAGES) {
+    await withDemo(language, async (red, browser) => {
+      if (language === 'en-US') await editor(red, browser);
+      await pages(red.url, browser, language);
+    });
+  }
+}
+
+/** A system of its own for each language: nobody has been upgraded yet. */
+async function withDemo(
+  language: string,
+  use: (red: DemoNodeRed, browser: Browser) => Promise<void>,
+): Promise<void> {
+  const userDir = await fs.mkdtemp(path.join(os.tmpdir(), 'ota-pictures-'));
+  const broker = await startBroker(await nextFreePort(1883));
+  let red: DemoNodeRed | null = null;
+  let browser: Browser | null = null;
+  try {
+    const ports = { http: await nextFreePort(1880), mqtt: broker.port };
+    await addFirstPackage(userDir);
+    red = await startNodeRed({ userDir, port: ports.http });
+    await red.deploy(await exampleFlow(ports, [CONSOLE, WHOLE_UPGRADE]));
+    // The browser's own words, e.g. in a field for a date, come from its environment.
+    const env = { ...process.env, LANGUAGE: language.replace('-', '_') };
+    const args = [...FLAGS, `--lang=${language}`];
+    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args, env });
+    await use(red, browser);
+  } finally {
+    await browser?.close();
+    await red?.stop();
+    await broker.stop();
+    await fs.rm(userDir, { recursive: true, force: true });
+  }
+}
+
+async function editor(red: DemoNodeRed, browser: Browser): Promise<void> {
+  const page = await browser.newPage({ viewport: { width: 1440, height: 760 }, locale: 'en-US' });
+  await page.goto(red.url);
+  await page.getByText('OTA: a whole upgrade').first().click();
+  await page.locator('.red-ui-flow-node').first().waitFor();
+  await page.locator('#red-ui-header-button-sidemenu').waitFor();
+  await red.inject(await injectNode('1.'));
+  await page.waitForTimeout(500);
+  await red.inject(await injectNode('2.'));
+  // The simulated device installs for a second, then reports what it runs.
+  await page.getByText('v1.1', { exact: true }).first().waitFor();
+  await page.waitForTimeout(3000);
+  await page.keyboard.press('Control+Space');
+  await page.mouse.move(1300, 700);
+  await page.waitForTimeout(500);
+  await save(page, 'whole-upgrade-en-US');
+  await page.close();
+}
+
+/** A package, a task that is under way, its devices; the last one narrow, too. */
+async function pages(url: string, browser: Browser, language: string): Promise<void> {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 720 }, locale: language });
+  const go = (place: string): Promise<unknown> => page.goto(`${url}/dashboard/${place}?lang=${language}`);
+  await go('packages');
+  await page.locator('.ota-table tbody tr').first().waitFor();
+  await page.waitForTimeout(500);
+  await page.setViewportSize({ width: 1280, height: 320 });
+  await save(page, `packages-${language}`);
+  await page.setViewportSize({ width: 1280, height: 720 });
+  await page.locator('.ota-table tbody tr').first().getByRole('button').first().click();
+  await page.locator('.ota-preview').waitFor();
+  await page.waitForTimeout(500);
+  await save(page, `task-${language}`);
+  await page.locator('.ota-dialog button[type=submit]').click();
+  await page.waitForURL(/devices/);
+  await page.locator('.ota-tiles .succeeded b', { hasNotText: /^0$/ }).waitFor();
+  await save(page, `devices-${language}`);
+  await page.setViewportSize({ width: 375, height: 720 });
+  await page.waitForTimeout(300);
+  await save(page, `devices-narrow-${language}`);
+  await page.locator('.ota-tiles .upgrading b', { hasText: /^0$/ }).waitFor({ timeout: 60_000 });
+  await page.setViewportSize({ width: 1280, height: 320 });
+  await go('tasks');
+  await page.locator('.ota-table tbody tr').first().waitFor();
+  await page.waitForTimeout(500);
+  await save(page, `tasks-${language}`);
+  await page.close();
+}
+
+async function save(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: path.join(TARGET, `${name}.png`) });
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
