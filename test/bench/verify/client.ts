@@ -3,6 +3,7 @@
  * peak memory is that of this one. argv: a Task as JSON; says "ready" and begins at the first line on stdin.
  */
 import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -19,6 +20,8 @@ export interface Task {
   readonly directory: string;
   /** How many at once, each a file of its own. */
   readonly downloads: number;
+  /** Looks every millisecond what the loop did; costs a little. */
+  readonly watched: boolean;
 }
 
 export interface Took {
@@ -30,6 +33,13 @@ export interface Took {
   readonly peakMiB: number;
   readonly lagP99Ms: number;
   readonly lagMaxMs: number;
+  /**
+   * The most processor time of the main thread between two turns of its loop: a block that is ours, and not
+   * the machine's, which had others to serve. Null where it wasn't watched, or can't be (it needs Linux).
+   */
+  readonly blockMs: number | null;
+  /** How long the main thread waited for a processor in all; null as above. */
+  readonly queuedMs: number | null;
 }
 
 async function run(task: Task): Promise<Took> {
@@ -54,6 +64,7 @@ async function run(task: Task): Promise<Took> {
   });
   console.log('ready');
   await once(process.stdin, 'data');
+  const turns = task.watched ? watchTurns() : null;
   const lag = monitorEventLoopDelay({ resolution: 1 });
   lag.enable();
   // Its first values are of its own start.
@@ -66,6 +77,7 @@ async function run(task: Task): Promise<Took> {
   const { user, system } = process.cpuUsage(cpu);
   await delay(5);
   lag.disable();
+  const { blockMs = null, queuedMs = null } = turns?.() ?? {};
   await verifier.close();
   process.stdin.destroy();
   return {
@@ -75,6 +87,34 @@ async function run(task: Task): Promise<Took> {
     peakMiB: peakMiB(),
     lagP99Ms: lag.percentile(99) / 1e6,
     lagMaxMs: lag.max / 1e6,
+    blockMs,
+    queuedMs,
+  };
+}
+
+/** @returns ends it and tells; undefined where the kernel doesn't say */
+function watchTurns(): () => { blockMs: number; queuedMs: number } | undefined {
+  const file = '/proc/self/schedstat';
+  if (!existsSync(file)) return () => undefined;
+  const descriptor = openSync(file, 'r');
+  const buffer = Buffer.alloc(100);
+  const look = (): number[] => {
+    const length = readSync(descriptor, buffer, 0, buffer.length, 0);
+    return buffer.toString('latin1', 0, length).split(' ').map(Number);
+  };
+  const [ran = NaN, queued = NaN] = look();
+  let before = ran;
+  let most = 0;
+  const timer = setInterval(() => {
+    const [now = NaN] = look();
+    most = Math.max(most, now - before);
+    before = now;
+  }, 1);
+  return () => {
+    clearInterval(timer);
+    const [, queuedNow = NaN] = look();
+    closeSync(descriptor);
+    return { blockMs: most / 1e6, queuedMs: (queuedNow - queued) / 1e6 };
   };
 }
 
