@@ -44,6 +44,7 @@ export async function benchTasks({ quick, say }: TasksBench): Promise<Row[]> {
     // Warms both up.
     await bare.ask('run', { run: 'warm-bare', count: 2000 });
     await platform.ask('run', { run: 'warm', count: 2000 });
+    const idle = (await platform.ask('memory', {})).bytes;
     const ours: Cost[] = [];
     const theirs: Cost[] = [];
     for (let round = 1; round <= rounds; round += 1) {
@@ -52,7 +53,6 @@ export async function benchTasks({ quick, say }: TasksBench): Promise<Row[]> {
       say(`round ${round}: ${shown(ours.at(-1), count)}; bare ${shown(theirs.at(-1), count)}`);
     }
     await bare.kill();
-    const idle = (await platform.ask('memory', {})).bytes;
     await devices.ask('silent', { silent: true });
     await platform.ask('push', { run: 'active', count });
     const active = (await platform.ask('memory', {})).bytes;
