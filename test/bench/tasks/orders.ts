@@ -37,7 +37,7 @@ export async function startProcess<O extends Orders<O>>(
     async ask(name, order) {
       const answered = reply(child);
       child.send({ name, order } satisfies Letter);
-      return (await answered);
+      return await answered;
     },
     async kill() {
       child.kill('SIGKILL');
