@@ -23,12 +23,14 @@ process.on('exit', () => {
 export function startChild(
   command: string,
   args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+  options: { cwd?: string; env?: NodeJS.ProcessEnv; onLine?: (line: string) => void } = {},
 ): Child {
-  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { onLine, ...spawnOptions } = options;
+  const child = spawn(command, args, { ...spawnOptions, stdio: ['ignore', 'pipe', 'pipe'] });
   const lines: string[] = [];
   const keep = (line: string): void => {
     if (lines.length < MAX_LINES) lines.push(line);
+    onLine?.(line);
   };
   for (const stream of [child.stdout, child.stderr]) readline.createInterface(stream).on('line', keep);
   child.on('error', (error) => keep(`could not start ${command}: ${error.message}`));

@@ -1,5 +1,6 @@
 /** A bare mqtt.js client: the other side of the wire, as a device or a platform that isn't ours. */
 import mqtt from 'mqtt';
+import { noteTopic } from './secrets';
 import { until } from './wait';
 
 export interface Received {
@@ -44,6 +45,7 @@ export async function connectClient(url: string, options: mqtt.IClientOptions = 
     async publish(topic, payload, publishOptions) {
       const body =
         typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : JSON.stringify(payload);
+      noteTopic(topic);
       await client.publishAsync(topic, body, { qos: 1, ...publishOptions });
     },
     async subscribe(filter, qos = 1) {

@@ -6,6 +6,7 @@ import type { Node, NodeInitializer, NodeMessage, NodeStatus } from 'node-red';
 import helper from 'node-red-node-test-helper';
 import type { DeployType, FlowNode } from './node-red';
 import { requireNodeRed, resolveNodeRed } from './runtime';
+import { noteSpoken, noteToken } from './secrets';
 import { collect, type Collected, until } from './wait';
 
 /** Node-RED's own MQTT nodes: `mqtt-broker`, `mqtt in`, `mqtt out`. */
@@ -55,10 +56,13 @@ export async function loadFlow(
   const onStatus = ({ id, status }: { id: string; status: NodeStatus }): void => {
     const list = statuses.get(id) ?? [];
     list.push(status);
+    if (typeof status === 'object') noteSpoken(status.text ?? '', `the status of ${id}`);
     statuses.set(id, list);
   };
   helper._events.on('node-status', onStatus);
   // The runtime changes what it is given.
+  for (const { accessToken } of Object.values(credentials)) noteToken(accessToken);
+  listenToLog();
   await helper.load([...nodes], structuredClone(flow) as FlowNode[], structuredClone(credentials));
   const node = (id: string): Node => {
     const found = helper.getNode(id);
@@ -68,7 +72,10 @@ export async function loadFlow(
   const statusesOf = (id: string): NodeStatus[] => statuses.get(id) ?? [];
   return {
     node,
-    send: (id, message) => node(id).receive(message),
+    send(id, message) {
+      noteToken((message as { accessToken?: unknown }).accessToken);
+      node(id).receive(message);
+    },
     messages: (id) => messages(node(id)),
     statuses: statusesOf,
     status: (id, text) =>
@@ -88,8 +95,30 @@ export async function loadFlow(
   };
 }
 
+let listening = false;
+
+/** What nodes log: with the process, once for all flows. */
+function listenToLog(): void {
+  if (listening) return;
+  listening = true;
+  const { log } = requireNodeRed('@node-red/util') as {
+    log: {
+      addHandler(handler: { emit(event: string, entry: { msg?: unknown; type?: string }): void }): void;
+    };
+  };
+  log.addHandler({
+    emit(_event, { msg, type = '' }) {
+      if (type.startsWith('ota-')) noteSpoken(msg instanceof Error ? (msg.stack ?? '') : String(msg), type);
+    },
+  });
+}
+
 /** Collects what reaches a helper node (or any node with an input) from now on. */
 export function messages(node: Node): Collected<NodeMessage> {
+  node.on('input', (message) => {
+    const { error } = message as { error?: { message?: string } };
+    if (error?.message !== undefined) noteSpoken(error.message, `an error at ${node.id}`);
+  });
   return collect<NodeMessage>(node, 'input');
 }
 

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { type Child, startChild } from './child';
 import { freePort } from './ports';
 import { redScript } from './runtime';
+import { logReader, noteFlow } from './secrets';
 import { until } from './wait';
 
 export type DeployType = 'full' | 'nodes' | 'flows';
@@ -64,11 +65,13 @@ export async function startNodeRed(options: NodeRedOptions): Promise<NodeRed> {
   const settings = path.join(options.userDir, 'settings.test.js');
   await fs.writeFile(settings, `module.exports = ${JSON.stringify(settingsOf(options, port))};\n`);
   const flowFile = path.join(options.userDir, 'flows.json');
+  noteFlow(options.flows ?? []);
   if (options.flows) await fs.writeFile(flowFile, JSON.stringify(options.flows));
   const redJs = options.redJs ?? redScript();
   const child = startChild(options.node ?? process.execPath, [redJs, '-u', options.userDir, '-s', settings], {
     cwd: options.userDir,
     env: { ...process.env, NODE_OPTIONS: '', ...options.env },
+    onLine: logReader(options.userDir),
   });
   const red = control(child, url, port, options.userDir);
   try {
@@ -130,6 +133,7 @@ function control(child: Child, url: string, port: number, userDir: string): Node
         body: JSON.stringify(body),
       }),
     async deploy(flows, type = 'full') {
+      noteFlow(flows);
       const from = child.lines.length;
       await red.post('/flows', flows, { 'Node-RED-Deployment-Type': type });
       // The answer comes before the new flows run.
