@@ -1,0 +1,38 @@
+/** What runs at GitHub is what runs here: the workflows hold no steps of their own that could differ. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { readManifest, ROOT } from '../packed/installed';
+
+const FOLDER = path.join(ROOT, '.github', 'workflows');
+const read = (name: string): Promise<string> => fs.readFile(path.join(FOLDER, name), 'utf8');
+
+describe('the workflows', () => {
+  it('are test and release', async () => {
+    assert.deepEqual((await fs.readdir(FOLDER)).sort(), ['release.yml', 'test.yml']);
+  });
+
+  for (const name of ['test.yml', 'release.yml']) {
+    it(`${name} runs the whole check, before anything is published`, async () => {
+      const steps = (await read(name)).split('\n').flatMap((line) => /^ +- run: (.*)$/.exec(line)?.[1] ?? []);
+      const check = steps.findIndex((step) => step.endsWith('bash .ci/run'));
+      const publish = steps.findIndex((step) => step.startsWith('npm publish'));
+      assert.notEqual(check, -1);
+      assert.ok(publish === -1 || publish > check);
+    });
+  }
+
+  it('publish with provenance', async () => {
+    const release = await read('release.yml');
+    assert.match(release, /npm publish --provenance/);
+    assert.match(release, /id-token: write/);
+  });
+
+  it('run scripts that there are', async () => {
+    const { scripts } = await readManifest();
+    const check = await fs.readFile(path.join(ROOT, '.ci', 'run'), 'utf8');
+    const named = Array.from(check.matchAll(/npm run ([\w:]+)/g), ([, script]) => script ?? '');
+    assert.ok(named.includes('test:all'));
+    for (const script of named) assert.ok(scripts[script], script);
+  });
+});
