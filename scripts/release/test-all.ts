@@ -38,7 +38,9 @@ function passes({ binFolder, nodeRedFolder }: Prepared, specs: readonly string[]
   };
   if (nodeRedFolder !== null) env['OTA_TEST_NODE_RED'] = nodeRedFolder;
   const node = path.join(binFolder, process.platform === 'win32' ? 'node.exe' : 'node');
-  const mocha = spawn(node, [MOCHA, ...(specs.length === 0 ? [] : alone)], {
+  // Real brokers and browsers on a shared machine: what fails once is tried once more, and told as such by mocha.
+  const again = process.env['CI'] === undefined ? [] : ['--retries=1'];
+  const mocha = spawn(node, [MOCHA, ...again, ...(specs.length === 0 ? [] : alone)], {
     cwd: ROOT,
     env,
     stdio: 'inherit',
