@@ -22,13 +22,18 @@ export function printTable(rows: readonly Row[]): string {
     goal,
     reached === null ? '' : reached ? 'yes' : 'NO',
   ]);
-  const widths = HEAD_COLUMNS.map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  const widths = (cells[0] ?? []).map((_, column) =>
+    Math.max(...cells.map((row) => row[column]?.length ?? 0)),
+  );
   return cells
-    .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
     .join('\n');
 }
-
-const HEAD_COLUMNS = [0, 1, 2, 3, 4, 5];
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
