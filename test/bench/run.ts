@@ -12,6 +12,7 @@ import { machine } from './machine';
 import { benchPackages } from './packages';
 import { type Result, type Side, startRed, startScript } from './sides';
 import { median, printTable, type Row } from './table';
+import { benchTasks } from './tasks';
 
 const QUICK = process.argv.includes('--quick');
 const ONLY = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length);
@@ -49,6 +50,7 @@ async function main(): Promise<void> {
   if (wanted('c')) rows.push(...(await verification()));
   if (wanted('d')) rows.push(...(await memory()));
   if (wanted('e')) rows.push(...(await packages()));
+  if (wanted('f')) rows.push(...(await tasks()));
   console.log(QUICK ? '\nA quick look: so few messages say little.' : '\nMedians:');
   console.log(printTable(rows));
 }
@@ -189,6 +191,11 @@ async function verification(): Promise<Row[]> {
 /** (e) Packages served and fetched: packages.ts gives the rows. */
 function packages(): Promise<Row[]> {
   return benchPackages({ quick: QUICK, say: (line) => console.log(line) });
+}
+
+/** (f) A fleet upgraded by ota-task: tasks.ts gives the rows. */
+function tasks(): Promise<Row[]> {
+  return benchTasks({ quick: QUICK, say: (line) => console.log(line) });
 }
 
 /** (d) The heap after many reports, and after many redeploys. */
