@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import vm from 'node:vm';
 import { ROOT } from '../../scripts/build/paths';
 import { flows, print } from '../../scripts/console/assemble';
 
@@ -102,6 +103,11 @@ describe('the console’s pages', () => {
   for (const [file, text] of pages) {
     it(`${file} shows text as text, never as HTML`, () => {
       assert.doesNotMatch(text, /v-html|innerHTML|insertAdjacentHTML|document\.write/);
+    });
+
+    it(`${file} has a script that can be read`, () => {
+      const script = /<script>([\s\S]*)<\/script>/.exec(text)?.[1] ?? '';
+      assert.doesNotThrow(() => new vm.Script(script.replace('export default', 'module.exports =')));
     });
 
     it(`${file} closes its elements, as HTML wants it`, () => {

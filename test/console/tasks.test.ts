@@ -42,6 +42,11 @@ describe('tasks and their devices', function () {
       const version = language === 'en-US' ? 'v2.0' : 'v3.0';
       const token = (n: number): string => `${language === 'en-US' ? 'en' : 'zh'}-${n}`;
       let person: Person;
+      /** A field for a time is one from the moment when it is entered. */
+      const fillTime = async (key: string, time: string): Promise<void> => {
+        await person.field(key).focus();
+        await person.page.locator('input:focus:is([type="time"], [type="datetime-local"])').fill(time);
+      };
 
       before(async () => {
         person = await ota.open('packages', { language });
@@ -144,13 +149,13 @@ describe('tasks and their devices', function () {
         await person.button('tasks.add').first().click();
         await person.field('task.name').fill(`later ${language}`);
         await person.field('task.package').selectOption({ label: `firmware.bin ${version}` });
-        await person.field('task.startAt').fill('2099-01-01T02:00');
+        await fillTime('task.startAt', '2099-01-01T02:00');
         await person.page.locator('summary').click();
         await person.field('policy.waves').fill('50, 100');
         await person.field('policy.retries').fill('2');
         await person.field('policy.offline').selectOption('wait');
-        await person.field('policy.from').fill('01:00');
-        await person.field('policy.to').fill('05:00');
+        await fillTime('policy.from', '01:00');
+        await fillTime('policy.to', '05:00');
         await person.button('tasks.start').click();
         await person.page.waitForURL(/\/devices/);
         assert.match(person.received.join(), /"retries":2/);
