@@ -6,6 +6,7 @@ import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from 
 import type { Duplex } from 'node:stream';
 import { type OtaCode, OtaError } from '../protocol';
 import { Backoff } from './backoff';
+import { Fight } from './fight';
 import { Inbox, type InboxOptions } from './inbox';
 import { Outbox, type Settled } from './outbox';
 import { PacketIds } from './packet-ids';
@@ -33,8 +34,6 @@ const SESSION_EXPIRY_S = 24 * 60 * 60;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** A connection that stood this long starts the back-off anew. */
 const STABLE_MS = 10_000;
-/** So many connections in a row that the broker closed at once look like a fight for the client id. */
-const FIGHT = 3;
 const END_TIMEOUT_MS = 500;
 /** What may be over in a second; all else is right only after somebody has changed something. */
 const PASSING = new Set<OtaCode>(['OTA_UNREACHABLE', 'OTA_CONNECTION_LOST', 'OTA_COMMIT_FAILED']);
@@ -49,7 +48,9 @@ export class Link {
   #client: MqttClient | null = null;
   #retry: NodeJS.Timeout | null = null;
   #stable: NodeJS.Timeout | null = null;
-  #shortLives = 0;
+  readonly #fight = new Fight();
+  /** When the connection came up, in milliseconds of performance.now(). */
+  #since = 0;
   #ended = false;
 
   constructor(options: LinkOptions) {
@@ -164,10 +165,8 @@ export class Link {
       this.#lost(client, new OtaError('OTA_BROKER_REFUSED', text), true);
       return;
     }
-    this.#stable = setTimeout(() => {
-      this.#backoff.reset();
-      this.#shortLives = 0;
-    }, STABLE_MS);
+    this.#since = performance.now();
+    this.#stable = setTimeout(() => this.#backoff.reset(), STABLE_MS);
     const { receiveMaximum, maximumPacketSize } = connack.properties ?? {};
     this.#set({ phase: 'connected', error: null });
     this.subscriptions.attach(client);
@@ -183,15 +182,13 @@ export class Link {
 
   #lost(client: MqttClient, failure: unknown, wasConnected: boolean): void {
     this.#client = null;
-    if (this.#stable !== null) {
-      clearTimeout(this.#stable);
-      if (wasConnected && failure === undefined) this.#shortLives += 1;
-    }
+    if (this.#stable !== null) clearTimeout(this.#stable);
     this.#stable = null;
+    const stoodMs = wasConnected ? performance.now() - this.#since : null;
+    const fight = this.#fight.ended({ stoodMs, explained: failure !== undefined });
     discard(client);
     this.inbox.detach();
     this.outbox.detach();
-    const fight = this.#shortLives >= FIGHT;
     const error =
       failure instanceof OtaError ? failure : fight ? clientIdTaken() : linkError(failure, wasConnected);
     this.subscriptions.detach();
