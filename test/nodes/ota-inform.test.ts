@@ -165,11 +165,21 @@ describe('ota-inform', () => {
     }
   });
 
-  it('answers each message with OTA_NO_SERVICE where no service is chosen', async () => {
-    flow = await loadBench(broker.port, { type: 'ota-inform', side: 'device', service: '' }, 1);
-    const caught = flow.messages('caught');
-    await flow.status('n1', 'common.status.noService');
-    flow.send('n1', { payload: '1', accessToken: 't' });
-    assert.equal(asOut((await caught.atLeast(1)).at(-1)).error?.code, 'OTA_NO_SERVICE');
-  });
+  for (const [what, service] of [
+    ['no service is chosen', ''],
+    ['a node of another type is', 'broker'],
+  ]) {
+    it(`says OTA_NO_SERVICE at the start and for each message where ${what}`, async () => {
+      flow = await loadBench(broker.port, { type: 'ota-inform', side: 'device', service }, 1);
+      const caught = flow.messages('caught');
+      await flow.status('n1', 'common.status.noService');
+      await caught.atLeast(1);
+      flow.send('n1', { payload: '1', accessToken: 't' });
+      await caught.atLeast(2);
+      assert.deepEqual(
+        caught.items.map((item) => asOut(item).error?.code),
+        ['OTA_NO_SERVICE', 'OTA_NO_SERVICE'],
+      );
+    });
+  }
 });

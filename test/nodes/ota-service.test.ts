@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import mqtt from 'mqtt';
 import { startAedes } from '../support/aedes';
 import { certificatesOf } from './tls-support';
 import { cleanup } from '../support/cleanup';
+import { tabNode } from '../support/flow';
 import { connectClient } from '../support/client';
 import type { LoadedFlow } from '../support/helper';
 import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
@@ -101,6 +103,21 @@ describe('ota-service', () => {
     await flow.status('push', 'common.status.connected');
     assert.deepEqual(ids, ['my-own']);
     assert.equal(broker.connections, 1);
+  });
+
+  it('forgets a user that is gone, also one that could not be set up', async () => {
+    const port = await freePort();
+    const nodes = platformFlow(port);
+    const noToken = nodes.map((node) => (node.id === 'push' ? { ...node, side: 'device' } : node));
+    const flow = await load(port);
+    const { users } = flow.node('service') as unknown as { users: object };
+    await flow.deploy(noToken, 'nodes');
+    assert.deepEqual(Object.keys(users).sort(), ['inform', 'progress', 'push']);
+    await flow.deploy(
+      nodes.filter(({ id }) => id !== 'push'),
+      'nodes',
+    );
+    assert.deepEqual(Object.keys(users).sort(), ['inform', 'progress']);
   });
 
   it('connects nobody where it has no users', async () => {
@@ -250,20 +267,27 @@ describe('ota-service', () => {
       assert.match(unsubscribed()[0] ?? '', /progress/);
     });
 
-    it('ends its session at the broker when it is removed', async function () {
-      mosquittoMissing(this);
-      const broker = later(await startMosquitto());
-      const flow = await load(broker.port, { service: { clientId: 'kept' } });
-      await flow.status('progress', 'common.status.noReport');
-      await flow.deploy([{ id: 'tab', type: 'tab', label: 'tab' }]);
-      const client = later(await connectClient(broker.url, { protocolVersion: 5 }));
-      let reason: number | undefined;
-      client.client.on('packetreceive', (packet) => {
-        if (packet.cmd === 'puback') reason = packet.reasonCode;
+    for (const [when, earlier] of [
+      ['with its users', []],
+      ['after its users, as the editor does it', ['tab', 'broker', 'service']],
+    ] as const) {
+      it(`ends its session at the broker when it is removed ${when}`, async function () {
+        mosquittoMissing(this);
+        const broker = later(await startMosquitto());
+        const options = { service: { clientId: 'kept' } };
+        const flow = await load(broker.port, options);
+        await flow.status('progress', 'common.status.noReport');
+        const ids: readonly string[] = earlier;
+        if (ids.length > 0) {
+          await flow.deploy(platformFlow(broker.port, options).filter(({ id }) => ids.includes(id)));
+        }
+        await flow.deploy([tabNode()]);
+        const client = mqtt.connect(broker.url, { clientId: 'kept', clean: false, reconnectPeriod: 0 });
+        const connack = await new Promise<mqtt.IConnackPacket>((resolve) => client.once('connect', resolve));
+        await client.endAsync();
+        assert.equal(connack.sessionPresent, false);
       });
-      await client.publish(`${TOPIC}/inform/a`, REPORT);
-      assert.equal(reason, 16);
-    });
+    }
   });
 
   describe('reaches the broker', () => {

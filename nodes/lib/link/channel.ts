@@ -75,7 +75,6 @@ export class Channel {
   readonly #unwanted: Unwanted;
   #link: Link | null = null;
   #ending: Promise<void> = Promise.resolve();
-  #opened = false;
   #closed = false;
   #linger: NodeJS.Timeout | null = null;
   #downSince: number | null = null;
@@ -178,7 +177,8 @@ export class Channel {
     this.#filters.close();
     if (this.#linger !== null) clearTimeout(this.#linger);
     this.#unwanted.close();
-    const link = this.#link ?? (options.endSession && this.#opened ? this.#newLink() : null);
+    // A session may be there from an earlier start, also where nobody has used this service since.
+    const link = this.#link ?? (options.endSession ? this.#newLink() : null);
     this.#link = null;
     if (link !== null) this.#ending = this.#ending.then(() => link.end(options));
     return this.#ending;
@@ -196,7 +196,6 @@ export class Channel {
   }
 
   #open(): void {
-    this.#opened = true;
     this.#downSince = performance.now();
     const link = this.#newLink();
     this.#link = link;

@@ -62,14 +62,15 @@ export class ServiceUse {
   constructor(RED: NodeAPI, node: Node, serviceId: unknown, status: Status) {
     this.#node = node;
     this.#status = status;
-    const found = typeof serviceId === 'string' && serviceId !== '' ? RED.nodes.getNode(serviceId) : null;
-    this.#service = (found as OtaServiceNode | null) ?? null;
+    this.#service = serviceNode(RED, serviceId);
     this.#problem = problemOf(this.#service);
-    if (this.#service !== null) this.#service.users[node.id] = node;
+    if (this.#service !== null) this.#register(this.#service);
     if (this.#problem !== null) {
-      status.failure(statusOf(this.#problem));
-      // The service tells of its own settings; nobody else would tell that there is none.
-      if (this.#service === null) node.error(this.#problem, {});
+      const problem = this.#problem;
+      status.failure(statusOf(problem));
+      // The service tells of its own settings; nobody else would tell that there is none. Not yet: the Catch
+      // nodes of a flow are there when all its nodes are.
+      if (this.#service === null) setImmediate(() => node.error(problem, {}));
     }
   }
 
@@ -148,11 +149,17 @@ export class ServiceUse {
   close(removed: boolean): void {
     if (this.#notice !== null) clearTimeout(this.#notice);
     for (const stop of this.#stops.splice(0)) stop(removed);
-    const service = this.#service;
-    if (service === null) return;
-    if (service.users[this.#node.id] === this.#node) delete service.users[this.#node.id];
-    if (this.#acquired) service.channel?.release(this.#user, removed);
+    if (this.#acquired) this.#service?.channel?.release(this.#user, removed);
     this.#acquired = false;
+  }
+
+  /** For as long as the node runs, also where it can't be set up and never calls `close`. */
+  #register({ users }: OtaServiceNode): void {
+    const node = this.#node;
+    users[node.id] = node;
+    node.on('close', () => {
+      if (users[node.id] === node) delete users[node.id];
+    });
   }
 
   #refresh(): void {
@@ -190,6 +197,12 @@ export class ServiceUse {
     this.#failureShown = true;
     this.#status.failure(text);
   }
+}
+
+/** The config node, or null where there is none, it is disabled, or it is of another type. */
+function serviceNode(RED: NodeAPI, id: unknown): OtaServiceNode | null {
+  const found = typeof id === 'string' && id !== '' ? (RED.nodes.getNode(id) as Node | null) : null;
+  return found?.type === 'ota-service' ? (found as OtaServiceNode) : null;
 }
 
 function problemOf(service: OtaServiceNode | null): OtaError | null {
