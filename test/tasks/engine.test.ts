@@ -198,6 +198,21 @@ describe('the engine', () => {
     assert.deepEqual(await platform.devices(task), { a: 'failed offline' });
   });
 
+  it('takes no device for offline whose connection was lost with its own', async () => {
+    const task = await platform.create(['a'], { noResponse: 60 });
+    await platform.wait(1);
+    platform.engine.setHere(false);
+    await platform.wait(5);
+    platform.engine.setHere(true);
+    platform.sent[0]?.settled({ delivery: 'offline', error: null });
+    await platform.wait(15);
+    assert.deepEqual(await platform.devices(task), { a: 'pushed' });
+    assert.deepEqual(
+      platform.sent.map((push) => push.id),
+      [platform.sent[0]?.id, platform.sent[0]?.id],
+    );
+  });
+
   it('pushes to a device that came right after its push was in vain', async () => {
     await platform.create(['a'], { offline: 'wait' });
     await platform.wait(1);
@@ -410,6 +425,36 @@ describe('the engine', () => {
     });
   });
 
+  describe('failures', () => {
+    const policy = { failureThreshold: 50, minExecuted: 4, concurrency: 1, perMinute: 0 };
+    const fail = async (n: number): Promise<void> => {
+      for (let i = 0; i < n; i += 1) {
+        platform.progress(platform.sent.at(-1)?.accessToken ?? '', -1);
+        await platform.wait(1);
+      }
+    };
+
+    it('are not forgotten where a person pauses and resumes', async () => {
+      const task = await platform.create(list(20), policy);
+      await platform.wait(1);
+      await fail(3);
+      for (const action of ['pause', 'resume']) await platform.run({ action, taskId: task.taskId });
+      await fail(1);
+      assert.equal((await platform.task(task)).reason, 'failure-threshold');
+    });
+
+    it('of devices that a retry took back count again', async () => {
+      const task = await platform.create(list(20), policy);
+      await platform.wait(1);
+      await fail(4);
+      await platform.run({ action: 'resume', taskId: task.taskId });
+      await platform.run({ action: 'retry', taskId: task.taskId });
+      await platform.wait(1);
+      await fail(4);
+      assert.equal((await platform.task(task)).reason, 'failure-threshold');
+    });
+  });
+
   describe('commands', () => {
     it('pause stops repeats, and the limits run on', async () => {
       const task = await platform.create(['a'], { noResponse: 20 });
@@ -491,6 +536,51 @@ describe('the engine', () => {
       await assert.rejects(platform.run({ action: 'get', taskId: task.taskId }), {
         code: 'OTA_UNKNOWN_TASK',
       });
+    });
+
+    it('wait for each other', async () => {
+      const task = await platform.create(list(500));
+      const { taskId } = task;
+      const answers = await Promise.all(
+        ['cancel', 'retry', 'cancel', 'remove'].map((action) => platform.run({ action, taskId })),
+      );
+      assert.deepEqual(
+        answers.map((answer) => [(answer as TaskShape).status, (answer as TaskShape).counts.cancelled]),
+        [
+          ['cancelled', 500],
+          ['running', 0],
+          ['cancelled', 500],
+          ['cancelled', 500],
+        ],
+      );
+    });
+
+    it('move nobody where one token of a long list is none', async () => {
+      const task = await platform.create(list(300));
+      const command = { action: 'cancel', taskId: task.taskId, accessTokens: [...list(300), 5] };
+      await assert.rejects(platform.run(command), {
+        code: 'OTA_BAD_INPUT',
+        message: /"accessTokens".* 300 /,
+      });
+      assert.equal((await platform.task(task)).counts.cancelled, 0);
+    });
+
+    it('never follow what a flow makes of an answer', async () => {
+      const task = await platform.create(['a'], { retries: 1 });
+      Object.assign(task.policy, { retries: 9 });
+      Object.assign(task.package, { url: 'http://elsewhere/' });
+      const { policy, package: kept } = await platform.task(task);
+      assert.deepEqual([policy.retries, kept['url']], [1, PACKAGE.url]);
+    });
+
+    it('retry keeps to the time that a cancelled task was planned for', async () => {
+      const startAt = new Date(platform.wallNow + 60_000).toISOString();
+      const { taskId } = await platform.create(['a'], {}, { startAt });
+      await platform.run({ action: 'cancel', taskId });
+      const answer = (await platform.run({ action: 'retry', taskId })) as TaskShape;
+      assert.equal(answer.status, 'scheduled');
+      await platform.wait(30);
+      assert.equal(platform.sent.length, 0);
     });
 
     it('list the newest first', async () => {

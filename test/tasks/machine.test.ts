@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import {
   apply,
+  applyProgress,
   findMove,
   type Event,
   type Move,
   MOVES,
+  progressEvent,
   SETTLED,
   timeEvent,
   versionEvent,
 } from '../../nodes/lib/tasks/machine';
 import type { Device, Policy } from '../../nodes/lib/tasks/types';
-import { device, event, NOW, policy, pushed, upgrading, WALL } from './support';
+import { device, event, NOW, plan, policy, pushed, upgrading, WALL } from './support';
 
 interface Rule {
   readonly it: string;
@@ -110,6 +112,12 @@ const RULES: readonly Rule[] = [
     given: pushed(),
     when: event('lost', { id: 'id-0' }),
     then: null,
+  },
+  {
+    it: 'offline just after the connection was lost and made anew is no failure: it is pushed again',
+    given: pushed(),
+    when: event('away', { id: 'id-1', push: 1 }),
+    then: { status: 'pushed', nextPush: NOW + 11_000 },
   },
   {
     it: 'offline fails the attempt’s first push',
@@ -620,6 +628,40 @@ describe('time', () => {
       assert.equal(timeEvent(given, rules, NOW + seconds * 1000, true)?.on, name);
     });
   }
+});
+
+describe('a progress report', () => {
+  const report = {
+    kind: 'progress',
+    accessToken: 'dev-1',
+    module: null,
+    step: 100,
+    desc: '',
+    wall: WALL,
+  } as const;
+
+  it('that nobody asked for is history of the task that waits', () => {
+    const waiting = { device: device(), plan: plan(1, 'v2') };
+    const steps = applyProgress(report, [waiting], () => null, NOW);
+    assert.deepEqual(
+      steps.map(({ after, history }) => [after.status, after.events, history?.event, history?.step]),
+      [['pending', 1, 'progress', 100]],
+    );
+  });
+
+  it('that nobody asked for is history of the task before, where there is one', () => {
+    const before = { device: device({ id: 7, status: 'cancelled' }), plan: plan(2, 'v2') };
+    const waiting = { device: device(), plan: plan(1, 'v2') };
+    const steps = applyProgress(report, [waiting], () => before, NOW);
+    assert.deepEqual(
+      steps.map(({ after }) => after.id),
+      [7],
+    );
+  });
+
+  it('is kept as databases can keep it', () => {
+    assert.equal(progressEvent({ step: 1, desc: 'a\0b\ud800' }, NOW).desc, 'a\ufffdb\ufffd');
+  });
 });
 
 describe('a version report', () => {

@@ -86,6 +86,6 @@ export function requiredObject(object: JsonObject, key: string): JsonObject {
 }
 
 export function typeName(value: unknown): string {
-  if (value === null) return 'null';
+  if (value === null || value === undefined) return String(value);
   return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

@@ -53,7 +53,8 @@ export type Command =
   | {
       readonly action: 'cancel' | 'retry';
       readonly taskId: string;
-      readonly accessTokens: readonly string[] | null;
+      /** null: the whole task. Looked at in slices, as targets are. */
+      readonly accessTokens: readonly unknown[] | null;
     }
   | { readonly action: 'list'; readonly page: number; readonly pageSize: number }
   | {
@@ -104,7 +105,11 @@ export function readCommand(payload: unknown, defaults: Policy): Command {
         ...readPage(payload),
       };
     case 'history':
-      return { action, taskId: required(payload, 'taskId'), accessToken: required(payload, 'accessToken') };
+      return {
+        action,
+        taskId: required(payload, 'taskId'),
+        accessToken: storable(required(payload, 'accessToken')),
+      };
     case undefined:
       throw bad('action', `must be one of ${ACTIONS.join(', ')}`);
   }
@@ -117,26 +122,33 @@ function readTask(payload: JsonObject, defaults: Policy): TaskInput {
   const upgrade = checkUpgrade(given);
   const targets = readTargets(field(payload, 'targets'));
   const startAt = readStartAt(field(payload, 'startAt'));
-  const own = field(payload, 'policy');
-  const policy = readPolicy(own, defaults);
-  const fromVersion = field(given, 'fromVersion');
-  // A differential package fits the version that it was made from, unless the task says otherwise.
-  const fits = policy.fromVersions.length === 0 && typeof fromVersion === 'string' && fromVersion !== '';
-  const named = isObject(own) && Array.isArray(field(own, 'fromVersions'));
   return {
     name: optional(payload, 'name').slice(0, MAX_NAME),
     upgrade,
     package: readPackage(given, upgrade),
     targets,
     startAt,
-    policy: fits && !named ? { ...policy, fromVersions: [fromVersion] } : policy,
+    policy: readPolicy(field(payload, 'policy'), policyFor(given, defaults)),
   };
+}
+
+/** A differential package fits the version that it was made from, unless the task says otherwise. */
+function policyFor(given: JsonObject, defaults: Policy): Policy {
+  const fromVersion = field(given, 'fromVersion') ?? '';
+  if (typeof fromVersion !== 'string') {
+    throw bad('package.fromVersion', `must be text, not ${typeName(fromVersion)}`);
+  }
+  return fromVersion === '' ? defaults : { ...defaults, fromVersions: [fromVersion] };
 }
 
 /** What was given, for people, with the fields that are sent in the form in which they are sent. */
 function readPackage(given: JsonObject, upgrade: UpgradeOut): { readonly [key: string]: unknown } {
-  const copy = safeCopy(JSON.parse(JSON.stringify(given))) as JsonObject;
-  const all = { ...copy, ...upgrade };
+  let all: JsonObject;
+  try {
+    all = { ...(safeCopy(JSON.parse(JSON.stringify(given))) as JsonObject), ...upgrade };
+  } catch {
+    throw bad('package', 'holds what can not be written as JSON');
+  }
   if (JSON.stringify(all).length > MAX_PACKAGE) throw bad('package', 'is larger than 64 KiB');
   return all;
 }
@@ -161,29 +173,54 @@ function readTargets(value: unknown): Targets {
   throw bad('targets', 'must be "all", an array of access tokens, or a filter {version}');
 }
 
-/** One token of an array. @throws OtaError OTA_BAD_INPUT */
-export function checkTarget(value: unknown, name: string): string {
-  if (typeof value !== 'string' || value === '' || value.length > MAX_TOKEN) {
-    throw bad(name, `must hold access tokens, texts of 1 to ${MAX_TOKEN} characters, not ${typeName(value)}`);
-  }
-  return value;
+/**
+ * Some tokens of an array. What no topic takes is no error here: such a device ends as `refused`.
+ * @param first where in the array they begin
+ * @throws OtaError OTA_BAD_INPUT
+ */
+export function checkTargets(values: readonly unknown[], name: string, first: number): string[] {
+  // Not `map`, which leaves holes out.
+  return Array.from(values, (value, i) => {
+    if (typeof value === 'string' && value !== '' && value.length <= MAX_TOKEN) return storable(value);
+    const what = typeof value === 'string' ? `a text of ${value.length}` : typeName(value);
+    throw bad(
+      name,
+      `must hold access tokens, texts of 1 to ${MAX_TOKEN} characters: item ${first + i} is ${what}`,
+    );
+  });
 }
 
-function readSome(payload: JsonObject): readonly string[] | null {
+/** Databases keep neither NUL nor half a character: in their place stands another that no topic takes. */
+function storable(token: string): string {
+  return token.replace(/[\0\p{Cs}]/gu, '\u0001');
+}
+
+function readSome(payload: JsonObject): readonly unknown[] | null {
+  // A row of output 2 that is sent back would else mean the whole task.
+  if (field(payload, 'accessToken') !== undefined) throw bad('accessToken', 'must be a list: "accessTokens"');
   const value = field(payload, 'accessTokens');
   if (value === undefined || value === null) return null;
   if (!Array.isArray(value) || value.length === 0)
     throw bad('accessTokens', 'must be a list of access tokens');
-  return value as readonly string[];
+  return value as readonly unknown[];
 }
 
 function readStartAt(value: unknown): number | null {
   if (value === undefined || value === null || value === '') return null;
-  const at = value instanceof Date ? value.getTime() : typeof value === 'string' ? Date.parse(value) : value;
+  const at = value instanceof Date ? value.getTime() : typeof value === 'string' ? readTime(value) : value;
   if (typeof at !== 'number' || !Number.isFinite(at) || Math.abs(at) > 8.64e15) {
     throw bad('startAt', 'must be a time such as "2026-01-31T02:00:00Z"');
   }
   return at;
+}
+
+const ISO_TIME = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/;
+
+/** ISO 8601 only: JavaScript reads much else as some time, "5" and 30 February among it. */
+function readTime(text: string): number {
+  const day = ISO_TIME.exec(text)?.[1];
+  if (day === undefined || Number.isNaN(Date.parse(day))) return NaN;
+  return new Date(day).toISOString().startsWith(day) ? Date.parse(text) : NaN;
 }
 
 function readStatus(payload: JsonObject): DeviceStatus | null {

@@ -157,6 +157,7 @@ function texts(value: unknown, name: string): readonly string[] {
   });
 }
 
+const WINDOW_FIELDS: readonly string[] = ['from', 'to', 'timeZone'];
 const TIME = /^([01][0-9]|2[0-3]):[0-5][0-9]$/;
 
 function readWindow(value: unknown, name: string): TimeWindow | null {
@@ -164,6 +165,8 @@ function readWindow(value: unknown, name: string): TimeWindow | null {
   const read = typeof value === 'string' ? parseWindow(value) : value;
   if (read === null) return null;
   if (!isObject(read)) throw bad(name, 'must be null or {from: "01:00", to: "05:00", timeZone}');
+  const extra = Object.keys(read).find((key) => !WINDOW_FIELDS.includes(key));
+  if (extra !== undefined) throw bad(`${name}.${extra}`, 'is no field of a window: use {from, to, timeZone}');
   const time = (key: 'from' | 'to'): string => {
     const text = read[key];
     if (typeof text !== 'string' || !TIME.test(text))

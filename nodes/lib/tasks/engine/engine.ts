@@ -11,11 +11,21 @@ import {
   toOtaError,
   upgradeWriter,
 } from '../../protocol';
-import { allowance, decide, isActive, isWindowOpen, openDevices, type Report, spend } from '../machine';
+import {
+  allowance,
+  decide,
+  type EventName,
+  isActive,
+  isWindowOpen,
+  openDevices,
+  type Report,
+  spend,
+} from '../machine';
 import type { Answer, Awaitable, Change, Push, Reported, TaskStore } from '../store';
 import { HISTORY_DAYS } from '../store';
 import type { DeviceStatus, Task, TaskPlan } from '../types';
 import { PlatformClock, SYSTEM_TIME, type Time } from './clock';
+import { InTurn } from './in-turn';
 import { Turns } from './turns';
 
 /** What became of a push; the link's own words. */
@@ -68,6 +78,8 @@ const PRUNE_MS = 10_000;
 const COUNTS_MS = 1000;
 /** Every push is answered within this time; a younger one may not have left before a kill. */
 const UNSURE_MS = 40_000;
+/** Devices have this long to come back after a connection that was lost: until then none of them is offline. */
+const RETURN_MS = 10_000;
 const DAY_MS = 24 * 3600 * 1000;
 const MAX_WRITERS = 1000;
 
@@ -75,6 +87,8 @@ export class Engine {
   readonly store: TaskStore;
   readonly clock: PlatformClock;
   readonly time: Time;
+  /** Commands, by the task that they change. */
+  readonly commands = new InTurn<number>();
   readonly #options: EngineOptions;
   readonly #listeners = new Set<EngineListener>();
   readonly #writers = new Map<number, (id: string) => string>();
@@ -96,6 +110,9 @@ export class Engine {
   #problem: OtaError | null = null;
   #full = false;
   #stopped = true;
+  /** When the connection was there again after it was lost. */
+  #returned = -Infinity;
+  #left = false;
   #savedClock = -Infinity;
   #pruned = -Infinity;
   #hidden = true;
@@ -148,6 +165,8 @@ export class Engine {
 
   /** Connected, and both subscriptions granted. */
   setHere(here: boolean): void {
+    if (here && this.#left) this.#returned = this.time.steady();
+    this.#left = !here && (this.#left || this.clock.here);
     this.clock.setHere(here);
     if (here) this.kick();
   }
@@ -418,11 +437,13 @@ export class Engine {
   #push(pushes: readonly Push[]): void {
     for (const { plan, device } of pushes) {
       const id = device.pushId ?? '';
+      const sent = this.time.steady();
       this.#open += 1;
       this.#options.link.publish(device.accessToken, this.#writer(plan)(id), ({ delivery, error }) => {
         this.#open -= 1;
         if (this.#open === MAX_OPEN >> 1) this.kick();
-        const on = ANSWERS[delivery];
+        const returning = sent < this.#returned + RETURN_MS && plan.policy.offline === 'fail';
+        const on: EventName | null = returning && delivery === 'offline' ? 'away' : ANSWERS[delivery];
         // After the end nobody can tell any more; the next start repeats what may be lost.
         if (on === null || this.#stopped) return;
         const event = { on, now: this.clock.now(), id, push: device.pushes, desc: error?.message ?? '' };

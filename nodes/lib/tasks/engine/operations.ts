@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { OtaError } from '../../protocol';
-import { checkTarget, type Command, type TaskInput } from '../commands';
+import { checkTargets, type Command, type TaskInput } from '../commands';
 import { openDevices, resumed, waveEnds } from '../machine';
 import { type DeviceShape, deviceShape, eventShape, type TaskShape, taskShape } from '../shapes';
 import type { TaskChange } from '../store';
@@ -33,19 +33,17 @@ export async function operate(engine: Engine, command: Command): Promise<object>
     case 'preview':
       return preview(engine, command);
     case 'pause':
-      return change(engine, command.taskId, 'pause', ({ status, wave }) =>
-        status === 'paused' ? null : { status: 'paused', reason: null, wave },
-      );
+      return inTurn(engine, command.taskId, (task) => change(engine, task, 'pause', pausedNow));
     case 'resume':
-      return change(engine, command.taskId, 'resume', (task) =>
-        task.status === 'paused' ? { ...resumed(task, engine.time.wall()), rebase: true } : null,
+      return inTurn(engine, command.taskId, (task) =>
+        change(engine, task, 'resume', (now) => resumedNow(now, engine.time.wall())),
       );
     case 'cancel':
-      return cancel(engine, command);
+      return inTurn(engine, command.taskId, (task) => cancel(engine, task, command.accessTokens));
     case 'retry':
-      return retry(engine, command);
+      return inTurn(engine, command.taskId, (task) => retry(engine, task, command.accessTokens));
     case 'remove':
-      return remove(engine, command.taskId);
+      return inTurn(engine, command.taskId, (task) => remove(engine, task));
     case 'get':
       return taskShape(await find(engine, command.taskId));
     case 'list':
@@ -55,6 +53,16 @@ export async function operate(engine: Engine, command: Command): Promise<object>
     case 'history':
       return history(engine, command);
   }
+}
+
+/** Commands that change a task wait for each other: a cancel of many devices is over before a retry begins. */
+async function inTurn(
+  engine: Engine,
+  taskId: string,
+  work: (task: Task) => Promise<TaskShape>,
+): Promise<TaskShape> {
+  const { id } = await find(engine, taskId);
+  return engine.commands.run(id, async () => work(await find(engine, taskId)));
 }
 
 async function create(engine: Engine, input: TaskInput): Promise<TaskShape> {
@@ -123,14 +131,23 @@ async function preview(engine: Engine, { input, page, pageSize }: CommandOf<'pre
   };
 }
 
+function pausedNow({ status, wave }: Task): TaskChange | null {
+  return status === 'paused' ? null : { status: 'paused', reason: null, wave };
+}
+
+function resumedNow(task: Task, wall: number): TaskChange | null {
+  if (task.status !== 'paused') return null;
+  // Whoever goes on after a threshold has seen those failures; a pause of one's own forgives none.
+  return { ...resumed(task, wall), base: task.reason === null ? task.base : task.counts };
+}
+
 /** Pause or resume: idempotent while the task isn't over. */
 async function change(
   engine: Engine,
-  taskId: string,
+  task: Task,
   action: string,
   rule: (task: Task) => TaskChange | null,
 ): Promise<TaskShape> {
-  const task = await find(engine, taskId);
   const changed = await engine.store.decide(
     task.id,
     (now) => {
@@ -144,12 +161,13 @@ async function change(
   return taskShape(changed ?? task);
 }
 
-async function cancel(engine: Engine, { taskId, accessTokens }: CommandOf<'cancel'>): Promise<TaskShape> {
-  const task = await find(engine, taskId);
+type Tokens = readonly unknown[] | null;
+
+async function cancel(engine: Engine, task: Task, accessTokens: Tokens): Promise<TaskShape> {
   if (accessTokens !== null) {
     await engine.holding(task, () => moveSome(engine, task, accessTokens, 'cancel'));
     await engine.settle(task.id);
-    return taskShape(await find(engine, taskId));
+    return taskShape(await find(engine, task.taskId));
   }
   if (task.status === 'ended') throw wrongState(task, 'cancel');
   await engine.holding(task, async () => {
@@ -161,11 +179,10 @@ async function cancel(engine: Engine, { taskId, accessTokens }: CommandOf<'cance
     if (changed !== null) engine.tellTask(changed);
     await engine.clear(task);
   });
-  return taskShape(await find(engine, taskId));
+  return taskShape(await find(engine, task.taskId));
 }
 
-async function retry(engine: Engine, { taskId, accessTokens }: CommandOf<'retry'>): Promise<TaskShape> {
-  const task = await find(engine, taskId);
+async function retry(engine: Engine, task: Task, accessTokens: Tokens): Promise<TaskShape> {
   await engine.holding(task, async () => {
     const moved =
       accessTokens === null
@@ -174,28 +191,42 @@ async function retry(engine: Engine, { taskId, accessTokens }: CommandOf<'retry'
     if (moved === 0) throw nothingMoved('retry', 'failed or cancelled');
     const changed = await engine.store.decide(
       task.id,
-      ({ status, wave }) =>
-        status === 'ended' || status === 'cancelled'
-          ? { status: 'running', reason: null, wave, rebase: true }
-          : null,
+      (now) => retriedNow(now, engine.time.wall()),
       engine.time.wall(),
     );
     if (changed !== null) engine.tellTask(changed);
   });
-  return taskShape(await find(engine, taskId));
+  return taskShape(await find(engine, task.taskId));
+}
+
+/** A task that was over runs again, or waits for its time again; thresholds forget the devices taken back. */
+function retriedNow(task: Task, wall: number): TaskChange {
+  const { status, reason, wave, base, counts } = task;
+  if (status === 'ended' || status === 'cancelled') return { ...resumed(task, wall), base: counts };
+  return {
+    status,
+    reason,
+    wave,
+    base: { succeeded: base.succeeded, failed: Math.min(base.failed, counts.failed) },
+  };
 }
 
 /** Moves named devices. @throws OtaError OTA_TASK_STATE where none of them could be moved */
 async function moveSome(
   engine: Engine,
   task: Task,
-  accessTokens: readonly string[],
+  accessTokens: readonly unknown[],
   on: 'cancel' | 'retry',
 ): Promise<number> {
   const turns = new Turns();
-  let moved = 0;
+  const slices: string[][] = [];
+  // All are looked at before the first is moved.
   for (let from = 0; from < accessTokens.length; from += SLICE) {
-    const tokens = accessTokens.slice(from, from + SLICE).map((token) => checkTarget(token, 'accessTokens'));
+    slices.push(checkTargets(accessTokens.slice(from, from + SLICE), 'accessTokens', from));
+    await turns.next();
+  }
+  let moved = 0;
+  for (const tokens of slices) {
     const slice = await engine.store.move(
       task.id,
       { accessTokens: tokens },
@@ -211,8 +242,7 @@ async function moveSome(
   return moved;
 }
 
-async function remove(engine: Engine, taskId: string): Promise<TaskShape> {
-  const task = await find(engine, taskId);
+async function remove(engine: Engine, task: Task): Promise<TaskShape> {
   const over = task.status === 'ended' || task.status === 'cancelled';
   if (!over || openDevices(task.counts) > 0) throw wrongState(task, 'remove');
   await engine.store.hide(task.id);

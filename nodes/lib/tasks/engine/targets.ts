@@ -2,7 +2,7 @@
  * Who is taken into a task. Looks at devices in slices, so that a million of them never hold the event loop
  * up; writes nothing.
  */
-import { checkTarget, type TaskInput } from '../commands';
+import { checkTargets, type TaskInput } from '../commands';
 import { fitsVersion, waveEnds } from '../machine';
 import type { NewDevice, TaskStore } from '../store';
 import { Turns } from './turns';
@@ -40,7 +40,7 @@ async function* named(
   targets: readonly unknown[],
 ): AsyncGenerator<readonly Candidate[]> {
   for (let i = 0; i < targets.length; i += SLICE) {
-    const tokens = targets.slice(i, i + SLICE).map((token) => checkTarget(token, 'targets'));
+    const tokens = checkTargets(targets.slice(i, i + SLICE), 'targets', i);
     const known = await store.versions(upgrade.module, tokens);
     yield tokens.map((accessToken) => ({ accessToken, version: known.get(accessToken)?.version ?? null }));
   }

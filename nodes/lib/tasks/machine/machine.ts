@@ -30,9 +30,15 @@ const SHOWN_AS: { readonly [name: string]: string } = {
   source: 'version',
   other: 'version',
   lost: 'timeout',
+  away: 'offline',
 };
 /** Longest text that is kept of what a device says. */
-export const MAX_KEPT_TEXT = 256;
+const MAX_KEPT_TEXT = 256;
+
+/** What is kept of a device's text: databases take neither NUL nor half a character. */
+export function keptText(text: string): string {
+  return text.slice(0, MAX_KEPT_TEXT).replace(/[\0\p{Cs}]/gu, '\u{FFFD}');
+}
 
 /** The next state of a device. Returns null where nothing happens and nothing is to be remembered. */
 export function apply(device: Device, policy: Policy, event: Event, wall: number): Step | null {
@@ -75,7 +81,7 @@ export function isVisible(a: Device, b: Device): boolean {
 /** The event that a progress report is. */
 export function progressEvent(report: { step: number; desc: string }, now: Ticks): Event {
   const { step } = report;
-  const desc = report.desc.slice(0, MAX_KEPT_TEXT);
+  const desc = keptText(report.desc);
   if (step < 0) return { on: 'failure', now, step, desc };
   return { on: step >= STEP_SUCCEEDED ? 'hundred' : 'step', now, step, desc };
 }
@@ -87,11 +93,11 @@ export function versionEvent(
   report: { version: string; duplicate: boolean },
   now: Ticks,
 ): Event {
-  const { version, duplicate } = report;
-  const event = (on: EventName): Event => ({ on, now, version: version.slice(0, MAX_KEPT_TEXT), duplicate });
-  if (version === target) return event('target');
+  const version = keptText(report.version);
+  const event = (on: EventName): Event => ({ on, now, version, duplicate: report.duplicate });
+  if (report.version === target) return event('target');
   if (device.source === null) return event('first');
-  return event(version.slice(0, MAX_KEPT_TEXT) === device.source ? 'source' : 'other');
+  return event(version === device.source ? 'source' : 'other');
 }
 
 /** What time alone makes of a device: a limit, a repeat (which may go out or not), or nothing yet. */

@@ -47,7 +47,8 @@ export function applyProgress(
   latest: (module: string) => Member | null,
   now: Ticks,
 ): Step[] {
-  const member = meant(report.module, open) ?? latest(report.module ?? DEFAULT_MODULE);
+  const module = report.module ?? DEFAULT_MODULE;
+  const member = meant(report.module, open) ?? latest(module) ?? unpushed(module, open);
   if (member === null) return [];
   return list(apply(member.device, member.plan.policy, progressEvent(report, now), report.wall));
 }
@@ -78,6 +79,11 @@ function newest(members: readonly Member[]): Member | null {
 
 function rank(device: Device): number {
   return device.status === 'pending' ? device.id - Number.MAX_SAFE_INTEGER : device.id;
+}
+
+/** Nobody asked it for that: history of the task that waits for its turn. */
+function unpushed(module: string, open: readonly Member[]): Member | null {
+  return open.find(({ plan }) => plan.upgrade.module === module) ?? null;
 }
 
 /** True for the broker's second delivery of a version report. */

@@ -15,6 +15,7 @@ export type EventName =
   | 'repeat' // the push goes out again
   | 'postpone' // the repeat may not go out now
   | 'offline' // the broker knows nobody who would get the push
+  | 'away' // the same, but everybody's connection was cut just now
   | 'refused' // the push can't be sent to this token
   | 'lost' // nobody knows whether the push went out
   | 'step' // progress below 100
@@ -34,9 +35,9 @@ export interface Event {
   /** step, failure */
   readonly step?: number;
   readonly desc?: string;
-  /** push: the id of the attempt; offline, refused, lost: the id of the push that it answers */
+  /** push: the id of the attempt; offline, away, refused, lost: the id of the push that it answers */
   readonly id?: string;
-  /** offline, refused: which push of the attempt it answers, from 1 */
+  /** offline, away, refused: which push of the attempt it answers, from 1 */
   readonly push?: number;
   readonly version?: string;
   /** push: an older attempt ended without the device's last word */
@@ -207,6 +208,14 @@ export const MOVES: readonly Move[] = [
     to: 'pushed',
     change: ({ event }) => ({ nextPush: event.now }),
     why: 'a push is repeated rather than lost',
+  },
+  {
+    on: 'away',
+    from: ['pushed'],
+    when: firstPush,
+    to: 'pushed',
+    change: ({ event }) => ({ nextPush: event.now + COME_BACK_MS }),
+    why: 'its connection was cut as ours was, and it may be on its way back: the push goes out again',
   },
   {
     on: 'offline',
@@ -392,6 +401,8 @@ export const MOVES: readonly Move[] = [
 
 /** A repeat that may not go out is looked at again after this time. */
 const POSTPONE_MS = 5000;
+/** A device that may be on its way back is pushed to again after this time. */
+const COME_BACK_MS = 10_000;
 
 /** The start-up report from before the push, delivered twice: not a reboot. */
 function resent({ device, event }: Case): boolean {

@@ -9,7 +9,7 @@ import {
   dueOf,
   type Event,
   fitsVersion,
-  MAX_KEPT_TEXT,
+  keptText,
   type Member,
   type Report,
   timeEvent,
@@ -258,8 +258,7 @@ export class SqliteTasks implements TaskStore {
         startedAt: task.startedAt ?? (runs ? wall : null),
         endedAt: over ? (task.endedAt ?? wall) : null,
       };
-      const { succeeded, failed } = task.counts;
-      this.#sql.changeTask(id, change, times, change.rebase === true ? { succeeded, failed } : task.base);
+      this.#sql.changeTask(id, change, times, change.base ?? task.base);
       return this.#task(id);
     });
   }
@@ -379,8 +378,8 @@ export class SqliteTasks implements TaskStore {
     if (scope === null || (known === null && this.#file.devices >= this.#file.maxDevices)) return false;
     if (known === null) this.#file.devices += 1;
     this.#sql.saveKnown(scope, report.accessToken, {
-      version: report.version.slice(0, MAX_KEPT_TEXT),
-      lastId: report.id?.slice(0, MAX_KEPT_TEXT) ?? null,
+      version: keptText(report.version),
+      lastId: report.id === null ? null : keptText(report.id),
       at: report.wall,
     });
     return true;

@@ -173,8 +173,8 @@ export interface TaskStore {
 }
 
 export interface TaskChange extends TaskMove {
-  /** Thresholds look at what ends from now on. */
-  readonly rebase?: boolean;
+  /** Thresholds look at what ended beyond these; as it was where absent. */
+  readonly base?: Task['base'];
   /** Nothing is left to do for it. */
   readonly settled?: boolean;
 }
