@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { NodeInitializer } from 'node-red';
+import type { NodeInitializer, NodeStatus } from 'node-red';
 import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
 import { connectClient, type TestClient } from '../support/client';
 import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
@@ -25,6 +25,8 @@ const PACKAGE = {
   sign: '0'.repeat(32),
   signMethod: 'MD5',
 };
+
+const textOf = (status: NodeStatus | undefined): string => (typeof status === 'object' && status.text) || '';
 
 describe('ota-task', () => {
   let broker: Mosquitto;
@@ -338,7 +340,7 @@ describe('ota-task', () => {
     const changes = flow.messages('out1');
     await create(flow, ['dev-1']);
     await changes.atLeast(2);
-    assert.equal(device.messages.length, 1, 'one push');
+    assert.equal((await device.atLeast(1)).length, 1, 'one push');
     assert.deepEqual(
       changes.items.map((message) => asOut(message).payload['to']),
       ['pushed', 'pushed'],
@@ -444,7 +446,49 @@ describe('ota-task', () => {
     await loaded.status('n1', /connectionLost|unreachable/);
     await broker.restart();
     await until(() => asOut(told.items.at(-1)).payload['reason'] === null, 'that it is back', 20_000);
+    await until(() => textOf(loaded.statuses('n1').at(-1)) === '0/1', 'the count on the status again');
     await device.stop();
     device = await connectClient(broker.url);
+  });
+
+  it('says with each face and each task that a subscription is refused', async () => {
+    const strict = await startMosquitto({
+      dynsec: [{ username: 'u', password: 'p', refuseSubscribe: [`${TOPIC}/progress/+`] }],
+    });
+    try {
+      const second = { id: 'n2', type: 'ota-task', z: 'tab', x: 1, y: 1, service: 'service', store: 'store' };
+      const flows = [...config(strict.port), { ...second, wires: [] }];
+      const login = { broker: { user: 'u', password: 'p' } };
+      flow = await loadFlow(nodes, flows, login, { userDir: folder.path });
+      await flow.status('n1', 'common.status.subscribeRefused');
+      await flow.status('n2', 'common.status.subscribeRefused');
+      const told = flow.messages('out2');
+      await create(flow, ['dev-1']);
+      await told.atLeast(1);
+      assert.equal(asOut(told.items[0]).payload['reason'], 'subscribe-refused');
+    } finally {
+      await flow?.stop();
+      flow = null;
+      await strict.stop();
+    }
+  });
+
+  it('says at its start that the broker is not there', async () => {
+    const loaded = await ready();
+    await device.subscribe(`${TOPIC}/upgrade/+`);
+    await create(loaded, ['dev-1']);
+    await device.atLeast(1);
+    await loaded.stop();
+    flow = null;
+    await broker.kill();
+    const again = await load();
+    const [message] = await again.messages('out2').atLeast(1);
+    await broker.restart();
+    await device.stop();
+    device = await connectClient(broker.url);
+    assert.deepEqual(
+      [asOut(message).payload['status'], asOut(message).payload['reason']],
+      ['running', 'not-connected'],
+    );
   });
 });

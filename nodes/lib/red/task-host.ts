@@ -49,6 +49,8 @@ export class TaskHost {
   readonly #before: TaskHost | null;
   readonly #faces = new Set<Face>();
   readonly #granted = new Map<MessageKind, FilterState>();
+  /** What the broker said of a subscription that it doesn't grant; null where it grants all. */
+  #refusal: OtaError | null = null;
   readonly #user = { onState: (state: LinkState) => this.#connection(state) };
   readonly #stops: ((removed: boolean) => void)[] = [];
   #engine: Engine | null = null;
@@ -58,6 +60,10 @@ export class TaskHost {
   #problem: OtaError | null = null;
   #tasks: readonly Task[] = [];
   #connected = false;
+  /** Why there is no connection; null while there is one, or none was tried in vain yet. */
+  #lost: OtaError | null = null;
+  /** What the running tasks were told last. */
+  #toldTrouble: string | null = null;
   #closed = false;
 
   /** @param before the one that it comes after: there is never more than one engine at work */
@@ -121,7 +127,7 @@ export class TaskHost {
     });
     engine.listen({
       onChange: (change) => this.#each((face) => face.onChange(change)),
-      onTask: (task) => this.#each((face) => face.onTask(task, this.#trouble())),
+      onTask: (task) => this.#changed(task),
       onTasks: (tasks) => this.#told(tasks),
       onProblem: (error) => this.#tellProblem(error),
     });
@@ -167,19 +173,26 @@ export class TaskHost {
     channel.acquire(this.#user);
   }
 
-  #connection({ phase }: LinkState): void {
+  #connection({ phase, error }: LinkState): void {
     const connected = phase === 'connected';
-    if (connected === this.#connected) return;
-    this.#connected = connected;
-    this.#here();
+    this.#lost = error;
+    if (connected !== this.#connected) {
+      this.#connected = connected;
+      this.#here();
+      // The status told of the connection meanwhile.
+      if (connected) this.#each((face) => face.onTasks(this.#tasks));
+    }
     this.#tellTrouble();
   }
 
   #subscription(kind: MessageKind, state: FilterState, error: OtaError | null): void {
     this.#granted.set(kind, state);
     this.#here();
-    if (state === 'refused') this.#each((face) => face.onSubscription(error));
-    else if (this.#allGranted()) this.#each((face) => face.onSubscription(null));
+    if (state === 'refused' || this.#allGranted()) {
+      this.#refusal = error;
+      this.#each((face) => face.onSubscription(error));
+    }
+    this.#tellTrouble();
   }
 
   #allGranted(): boolean {
@@ -191,22 +204,37 @@ export class TaskHost {
     this.#engine?.setHere(this.#connected && this.#allGranted());
   }
 
+  #changed(task: Task): void {
+    this.#tasks = this.#tasks.map((known) => (known.id === task.id ? task : known));
+    this.#each((face) => face.onTask(task, this.#toldTrouble));
+  }
+
   #told(tasks: readonly Task[]): void {
+    const before = this.#tasks;
     this.#tasks = tasks;
     this.#each((face) => face.onTasks(tasks));
+    // They were found after the trouble.
+    if (before.length === 0 && this.#toldTrouble !== null) this.#tellRunning();
   }
 
   /** What keeps every task from going on, as the reason of a task. */
   #trouble(): string | null {
     if (this.#problem !== null) return 'store-failed';
-    return this.#connected ? null : 'not-connected';
+    if (this.#lost !== null) return 'not-connected';
+    return this.#refusal === null ? null : 'subscribe-refused';
+  }
+
+  #tellTrouble(): void {
+    const trouble = this.#trouble();
+    if (trouble === this.#toldTrouble) return;
+    this.#toldTrouble = trouble;
+    this.#tellRunning();
   }
 
   /** The tasks that run, with what keeps them from it, or without it again. */
-  #tellTrouble(): void {
-    const trouble = this.#trouble();
+  #tellRunning(): void {
     for (const task of this.#tasks) {
-      if (task.status === 'running') this.#each((face) => face.onTask(task, trouble));
+      if (task.status === 'running') this.#each((face) => face.onTask(task, this.#toldTrouble));
     }
   }
 
@@ -214,15 +242,15 @@ export class TaskHost {
     if (error === null && this.#problem === null) return;
     // A full table of devices stops nothing.
     const stops = error !== null && error.code !== 'OTA_STORE_FULL';
-    const before = this.#trouble();
     this.#problem = stops ? error : error === null ? null : this.#problem;
     this.#each((face) => face.onProblem(error));
-    if (this.#trouble() !== before) this.#tellTrouble();
+    this.#tellTrouble();
   }
 
   #greet(face: Face): void {
     if (!this.#faces.has(face)) return;
     if (this.#problem !== null) face.onProblem(this.#problem);
+    if (this.#refusal !== null) face.onSubscription(this.#refusal);
     face.onTasks(this.#tasks);
   }
 
