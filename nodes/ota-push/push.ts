@@ -1,6 +1,6 @@
 /** The platform side of ota-push: checks an upgrade, sends it, and tells what became of it for each device. */
 import type { Node } from 'node-red';
-import type { Delivery, Outcome } from '../lib/link';
+import { type Delivery, type Outcome, QUEUE_LIMIT } from '../lib/link';
 import {
   checkUpgrade,
   isToken,
@@ -36,8 +36,9 @@ export function pushSide(
   settings: { rate: number; allowUnsigned: boolean },
 ): void {
   const window = service.problem === null ? service.channel().window : 1;
-  // As many again as the window wait in the queue, so that an acknowledgement finds the next one ready.
-  const pump = new Pump({ window: 2 * window, rate: settings.rate });
+  // As many again as the window wait in the queue, so that an acknowledgement finds the next one ready. The
+  // broker may allow a smaller window: what waits then must leave room in the queue for others.
+  const pump = new Pump({ window: Math.min(2 * window, QUEUE_LIMIT / 5), rate: settings.rate });
 
   onInput(node, async (msg, send) => {
     const upgrade = checkUpgrade(msg.payload, settings.allowUnsigned);

@@ -1,7 +1,7 @@
 /** The device side of ota-push: upgrades as they come, or held until a message asks for them. */
 import type { Node } from 'node-red';
 import type { Batch } from '../lib/link';
-import type { Upgrade } from '../lib/protocol';
+import { toOtaError, type Upgrade } from '../lib/protocol';
 import { ownToken, tokenToHear } from '../lib/red/device';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
@@ -53,8 +53,17 @@ export function receiveSide(
       onMessage(received, batch) {
         // A commit that failed makes the broker send again: the repeat must wait for the next commit too.
         if (held.dirty) batch.join(held);
-        if (isRepeat(seen, received.accessToken, received.message.id)) return;
-        take(toMessage(received.topic, received.accessToken, received.message), batch);
+        const { topic, accessToken, message } = received;
+        const key = message.id === null ? null : JSON.stringify([accessToken, message.id]);
+        if (key !== null && seen.has(key)) return;
+        try {
+          take(toMessage(topic, accessToken, message), batch);
+        } catch (error) {
+          // Not remembered: what could not be kept is welcome when it is pushed again.
+          errors.report(toOtaError(error), { topic, accessToken, payload: message } as Partial<Message>);
+          return;
+        }
+        if (key !== null) remember(seen, key);
       },
       onRefused: (refused) => reportRefused(errors, refused),
     },
@@ -73,18 +82,13 @@ export function receiveSide(
 }
 
 /** A platform repeats a push with the same id until the device answers; an upgrade without one is new. */
-function isRepeat(seen: Set<string>, accessToken: string, id: string | null): boolean {
-  if (id === null) return false;
-  const key = JSON.stringify([accessToken, id]);
-  if (seen.has(key)) return true;
+function remember(seen: Set<string>, key: string): void {
   seen.add(key);
-  if (seen.size > SEEN_LIMIT) {
-    for (const oldest of seen) {
-      seen.delete(oldest);
-      break;
-    }
+  if (seen.size <= SEEN_LIMIT) return;
+  for (const oldest of seen) {
+    seen.delete(oldest);
+    return;
   }
-  return false;
 }
 
 /** extData is copied: several nodes may hear the same message, and a flow may change what it got. */

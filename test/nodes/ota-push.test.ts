@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { type AedesServer, startAedes } from '../support/aedes';
+import { cleanup } from '../support/cleanup';
 import { connectClient, type TestClient } from '../support/client';
 import type { LoadedFlow } from '../support/helper';
+import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
 import { asOut, bodyOf, GOOD_UPGRADE, loadBench, TOPIC } from './support';
@@ -12,6 +14,7 @@ describe('ota-push', () => {
   let broker: AedesServer;
   let flow: LoadedFlow | null = null;
   let client: TestClient;
+  const later = cleanup();
 
   beforeEach(async () => {
     broker = await startAedes();
@@ -153,6 +156,21 @@ describe('ota-push', () => {
       assert.ok((times[5] as number) - (times[0] as number) >= 100, `spread over ${times.join()}`);
     });
 
+    it('leaves nobody of an array out where the broker allows a smaller window', async function () {
+      this.timeout(60_000);
+      mosquittoMissing(this);
+      const small = later(await startMosquitto());
+      flow = await loadBench(small.port, { type: 'ota-push', side: 'platform' }, 2, {
+        broker: { protocolVersion: '5' },
+        service: { window: '65535' },
+      });
+      const told = flow.messages('out1');
+      const tokens = Array.from({ length: 10_500 }, (_, i) => `device-${i}`);
+      flow.send('n1', { payload: GOOD_UPGRADE, accessToken: tokens } as never);
+      const codes = new Set((await told.atLeast(10_500, 50_000)).map((item) => asOut(item).payload['code']));
+      assert.deepEqual([...codes], ['OTA_OFFLINE']);
+    });
+
     it('gives an array of 100,000 devices one push each while the event loop stays free', async function () {
       this.timeout(240_000);
       const loaded = await load();
@@ -289,6 +307,32 @@ describe('ota-push', () => {
         flow = null;
         await folder.stop();
       }
+    });
+
+    it('takes a repeat of an upgrade that it could not hold', async () => {
+      const folder = later(await temporaryFolder('ota-held-'));
+      const held = Array.from({ length: 10_000 }, (_, i) => ({
+        topic: 't',
+        payload: { accessToken: `d${i}`, module: 'default', version: 'v1' },
+      }));
+      await fs.mkdir(path.join(folder.path, 'ota/held'), { recursive: true });
+      await fs.writeFile(path.join(folder.path, 'ota/held/n1.json'), JSON.stringify({ upgrades: held }));
+      const loaded = await load({ hold: true }, 'own-token', { userDir: folder.path });
+      await ready(loaded);
+      const caught = loaded.messages('caught');
+      const out = loaded.messages('out0');
+      await client.publish(`${TOPIC}/upgrade/own-token`, upgrade());
+      const refused = asOut((await caught.atLeast(1))[0]);
+      assert.equal(refused.error?.code, 'OTA_QUEUE_FULL');
+      assert.equal(refused.accessToken, 'own-token');
+      loaded.send('n1', { payload: 'idle' });
+      await out.atLeast(10_000);
+      await client.publish(`${TOPIC}/upgrade/own-token`, upgrade());
+      await until(() => {
+        loaded.send('n1', { payload: 'idle' });
+        return out.items.length > 10_000;
+      }, 'the upgrade that was pushed again');
+      assert.equal(asOut(out.items.at(-1)).accessToken, 'own-token');
     });
   });
 });
