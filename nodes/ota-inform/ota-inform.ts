@@ -3,17 +3,19 @@ import type { Node, NodeAPI, NodeDef } from 'node-red';
 import {
   DEFAULT_MODULE,
   EVERY_DEVICE,
+  field,
   isObject,
   type JsonObject,
   nextId,
   OtaError,
+  toOtaError,
   writeInform,
 } from '../lib/protocol';
 import { ownToken, tokenToSend } from '../lib/red/device';
 import { derive, type Message, onClose, onInput, type Send } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
 import { migrate } from '../lib/red/migrate';
-import { ServiceUse } from '../lib/red/service';
+import { ServiceUse, statusOf } from '../lib/red/service';
 import { booleanSetting, choiceSetting, textSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
 import { shownText, Status } from '../lib/red/status';
@@ -80,7 +82,7 @@ function report(node: Node, service: ServiceUse, status: Status, config: Config)
     try {
       await sendReport(msg, out, timeoutMs);
     } catch (error) {
-      status.failure('common.status.failed');
+      status.failure(statusOf(toOtaError(error)));
       throw error;
     }
   };
@@ -120,9 +122,10 @@ function readInput(
   payload: unknown,
   settings: { version: string; module: string },
 ): { version: string; module: string } {
-  const given: JsonObject = isObject(payload) ? payload : { version: payload };
-  const version = textField(given['version'], settings.version, 'version');
-  const module = textField(given['module'], settings.module, 'module') || DEFAULT_MODULE;
+  // A Buffer is no object with fields: a file node's output must not be taken for "use the settings".
+  const given: JsonObject = isObject(payload) && !Buffer.isBuffer(payload) ? payload : { version: payload };
+  const version = textField(field(given, 'version'), settings.version, 'version');
+  const module = textField(field(given, 'module'), settings.module, 'module') || DEFAULT_MODULE;
   if (version === '') {
     throw new OtaError(
       'OTA_BAD_INPUT',
@@ -133,7 +136,9 @@ function readInput(
 }
 
 function textField(value: unknown, byDefault: string, name: string): string {
-  if (value === undefined || value === null || value === '') return byDefault;
+  if (value === undefined || value === null || (typeof value === 'string' && value.trim() === '')) {
+    return byDefault;
+  }
   // A number is refused on purpose: 1.10 would be reported as 1.1.
   if (typeof value !== 'string') {
     throw new OtaError('OTA_BAD_INPUT', `The ${name} to report must be text, not ${typeof value}.`);

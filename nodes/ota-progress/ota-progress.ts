@@ -6,15 +6,15 @@ import {
   field,
   isObject,
   OtaError,
-  type Progress,
   readStep,
+  stepStatus,
   writeProgress,
 } from '../lib/protocol';
 import { ownToken, tokenToSend } from '../lib/red/device';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
 import { migrate } from '../lib/red/migrate';
-import { ServiceUse } from '../lib/red/service';
+import { ServiceUse, statusOf } from '../lib/red/service';
 import { choiceSetting, numberSetting, textSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
@@ -69,7 +69,7 @@ function hear(node: Node, service: ServiceUse, status: Status): void {
         const { module, step, status: state, failure, desc } = message;
         const payload = { accessToken, module, step, status: state, failure, desc, at };
         node.send({ topic, accessToken, payload } as Partial<Message>);
-        show(status, message);
+        show(status, step);
       },
       onRefused: (refused) => reportRefused(errors, refused),
     },
@@ -82,10 +82,9 @@ function hear(node: Node, service: ServiceUse, status: Status): void {
   });
 }
 
-function show(
-  status: Status,
-  { step, status: state, failure }: Pick<Progress, 'step' | 'status' | 'failure'>,
-): void {
+/** A failure stays in sight until the next upgrade has succeeded, on both sides. */
+function show(status: Status, step: number): void {
+  const { status: state, failure } = stepStatus(step);
   if (state === 'failed') status.failure(`ota-progress.status.${failure ?? 'upgrade'}`);
   else if (state === 'succeeded') status.success('100 %');
   else status.going(`${step} %`);
@@ -109,16 +108,14 @@ function report(node: Node, service: ServiceUse, status: Status, config: Config)
       const body = writeProgress({ step, desc, module });
       const { delivery, error } = await service.publishAsync('progress', accessToken, body);
       if (error !== null && delivery !== 'offline') {
-        status.failure('common.status.failed');
+        status.failure(statusOf(error));
         throw error;
       }
       const at = new Date().toISOString();
       const payload = { accessToken, module, step, desc: cutDesc(desc), delivery, at };
       const topic = channel.scheme.topic('progress', accessToken);
       out(derive(msg, { topic, accessToken, payload } as Partial<Message>));
-      if (step < 0) status.success(`${step}`);
-      else if (step >= 100) status.success('100 %');
-      else status.going(`${step} %`);
+      show(status, step);
     });
   });
 

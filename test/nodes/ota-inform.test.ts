@@ -126,9 +126,24 @@ describe('ota-inform', () => {
 
     it('takes version and module from the settings where the payload is blank', async () => {
       const loaded = await load({ version: '1.0', module: 'modem' });
-      loaded.send('n1', { payload: '' });
-      const sent = (await client.atLeast(1))[0];
-      assert.deepEqual(bodyOf(sent).params, { version: '1.0', module: 'modem' });
+      for (const payload of ['', ' \n', {}, null]) loaded.send('n1', { payload });
+      for (const sent of await client.atLeast(4)) {
+        assert.deepEqual(bodyOf(sent).params, { version: '1.0', module: 'modem' });
+      }
+    });
+
+    it('does not take a Buffer for a blank payload', async () => {
+      const loaded = await load({ version: '1.0' });
+      const caught = loaded.messages('caught');
+      loaded.send('n1', { payload: Buffer.from('v2.0') });
+      assert.equal(asOut((await caught.atLeast(1))[0]).error?.code, 'OTA_BAD_INPUT');
+      assert.equal(client.messages.length, 0);
+    });
+
+    it('says in its status that it has no token', async () => {
+      const loaded = await load({}, '');
+      loaded.send('n1', { payload: 'v2.0' });
+      await loaded.status('n1', 'common.status.noToken');
     });
 
     it('reports for the device of msg.accessToken before its own', async () => {

@@ -160,6 +160,17 @@ describe('ota-progress', () => {
       assert.deepEqual(steps(), ['-2', '-2', '-1']);
     });
 
+    it('shows a failure that was reported until the next success', async () => {
+      const loaded = await load();
+      loaded.send('n1', { payload: -2 });
+      await loaded.status('n1', 'ota-progress.status.download');
+      loaded.send('n1', { payload: 1 });
+      loaded.send('n1', { payload: 100 });
+      await loaded.status('n1', '100 %');
+      const texts = loaded.statuses('n1').map((status) => (typeof status === 'object' && status.text) || '');
+      assert.equal(texts.slice(texts.indexOf('ota-progress.status.download')).includes('1 %'), false);
+    });
+
     it('begins anew after an end: the first of the next upgrade goes at once', async () => {
       const loaded = await load({ minInterval: '3600', maxInterval: '3600' });
       for (const step of [1, 100, 1, 2]) loaded.send('n1', { payload: step });

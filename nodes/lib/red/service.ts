@@ -32,6 +32,9 @@ const CODE_STATUS: Partial<Record<OtaCode, string>> = {
   OTA_BAD_SETTINGS: 'badSettings',
   OTA_BAD_TOKEN: 'noToken',
   OTA_SUBSCRIBE_REFUSED: 'subscribeRefused',
+  OTA_NOT_CONNECTED: 'disconnected',
+  OTA_PUBLISH_REFUSED: 'refused',
+  OTA_TIMEOUT: 'timeout',
 };
 
 /** The locale key that tells an error in a status. */
