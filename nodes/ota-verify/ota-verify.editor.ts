@@ -1,9 +1,9 @@
 /** ota-verify in the editor: a package downloaded (or at hand) and checked before it is installed. */
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
 import { openWhereWrong } from '../lib/red/editor/form';
-import { hostsReason } from '../lib/red/editor/rules';
 import { textsOf } from '../lib/red/editor/texts';
 import { anyText, choice, flag, number, rule } from '../lib/red/editor/validators';
+import { hostsReason, publicKeysReason } from '../lib/red/editor/verify-rules';
 
 const texts = textsOf('ota-verify');
 const count = (min: number, max?: number): EditorValidator => number(texts, { min, max, integer: true });
@@ -41,7 +41,11 @@ RED.nodes.registerType('ota-verify', {
     allowLocal: { value: false, label: texts('ota-verify.label.allowLocal'), validate: flag(texts) },
     maxRedirects: { value: '3', label: texts('ota-verify.label.maxRedirects'), validate: count(0, 20) },
     tls: { value: '', type: 'tls-config', required: false, label: texts('ota-verify.label.tls') },
-    publicKeys: { value: '', label: texts('ota-verify.label.publicKeys'), validate: anyText(texts) },
+    publicKeys: {
+      value: '',
+      label: texts('ota-verify.label.publicKeys'),
+      validate: rule(texts, (value) => publicKeysReason(value)),
+    },
     rollback: {
       value: 'off',
       label: texts('ota-verify.label.rollback'),

@@ -1,9 +1,11 @@
 /** What the editor refuses and what the runtime refuses are the same: neither surprises the other's user. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { generateKeyPairSync } from 'node:crypto';
+import { parsePublicKeys } from '../../nodes/lib/packages/signature';
+import { parseHostList } from '../../nodes/lib/packages/verify';
 import { createScheme, isToken } from '../../nodes/lib/protocol';
 import {
-  hostsReason,
   isVariable,
   numberReason,
   shareGroupReason,
@@ -11,6 +13,7 @@ import {
   templatesOverlap,
   tokenReason,
 } from '../../nodes/lib/red/editor/rules';
+import { hostsReason, publicKeysReason } from '../../nodes/lib/red/editor/verify-rules';
 import { numberSetting } from '../../nodes/lib/red/settings';
 
 const accepts = (check: () => unknown): boolean => {
@@ -113,11 +116,13 @@ describe("the editor's rules", () => {
     assert.equal(templateReason(variable), null);
     assert.equal(shareGroupReason(variable), null);
     assert.equal(hostsReason(variable), null);
+    assert.equal(publicKeysReason(variable), null);
   });
 
   it('take an absent setting for its default', () => {
     assert.equal(numberReason(undefined, { min: 1 }), null);
     assert.equal(hostsReason(undefined), null);
+    assert.equal(publicKeysReason(undefined), null);
     assert.equal(shareGroupReason(undefined), null);
   });
 
@@ -125,5 +130,87 @@ describe("the editor's rules", () => {
     assert.equal(hostsReason('a.example.com, *.b.example.com; 10.0.0.1'), null);
     assert.deepEqual(hostsReason('https://a.example.com'), { key: 'hosts' });
     assert.deepEqual(hostsReason('a.example.com/files'), { key: 'hosts' });
+    assert.deepEqual(hostsReason('a.example.com:8443'), { key: 'hosts' });
+  });
+
+  it('accept the same hosts as the runtime', () => {
+    const piece = fc.constantFrom(
+      ...[
+        'a',
+        'example.com',
+        '*.',
+        '*',
+        '.',
+        ':',
+        '80',
+        '[::1]',
+        '[',
+        '127.1',
+        '0x7f',
+        '/',
+        '@',
+        '-',
+        '_',
+        'ü',
+        '%',
+      ],
+      ...['xn--', ' ', ',', '\u0000', '١'],
+    );
+    const text = fc.oneof(
+      fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join('')),
+      fc.string(),
+    );
+    fc.assert(
+      fc.property(text, (value) => {
+        fc.pre(!isVariable(value));
+        assert.equal(
+          hostsReason(value) === null,
+          accepts(() => parseHostList(value)),
+        );
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('accept the same public keys as the runtime', () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    const rsa = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey;
+    const der = publicKey.export({ type: 'spki', format: 'der' });
+    const pem = String(publicKey.export({ type: 'spki', format: 'pem' }));
+    const texts = [
+      ...['', ' \n', pem, `${pem}\n${pem}`, pem.replace(/\n/g, ' '), pem.replace(/\n/g, '\\n')],
+      ...[
+        der.toString('base64'),
+        der.subarray(-32).toString('base64'),
+        der.subarray(-32).toString('base64url'),
+      ],
+      ...[`${der.toString('base64')}, ${pem}`, `${der.subarray(-32).toString('base64url')}A`],
+      ...[
+        'key',
+        pem.slice(0, -10),
+        pem.replace('PUBLIC', 'SECRET'),
+        der.subarray(1).toString('base64'),
+        '=====',
+      ],
+      ...(['spki', 'pkcs1'] as const).map((type) => String(rsa.export({ type, format: 'pem' }))),
+      ...[
+        String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
+        `${pem} and more`,
+        pem.replace(/[A-Z]\n/, '\u0000\n'),
+      ],
+    ];
+    for (const text of texts) {
+      const runtime = accepts(() => parsePublicKeys(text));
+      assert.equal(publicKeysReason(text) === null, runtime, text);
+    }
+    assert.deepEqual(publicKeysReason(texts.at(-3)), { key: 'privateKey' });
+    fc.assert(
+      fc.property(fc.stringMatching(/^[A-Za-z0-9+/_-]{30,62}={0,3}$/), (text) => {
+        assert.equal(
+          publicKeysReason(text) === null,
+          accepts(() => parsePublicKeys(text)),
+        );
+      }),
+    );
   });
 });

@@ -70,11 +70,3 @@ export function shareGroupReason(value: unknown): Reason | null {
   const text = textOf(value).trim();
   return !isVariable(text) && /[/+#\p{Cc}\p{Cs}]/u.test(text) ? { key: 'level' } : null;
 }
-
-/** Host names, separated by blanks, commas or semicolons; not addresses of pages. */
-export function hostsReason(value: unknown): Reason | null {
-  const text = textOf(value);
-  if (isVariable(text)) return null;
-  const wrong = text.split(/[\s,;]+/).some((name) => /[/@?#\\]/.test(name));
-  return wrong ? { key: 'hosts' } : null;
-}
