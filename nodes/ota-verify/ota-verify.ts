@@ -157,8 +157,8 @@ async function handle(work: Work | OtaError, status: Status, msg: Message, send:
   } catch (error) {
     const reason = toOtaError(error);
     const isUpgrade = typeof field(upgrade, 'url') === 'string' && field(upgrade, 'url') !== '';
-    // A wrong message is the flow's error; anything else is the device's answer to the platform.
-    if (reason.code === 'OTA_BAD_INPUT' || (work instanceof OtaError && !isUpgrade)) {
+    // A wrong message is the flow's error; an upgrade has an answer for the platform, whatever failed.
+    if (!isUpgrade && (reason.code === 'OTA_BAD_INPUT' || work instanceof OtaError)) {
       status.failure(statusOf(reason));
       throw reason;
     }

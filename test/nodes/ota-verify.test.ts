@@ -226,6 +226,21 @@ describe('ota-verify', () => {
     assert.deepEqual(bench.progress.items, []);
   });
 
+  it('answers an upgrade whose file or Buffer is missing on output 2, because the platform waits', async () => {
+    for (const source of ['file', 'buffer']) {
+      const bench = await start({ source });
+      bench.send(upgradeTo(FIRMWARE, 'http://127.0.0.1:9/'));
+      const failure = await bench.ended();
+      assert.deepEqual([failure.step, failure.code], [-2, 'OTA_BAD_INPUT']);
+      await bench.completed.atLeast(1);
+      bench.send(upgradeTo(FIRMWARE, ''));
+      const [caught] = await bench.caught.atLeast(1);
+      assert.equal((caught as unknown as { error: CaughtError }).error.code, 'OTA_BAD_INPUT');
+      assert.equal(bench.progress.items.length, 1);
+      await bench.flow.stop();
+    }
+  });
+
   it('says that a package without sign was taken unchecked', async () => {
     const server = later(await startServer(good(FIRMWARE)));
     const bench = await start({ requireSign: false });
