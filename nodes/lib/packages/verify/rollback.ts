@@ -43,17 +43,21 @@ export function compareVersions(a: string, b: string): number | null {
   return compareRest(left.rest, right.rest);
 }
 
-/** Only a pre-release, written as `-rc1`, has a known place: below the release. */
+/**
+ * Only a pre-release, written as `-rc1`, has a known place: below the release. Anything else can be compared
+ * where it differs in its numbers only, as `b3` and `b4` do.
+ */
 function compareRest(a: string, b: string): number | null {
   if (a === b) return 0;
   const early = (rest: string): boolean => /^-[a-z]/i.test(rest);
   if (a === '') return early(b) ? 1 : null;
   if (b === '') return early(a) ? -1 : null;
-  return early(a) && early(b) ? compareEarly(a, b) : null;
+  const words = (rest: string): string => rest.toLowerCase().replace(/[0-9]+/g, '0');
+  return (early(a) && early(b)) || words(a) === words(b) ? comparePieces(a, b) : null;
 }
 
 /** Piece by piece: numbers as numbers, words as words. */
-function compareEarly(a: string, b: string): number | null {
+function comparePieces(a: string, b: string): number | null {
   const left = a.match(/[0-9]+|[^0-9]+/g) ?? [];
   const right = b.match(/[0-9]+|[^0-9]+/g) ?? [];
   for (let index = 0; index < Math.max(left.length, right.length); index += 1) {
