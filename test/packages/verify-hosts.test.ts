@@ -1,5 +1,6 @@
 /** Which hosts are asked: schemes, names, local addresses in every spelling, redirects, credentials, TLS. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { parseHostList } from '../../nodes/lib/packages/verify';
 import {
@@ -64,6 +65,8 @@ describe('the host of a package', () => {
     '[febf::1]',
     '[64:ff9b::127.0.0.1]',
     '[64:ff9b::a9fe:a9fe]',
+    '[64:ff9b:1::127.0.0.1]',
+    '[::ffff:0:127.0.0.1]',
     '[2002:7f00:1::]',
     '[::ffff:169.254.169.254]',
     '１２７.0.0.1',
@@ -317,9 +320,19 @@ describe('TLS', () => {
         return status(302, { Location: `https://localhost:${socket.localPort ?? 0}/fw` })(socket, asked);
       }, wants),
     );
-    const test = later(await startVerifier({ tls: () => ({ ca, cert, key }) }));
-    const { digest } = await test.verify(upgradeTo(FIRMWARE, server.url));
-    assert.deepEqual([digest, shown], [digestOf(FIRMWARE), [true, false]]);
+    const { good: pair } = made;
+    const pkcs12 = ['pkcs12', '-export', '-in', pair.cert, '-inkey', pair.key, '-passout', 'pass:'];
+    const pfx = execFileSync('openssl', pkcs12);
+    // Whatever form a tls-config node knows.
+    for (const own of [
+      { ca, cert, key },
+      { ca, pfx },
+    ]) {
+      shown.length = 0;
+      const test = later(await startVerifier({ tls: () => own }));
+      const { digest } = await test.verify(upgradeTo(FIRMWARE, server.url));
+      assert.deepEqual([digest, shown], [digestOf(FIRMWARE), [true, false]]);
+    }
   });
 });
 

@@ -98,6 +98,8 @@ function localAddresses(): net.BlockList {
     list.addSubnet(address, prefix, 'ipv4');
     const [a, b] = address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
     list.addSubnet(`64:ff9b::${a}${b}:0`, 96 + prefix, 'ipv6'); // NAT64
+    list.addSubnet(`64:ff9b:1::${a}${b}:0`, 96 + prefix, 'ipv6'); // NAT64 of one's own network
+    list.addSubnet(`::ffff:0:${a}${b}:0`, 96 + prefix, 'ipv6'); // IPv4-translated
     list.addSubnet(`2002:${a}${b}::`, 16 + prefix, 'ipv6'); // 6to4
   }
   list.addSubnet('::', 96, 'ipv6'); // unspecified, ::1, and the old IPv4-compatible form

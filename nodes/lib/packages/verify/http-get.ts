@@ -38,12 +38,18 @@ export class TransferFault extends Error {
   readonly retryAfter: number | null;
   /** The next try begins at the first byte. */
   readonly fromZero: boolean;
+  /** The server will say the same again to this run. */
+  readonly final: boolean;
 
-  constructor(error: OtaError, how: { retryAfter?: number | null; fromZero?: boolean } = {}) {
+  constructor(
+    error: OtaError,
+    how: { retryAfter?: number | null; fromZero?: boolean; final?: boolean } = {},
+  ) {
     super(error.message);
     this.error = error;
     this.retryAfter = how.retryAfter ?? null;
     this.fromZero = how.fromZero ?? false;
+    this.final = how.final ?? false;
   }
 }
 
@@ -153,10 +159,12 @@ async function request(
   };
 }
 
-/** A client certificate is a credential: another host doesn't get it. */
+/** A client certificate is a credential: another host gets nothing but the answer whom we trust. */
 function tlsFor(rules: HttpRules, ownHost: boolean): TlsOptions {
-  const { cert, key, passphrase, servername, ...common } = rules.tls?.() ?? {};
-  return ownHost ? { ...common, cert, key, passphrase, servername } : common;
+  const own = rules.tls?.() ?? {};
+  if (ownHost) return own;
+  const { ca, rejectUnauthorized } = own;
+  return { ca, rejectUnauthorized };
 }
 
 /**
