@@ -301,6 +301,25 @@ describe('going on with a broken download', () => {
     assert.equal((await strict.failure(upgradeTo(FIRMWARE, other.url))).code, 'OTA_HTTP_STATUS');
   });
 
+  it('drops a part that the server refuses, where no retry is left: the next run begins at zero', async () => {
+    for (const [refusal, retries] of [
+      [status(416), 0],
+      [status(412), 3],
+    ] as const) {
+      const server = later(await startServer([cutAt(FIRMWARE, 60_000), refusal, good(FIRMWARE)]));
+      const test = later(await startVerifier({ retries }));
+      const upgrade = upgradeTo(FIRMWARE, server.url);
+      if (retries === 0) assert.equal((await test.failure(upgrade)).code, 'OTA_DOWNLOAD_FAILED');
+      assert.equal((await test.failure(upgrade)).code, 'OTA_HTTP_STATUS');
+      assert.deepEqual(await test.files(), []);
+      await test.verify(upgrade);
+      assert.deepEqual(
+        server.asked.map(({ from }) => from),
+        [null, 60_000, null],
+      );
+    }
+  });
+
   it('asks for all of it once where the joined parts are wrong', async () => {
     const other = Buffer.from(FIRMWARE);
     other[3] = other[3]! ^ 255;
@@ -361,6 +380,16 @@ describe('going on with a broken download', () => {
     assert.equal(always.asked.length, 4);
   });
 
+  it('takes a body without a byte for a cut, where nothing tells how long it is', async () => {
+    const nothing = raw(Buffer.alloc(0), {});
+    const server = later(await startServer([nothing, good(FIRMWARE)]));
+    const test = later(await startVerifier({ requireSign: false, retries: 1 }));
+    const upgrade = { version: 'v1', url: server.url };
+    assert.equal((await test.verify(upgrade)).bytes, SIZE);
+    const always = later(await startServer(nothing));
+    assert.equal((await test.failure({ ...upgrade, url: always.url })).code, 'OTA_DOWNLOAD_FAILED');
+  });
+
   for (const code of [408, 429, 500, 502, 503, 504]) {
     it(`tries again after ${code}`, async () => {
       const server = later(await startServer([status(code), status(code), good(FIRMWARE)]));
@@ -380,10 +409,12 @@ describe('going on with a broken download', () => {
   });
 
   it('does not wait for a Retry-After beyond the total limit', async () => {
-    const server = later(await startServer(status(429, { 'Retry-After': '3600' })));
-    const test = later(await startVerifier());
-    assert.equal((await test.failure(upgradeTo(FIRMWARE, server.url))).code, 'OTA_HTTP_STATUS');
-    assert.equal(server.asked.length, 1);
+    for (const wait of ['3600', '99999999999', '9'.repeat(400), 'Fri, 31 Dec 2199 23:59:59 GMT']) {
+      const server = later(await startServer(status(429, { 'Retry-After': wait })));
+      const test = later(await startVerifier());
+      assert.equal((await test.failure(upgradeTo(FIRMWARE, server.url))).code, 'OTA_HTTP_STATUS');
+      assert.equal(server.asked.length, 1);
+    }
   });
 
   it('waits as long as Retry-After says', async () => {

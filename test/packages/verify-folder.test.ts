@@ -366,7 +366,10 @@ describe('a package that is here already', () => {
   it('that is no file is OTA_FILE', async () => {
     const folder = later(await temporaryFolder());
     const test = later(await startVerifier({ source: 'file' }));
-    for (const filename of [folder.path, path.join(folder.path, 'none'), '/dev/zero', 'a\0b']) {
+    // Nobody will write to the pipe.
+    const pipe = path.join(folder.path, 'pipe');
+    if (process.platform !== 'win32') execFileSync('mkfifo', [pipe]);
+    for (const filename of [folder.path, path.join(folder.path, 'none'), '/dev/zero', 'a\0b', pipe]) {
       assert.equal((await test.failure(upgradeTo(FIRMWARE, ''), { filename })).code, 'OTA_FILE');
     }
   });

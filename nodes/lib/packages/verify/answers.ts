@@ -108,6 +108,8 @@ function refused(answer: HttpAnswer, have: Have): OtaError | TransferFault {
   const { status } = answer;
   const error = new OtaError('OTA_HTTP_STATUS', `The server answered ${status}${wordOf(status)}.`);
   if (status === 416 && have.bytes > 0) return new TransferFault(error, { fromZero: true });
+  // Our part, or its ETag, is what it objects to: the next message begins without it.
+  if (status === 412 && have.bytes > 0) return new TransferFault(error, { fromZero: true, final: true });
   if (status === 408 || status === 429 || status >= 500) {
     return new TransferFault(error, { retryAfter: retryAfter(answer.header('retry-after'), Date.now()) });
   }
@@ -137,7 +139,7 @@ function wordOf(status: number): string {
 export function retryAfter(value: string | null, now: number): number | null {
   if (value === null) return null;
   const text = value.trim();
-  if (/^[0-9]{1,9}$/.test(text)) return Number(text) * 1000;
+  if (/^[0-9]+$/.test(text)) return Number(text) * 1000;
   const date = /[a-z]/i.test(text) ? Date.parse(text) : NaN;
   return Number.isNaN(date) ? null : Math.max(0, date - now);
 }

@@ -138,7 +138,8 @@ class Download {
     const { sink, file } = this.#parts;
     try {
       await sink.close();
-      if (!this.#described || USELESS.has(reason.code)) await removePartial(file);
+      const useful = this.#described && sink.bytes > 0 && !USELESS.has(reason.code);
+      if (!useful) await removePartial(file);
     } catch {
       // The reason of the failure is what counts; the next sweep removes what lies about.
     }
@@ -171,8 +172,8 @@ class Download {
           furthest = sink.bytes;
           retry = 1;
         }
-        if (retry > this.#rules.retries) throw givenUp(error, retry);
         if (error.fromZero) await this.#restart();
+        if (retry > this.#rules.retries || error.final) throw givenUp(error, retry);
         await this.#waitBefore(retry, error);
       }
     }
@@ -219,10 +220,12 @@ class Download {
     const { file } = this.#parts;
     if (from === 0) await this.#restart();
     else this.#joined = true;
+    const same = this.#described && isSameSource(source, this.#source);
     this.#source = source;
     const total = this.#total;
     if (total !== null) await checkFreeSpace(this.#rules.directory, total - from);
-    if (isContentKnown(this.#expected)) {
+    // A kill while it is written again would cost the part beside it.
+    if (isContentKnown(this.#expected) && !same) {
       await writeSidecar(sidecarName(file), source);
       this.#described = true;
     }
@@ -244,6 +247,8 @@ class Download {
     const total = this.#total;
     // Also where the server ended the body properly: it may be another server behind the same name.
     if (total !== null && sink.bytes < total) throw new TransferFault(wrongSize(sink.bytes, total));
+    // Nothing at all is a cut too, where neither a size nor a digest says so.
+    if (sink.bytes === 0 && !isContentKnown(this.#expected)) throw new TransferFault(nothingCame());
     try {
       checkDigests(this.#expected, sink.digests());
     } catch (error) {
@@ -279,6 +284,14 @@ class Download {
   get #total(): number | null {
     return this.#expected.size ?? this.#source.total;
   }
+}
+
+function isSameSource(a: Sidecar, b: Sidecar): boolean {
+  return a.etag === b.etag && a.lastModified === b.lastModified && a.total === b.total;
+}
+
+function nothingCame(): OtaError {
+  return new OtaError('OTA_DOWNLOAD_FAILED', 'The server sent a file without a single byte.');
 }
 
 function givenUp(fault: TransferFault, tries: number): OtaError {

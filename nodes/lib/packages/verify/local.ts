@@ -1,4 +1,5 @@
 /** Packages that are here already: a file that stays where it is, a Buffer that is written to the folder. */
+import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { OtaError, toOtaError } from '../../protocol';
@@ -7,6 +8,9 @@ import type { OnBytes, Stored } from './download';
 import { checkFreeSpace, fileError, finalName, makeDirectory, removePartial } from './files';
 import { Hasher } from './hasher';
 import { BATCH_BYTES, Sink } from './sink';
+
+/** To open a named pipe for reading would wait for its writer, for ever where none comes. */
+const READ_WITHOUT_WAITING = constants.O_RDONLY | constants.O_NONBLOCK;
 
 interface LocalRules {
   readonly directory: string;
@@ -21,7 +25,7 @@ export async function verifyFile(
   stop: AbortSignal,
   onBytes: OnBytes,
 ): Promise<Stored> {
-  const handle = await fs.open(filename, 'r').catch(asFileError);
+  const handle = await fs.open(filename, READ_WITHOUT_WAITING).catch(asFileError);
   try {
     const stat = await handle.stat().catch(asFileError);
     if (!stat.isFile()) throw new OtaError('OTA_FILE', 'The file of msg.filename is no ordinary file.');
