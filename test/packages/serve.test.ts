@@ -43,10 +43,10 @@ describe('the file server', () => {
     later({ stop: files.add(finder) });
     const server = http.createServer((request, response) => {
       // As Express does for app.use('/ota/files', …).
-      const inside = /^\/ota\/files(?=\/)(.*)$/.exec(request.url ?? '')?.[1];
+      const [, host = '', inside] = /^(http:\/\/[^/]*)?\/ota\/files(?=\/)(.*)$/.exec(request.url ?? '') ?? [];
       const next = (): unknown => response.writeHead(299).end('next');
       if (inside === undefined) return next();
-      request.url = inside;
+      request.url = host + inside;
       files.handle(request, response, next);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -220,6 +220,17 @@ describe('the file server', () => {
         assert.ok(!body.includes('secret') && !body.includes('root:'));
       });
     }
+  });
+
+  it('answers a request that names the host in front of the path', async () => {
+    const target = `http://127.0.0.1:${port}${PATH}`;
+    assert.deepEqual((await ask({}, { path: target })).body, BODY);
+    assert.equal((await ask({}, { path: `${target}x` })).status, 404);
+  });
+
+  it('ignores a date to compare with: a file here has none', async () => {
+    const date = 'Mon, 01 Jan 2035 00:00:00 GMT';
+    assert.equal((await ask({ 'if-unmodified-since': date, 'if-modified-since': date })).status, 200);
   });
 
   it('ignores a query', async () => {

@@ -67,8 +67,7 @@ export class FileServer {
       response.setHeader('Allow', 'GET, HEAD');
       return refuse(response, 405);
     }
-    const [path = ''] = (request.url ?? '').split('?', 1);
-    const [, id, name] = PATH.exec(path) ?? [];
+    const [, id, name] = PATH.exec(pathOf(request.url ?? '')) ?? [];
     const file = id === undefined || name === undefined ? null : await this.#find(id, name);
     if (file !== null) return this.#send(request, response, file);
     if (this.#away.length === 0) return refuse(response, 404);
@@ -119,13 +118,20 @@ export class FileServer {
   }
 }
 
+/** The path of a request without its query; some HTTP clients name the host in front (RFC 9112, 3.2.2). */
+function pathOf(target: string): string {
+  return target.replace(/^https?:\/\/[^/?]*/i, '').replace(/\?.*$/s, '');
+}
+
 /**
  * What the library of ranges leaves to its caller (RFC 9110, 13.1.5 and 14.2): a range counts for GET only;
- * under If-Range only for the very same content; and the last n bytes of a shorter file are all of it.
+ * under If-Range only for the very same content; and the last n bytes of a shorter file are all of it. A date
+ * says nothing about a file that has none (13.1.4).
  */
 function fitRange(request: IncomingMessage, etag: string, size: number): void {
   const { headers } = request;
   const ifRange = headers['if-range'];
+  delete headers['if-unmodified-since'];
   if (request.method === 'HEAD' || (ifRange !== undefined && ifRange !== etag)) delete headers.range;
   const suffix = /^bytes=-([0-9]+)$/.exec(headers.range ?? '')?.[1];
   if (suffix !== undefined && Number(suffix) > size) headers.range = 'bytes=0-';
