@@ -7,11 +7,11 @@ import { FileServer } from '../lib/packages/serve';
 import { parsePrivateKey } from '../lib/packages/signature';
 import { onClose, onInput } from '../lib/red/input';
 import { migrate } from '../lib/red/migrate';
-import { choiceSetting, numberSetting, textSetting } from '../lib/red/settings';
+import { numberSetting, textSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
 import { userFolder } from '../lib/red/user-directory';
-import { OtaError, readSignMethod } from '../lib/protocol';
+import { OtaError, readSignMethod, type SignMethod } from '../lib/protocol';
 import { type PackageSettings, Shelf } from './shelf';
 
 interface Config extends NodeDef {
@@ -65,16 +65,22 @@ function readSettings(RED: NodeAPI, config: Config, privateKey: unknown): Packag
       'Node-RED serves nothing to devices: "httpNodeRoot" is false in its settings file.',
     );
   }
-  const method = choiceSetting('signMethod', config.signMethod, ['SHA256', 'MD5']);
   const key = textSetting(privateKey).trim();
   return {
     directory: userFolder(RED, textSetting(config.directory), 'ota/packages'),
     workingDirectory: textSetting(fileWorkingDirectory, process.cwd()),
     baseUrl,
-    signMethod: readSignMethod(method) ?? 'SHA256',
+    signMethod: signMethodSetting(config.signMethod),
     maxBytes: Math.floor(numberSetting('maxBytes', config.maxBytes, GIBIBYTE, { min: 1 })),
     privateKey: key === '' ? null : parsePrivateKey(key),
   };
+}
+
+/** In any spelling, as everywhere. @throws OtaError OTA_BAD_SETTINGS */
+function signMethodSetting(value: unknown): SignMethod {
+  const method = readSignMethod(textSetting(value, 'SHA256').trim());
+  if (method !== null) return method;
+  throw new OtaError('OTA_BAD_SETTINGS', 'The setting "signMethod" must be one of SHA256, MD5.');
 }
 
 /** One for each HTTP server, whatever the number of nodes and deploys: Express forgets no route. */

@@ -203,12 +203,14 @@ describe('ota-package', () => {
     );
   });
 
-  it('uses the digest of its setting', async () => {
-    const flow = await load({ signMethod: 'MD5' });
-    const added = await add(flow);
-    assert.equal(added['signMethod'], 'MD5');
-    assert.equal(added['sign'], createHash('md5').update(FIRMWARE).digest('hex'));
-  });
+  for (const signMethod of ['MD5', 'Md5']) {
+    it(`uses the digest of its setting, ${signMethod}`, async () => {
+      const flow = await load({ signMethod });
+      const added = await add(flow);
+      assert.equal(added['signMethod'], 'MD5');
+      assert.equal(added['sign'], createHash('md5').update(FIRMWARE).digest('hex'));
+    });
+  }
 
   it('signs with its private key, on one line as an input field makes it', async () => {
     const { privateKey, publicKey } = generateKeyPairSync('ed25519', {

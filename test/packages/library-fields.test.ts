@@ -42,9 +42,20 @@ describe('the fields of a package', () => {
     ['extData that no device could take', { version: '1', extData: { a: 'x'.repeat(20_000) } }],
     ['an end of the signature that is no date', { version: '1', expires: 'soon' }],
     ['an end of the signature that has been', { version: '1', expires: '2001-01-01' }],
+    ['an end of the signature that reads as two dates', { version: '1', expires: '02/01/2090' }],
   ] as const) {
     it(`refuse ${what}`, () => {
       assert.throws(() => readFields(wrong, byDefault), withCode('OTA_BAD_PACKAGE'));
+    });
+  }
+
+  for (const [expires, instant] of [
+    ['2090-02-01', '2090-02-01T00:00:00.000Z'],
+    ['2090-02-01T12:00Z', '2090-02-01T12:00:00.000Z'],
+    ['2090-02-01T12:00:00.5+08:00', '2090-02-01T04:00:00.500Z'],
+  ] as const) {
+    it(`take ${expires} as the end of the signature`, () => {
+      assert.equal(readFields({ version: '1', expires }, byDefault).expires, instant);
     });
   }
 

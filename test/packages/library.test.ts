@@ -1,5 +1,6 @@
 /** The library of packages: what it takes, what it gives, and what it refuses. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
@@ -118,6 +119,12 @@ describe('the library of packages', () => {
         withCode('OTA_SIZE_LIMIT'),
       ));
 
+    it('one whose signature ends, where nothing signs it', () =>
+      assert.rejects(
+        library.add(request(content('x'), { expires: '2090-01-01' })),
+        withCode('OTA_BAD_PACKAGE'),
+      ));
+
     it('a file where no base address is set', () =>
       assert.rejects(library.add(request(content('x'), {}, { baseUrl: '' })), withCode('OTA_BAD_SETTINGS')));
 
@@ -212,8 +219,48 @@ describe('the library of packages', () => {
 
     it('tells where its folder can not be made', async () => {
       await fs.writeFile(path.join(folder, 'file'), '');
-      await assert.rejects(Library.open(path.join(folder, 'file', 'packages')), withCode('OTA_FILE'));
+      for (const place of [path.join(folder, 'file'), '/proc/ota']) {
+        const packages = path.join(place, 'packages');
+        await assert.rejects(Library.open(packages), withCode('OTA_FILE'));
+        await assert.rejects(acquireLibrary(packages), withCode('OTA_FILE'));
+      }
     });
+
+    it('has what lies in a folder that can not be written, says so, and refuses more', async function () {
+      const disk = path.join(folder, 'disk');
+      await fs.mkdir(disk);
+      try {
+        execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', disk], { stdio: 'pipe' });
+      } catch {
+        this.skip(); // only root may mount: run this test in a container
+      }
+      later({ stop: () => void execFileSync('umount', [disk]) });
+      const added = await (await Library.open(disk)).library.add(request(content('1')));
+      await fs.mkdir(path.join(disk, `.adding-${'a'.repeat(32)}`));
+      execFileSync('mount', ['-o', 'remount,ro', disk]);
+      const { library: again, faults } = await Library.open(disk);
+      assert.deepEqual(again.list(BASE), [added]);
+      assert.equal((await served(again, added)).toString(), '1');
+      assert.deepEqual(
+        faults.map(({ code }) => code),
+        ['OTA_FILE'],
+      );
+      await assert.rejects(again.add(request(content('2'))), withCode('OTA_FILE'));
+      await assert.rejects(again.remove(added.id, BASE), withCode('OTA_FILE'));
+      assert.equal(again.size, 1);
+    });
+  });
+
+  it('lets go of a package whose folder somebody took away, and takes new ones', async () => {
+    const packages = path.join(folder, 'packages');
+    const gone = await library.add(request(content('1')));
+    await fs.rm(path.join(packages, gone.id), { recursive: true });
+    assert.deepEqual(await library.remove(gone.id, BASE), gone);
+    const other = await library.add(request(content('2')));
+    await fs.rm(packages, { recursive: true });
+    assert.deepEqual(await library.remove(other.id, BASE), other);
+    const added = await library.add(request(content('3')));
+    assert.deepEqual((await reopened()).list(BASE), [added]);
   });
 
   it('is one for all users of a folder, by any path to it', async () => {

@@ -176,8 +176,10 @@ describe('keys of a signature', () => {
   it('reads a public key as PEM', () => works(pem(ours.publicKey)));
   it('reads a PEM block whose lines became blanks', () => works(pem(ours.publicKey).replace(/\n/g, ' ')));
   it('reads a PEM block whose lines were joined', () => works(pem(ours.publicKey).replace(/\n/g, '')));
-  it('reads a PEM block whose ends of lines are written \\n', () =>
-    works(pem(ours.publicKey).replace(/\n/g, '\\n')));
+  for (const end of ['\\n', '\\r\\n', '\r\n']) {
+    it(`reads a PEM block whose ends of lines are ${JSON.stringify(end)}`, () =>
+      works(pem(ours.publicKey).replace(/\n/g, end)));
+  }
   it('reads base64 of SPKI', () => works(spki.toString('base64')));
   it('reads base64 of the raw 32 bytes', () => works(spki.subarray(-32).toString('base64')));
   it('reads base64url', () => works(spki.subarray(-32).toString('base64url')));

@@ -158,9 +158,9 @@ function seconds(iso: string): string {
   return String(Math.floor(time / 1000));
 }
 
-/** Variables often carry the ends of lines as a backslash and an n. */
+/** Variables often carry the ends of lines as a backslash and an n, from Windows with an r. */
 function unescapeLines(text: string): string {
-  return text.replace(/\\n/g, '\n');
+  return text.replace(/(\\r)?\\n/g, '\n');
 }
 
 /** Base64 or base64url, with blanks between. @throws OtaError OTA_BAD_SETTINGS */

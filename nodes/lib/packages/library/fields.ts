@@ -33,7 +33,8 @@ export interface PackageFields {
   readonly expires: string | null;
 }
 
-const MAX_LINE = 128;
+/** Characters of a field that stands on one line. */
+export const MAX_LINE = 128;
 const MAX_DESCRIPTION = 4096;
 const MAX_EXT_DATA = 16 * 1024;
 
@@ -97,30 +98,41 @@ function readMethod(value: unknown): SignMethod | null {
   return method;
 }
 
-/** The same rules as for a push, so that what is added can be pushed. */
+/**
+ * The same rules as for a push, so that what is added can be pushed.
+ * @param name of the field that is checked
+ * @param fields of an upgrade; good ones stand for those that are left out
+ * @throws OtaError OTA_BAD_PACKAGE
+ */
+export function checkPushable(name: string, fields: JsonObject): ReturnType<typeof checkUpgrade> {
+  try {
+    return checkUpgrade({ version: '-', url: 'http://-', size: 1, sign: '0'.repeat(64), ...fields });
+  } catch (error) {
+    throw new OtaError(
+      'OTA_BAD_PACKAGE',
+      `"${name}" can not be sent to devices. ${toOtaError(error).message}`,
+    );
+  }
+}
+
 function readExtData(
   value: unknown,
   { version, module }: { version: string; module: string },
 ): { readonly [key: string]: string } {
   if (value === undefined || value === null || value === '') return {};
   if (!isObject(value)) throw bad(`"extData" must be an object of texts, not ${typeName(value)}`);
-  const upgrade = { version, module, url: 'http://-', size: 1, sign: '0'.repeat(64), extData: value };
-  let extData: { readonly [key: string]: string };
-  try {
-    extData = checkUpgrade(upgrade).extData ?? {};
-  } catch (error) {
-    throw new OtaError(
-      'OTA_BAD_PACKAGE',
-      `"extData" can not be sent to devices. ${toOtaError(error).message}`,
-    );
-  }
+  const extData = checkPushable('extData', { version, module, extData: value }).extData ?? {};
   if (Buffer.byteLength(JSON.stringify(extData)) > MAX_EXT_DATA) throw bad('"extData" is over 16 KiB');
   return extData;
 }
 
+/** Other forms depend on the machine: 02/01/2030 is a day in January or in February. */
+const ISO_DATE =
+  /^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$/;
+
 function readExpires(value: unknown): string | null {
   if (value === undefined || value === null || value === '') return null;
-  const time = typeof value === 'string' ? Date.parse(value) : NaN;
+  const time = typeof value === 'string' && ISO_DATE.test(value.trim()) ? Date.parse(value.trim()) : NaN;
   if (Number.isNaN(time)) throw bad('"expires" must be a date in ISO 8601');
   if (time <= Date.now()) throw bad('"expires" is in the past');
   return new Date(time).toISOString();

@@ -9,17 +9,18 @@
  *
  * One process at a time may use a folder; in it `acquireLibrary` makes all users share one Library.
  */
-import type { Dirent } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { MAX_URL, OtaError, toOtaError } from '../../protocol';
+import { OtaError } from '../../protocol';
 import type { OnBytes } from '../verify/download';
-import { syncDirectory } from '../verify/files';
+import { makeDirectory, syncDirectory } from '../verify/files';
 import { Queue } from '../verify/queue';
-import { isId, newId, safeName } from './addresses';
+import { newId } from './addresses';
 import { describePackage, fileNameOf, type PackageRequest, toPackage } from './describe';
-import { folderError } from './folder-errors';
-import { type Package, type PackageRecord, readRecord, RECORD_FILE, writeRecord } from './record';
+import { checkPushable } from './fields';
+import { fileErrorOf, folderError } from './folder-errors';
+import { readFolder } from './read-folder';
+import { type Package, type PackageRecord, RECORD_FILE, writeRecord } from './record';
 import { bring, type Measured, type PackageSource } from './sources';
 
 export interface AddRequest extends PackageRequest {
@@ -39,11 +40,8 @@ export interface ServedFile {
   readonly sha256: string;
 }
 
-const LEFTOVER = /^\.(adding|removing)-[0-9a-f]{32}$/;
 /** Each holds some megabytes and the processor for its digest; the others wait in order. */
 const ADDS_AT_ONCE = 4;
-/** Descriptions read at once. */
-const AT_ONCE = 16;
 
 export class Library {
   readonly #directory: string;
@@ -62,19 +60,14 @@ export class Library {
 
   /**
    * Reads the folder, made where it is absent, and takes away what a crash left.
-   * @returns the library, and an error for each package that can't be read: it is left out and left alone
+   * @returns the library, and what was wrong with its folder or with single packages
    * @throws OtaError OTA_FILE, OTA_DISK_FULL
    */
   static async open(directory: string): Promise<{ library: Library; faults: OtaError[] }> {
+    const { records, faults } = await readFolder(directory);
     const library = new Library(directory);
-    try {
-      await fs.mkdir(directory, { recursive: true });
-      await fs.access(directory, fs.constants.W_OK);
-      const faults = await library.#read(await fs.readdir(directory, { withFileTypes: true }));
-      return { library, faults };
-    } catch (error) {
-      throw folderError(error);
-    }
+    for (const record of records) library.#records.set(record.id, record);
+    return { library, faults };
   }
 
   get size(): number {
@@ -118,11 +111,13 @@ export class Library {
     const { fields, source, baseUrl, stop } = request;
     stop.throwIfAborted();
     if (baseUrl === '') checkStays(source);
+    if (fields.expires !== null && request.privateKey === null) throw unsigned();
     if (source.kind === 'file') await this.#refuseOwn(source.filename);
     const file = fileNameOf(request);
     const adding = path.join(this.#directory, `.adding-${id}`);
     try {
-      await fs.mkdir(adding);
+      // With the folders above it: somebody may have taken them away.
+      await makeDirectory(adding);
       const target = path.join(adding, file);
       const measured = await bring(source, target, { ...request, method: fields.signMethod });
       const isServed = baseUrl !== '';
@@ -148,7 +143,7 @@ export class Library {
       const removing = path.join(this.#directory, `.removing-${id}`);
       this.#leaving.add(id);
       try {
-        await fs.rename(path.join(this.#directory, id), removing);
+        await fs.rename(path.join(this.#directory, id), removing).catch(unlessGone);
         this.#records.delete(id);
       } catch (error) {
         throw folderError(error, 'The folder of the package');
@@ -157,7 +152,7 @@ export class Library {
       }
       this.#changed();
       try {
-        await syncDirectory(this.#directory);
+        await syncDirectory(this.#directory).catch(unlessGone);
         await fs.rm(removing, { recursive: true, force: true });
       } catch (error) {
         throw folderError(error, 'The package is out of the library, but what it left');
@@ -212,48 +207,10 @@ export class Library {
     for (const listener of this.#listeners) listener();
   }
 
-  async #read(entries: readonly Dirent[]): Promise<OtaError[]> {
-    const faults: OtaError[] = [];
-    const records: PackageRecord[] = [];
-    const ids = entries.filter((entry) => entry.isDirectory() && isId(entry.name)).map(({ name }) => name);
-    for (let at = 0; at < ids.length; at += AT_ONCE) {
-      await Promise.all(
-        ids.slice(at, at + AT_ONCE).map(async (id) => {
-          try {
-            records.push(await this.#readOne(id));
-          } catch (error) {
-            faults.push(toOtaError(error, 'OTA_FILE'));
-          }
-        }),
-      );
-    }
-    records.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
-    for (const record of records) this.#records.set(record.id, record);
-    for (const { name } of entries.filter((entry) => LEFTOVER.test(entry.name))) {
-      await fs.rm(path.join(this.#directory, name), { recursive: true, force: true });
-    }
-    return faults;
-  }
-
-  async #readOne(id: string): Promise<PackageRecord> {
-    const what = `The package ${id.slice(0, 8)}… is left out: its folder`;
-    try {
-      const folder = path.join(this.#directory, id);
-      const record = readRecord(await fs.readFile(path.join(folder, RECORD_FILE), 'utf8'), id);
-      if (record.file !== null && record.file !== safeName(record.file))
-        throw damaged(id, 'its file has a wrong name');
-      const size = record.file === null ? record.size : (await fs.stat(path.join(folder, record.file))).size;
-      if (size !== record.size) throw damaged(id, `its file has ${size} bytes, not ${record.size}`);
-      return record;
-    } catch (error) {
-      throw folderError(error, what);
-    }
-  }
-
   /** A file of the library isn't to be moved out of its package. */
   async #refuseOwn(filename: string): Promise<void> {
     const folder = await fs.realpath(path.dirname(path.resolve(filename))).catch(() => '');
-    const own = await fs.realpath(this.#directory);
+    const own = await fs.realpath(this.#directory).catch(() => this.#directory);
     if (folder === own || folder.startsWith(own + path.sep)) {
       throw new OtaError(
         'OTA_BAD_PACKAGE',
@@ -261,6 +218,11 @@ export class Library {
       );
     }
   }
+}
+
+/** What somebody took away by hand is as gone as it should be. */
+function unlessGone(error: unknown): void {
+  if (fileErrorOf(error).code !== 'ENOENT') throw error;
 }
 
 async function writeWhole(file: string, text: string): Promise<void> {
@@ -273,10 +235,11 @@ async function writeWhole(file: string, text: string): Promise<void> {
   }
 }
 
-function damaged(id: string, why: string): OtaError {
+/** Who gives a signature an end must not get a package without one. */
+function unsigned(): OtaError {
   return new OtaError(
-    'OTA_FILE',
-    `The package ${id.slice(0, 8)}… is left out: ${why}. Its files stay as they are.`,
+    'OTA_BAD_PACKAGE',
+    'The package was not added: "expires" ends a signature, and the node has no private key to sign with.',
   );
 }
 
@@ -288,10 +251,5 @@ function checkStays(source: PackageSource): void {
       'The package was not added: set "baseUrl" to the address at which devices reach this Node-RED.',
     );
   }
-  if (source.url.length > MAX_URL) {
-    throw new OtaError(
-      'OTA_BAD_PACKAGE',
-      `The package was not added: its "url" has ${source.url.length} characters; devices take at most ${MAX_URL}.`,
-    );
-  }
+  checkPushable('url', { url: source.url });
 }

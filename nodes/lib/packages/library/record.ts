@@ -82,7 +82,8 @@ function isTextOrNull(value: unknown): value is string | null {
   return value === null || typeof value === 'string';
 }
 
-function unreadable(id: string, why: string): OtaError {
+/** A package that is left out; also where its file isn't as described. */
+export function unreadable(id: string, why: string): OtaError {
   return new OtaError(
     'OTA_FILE',
     `The package ${id.slice(0, 8)}… is left out: ${why}. Its files stay as they are.`,

@@ -2,6 +2,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { OtaError } from '../../protocol';
+import { makeDirectory } from '../verify/files';
 import { folderError } from './folder-errors';
 import { Library } from './library';
 
@@ -51,7 +52,7 @@ function forget(key: string, shared: Shared): void {
 /** Two paths may lead to one folder. */
 async function realFolder(directory: string): Promise<string> {
   try {
-    await fs.mkdir(directory, { recursive: true });
+    await makeDirectory(directory);
     return await fs.realpath(path.resolve(directory));
   } catch (error) {
     throw folderError(error);
