@@ -52,10 +52,18 @@ describe('a package of the library', () => {
       const { ino } = await fs.stat(filename);
       const added = await library.add(request({ kind: 'file', filename }));
       assert.equal(await exists(filename), false);
-      assert.equal(added.name, 'fw_v1.bin');
+      assert.equal(added.name, 'fw v1.bin');
       const file = library.find(added.id, 'fw_v1.bin')!;
       assert.equal((await fs.stat(path.join(file.folder, file.name))).ino, ino);
       assert.equal(added.sha256, digest('sha256', Buffer.from('firmware')));
+    });
+
+    it('takes over its name, in any script', async () => {
+      const filename = path.join(folder, '水泵固件 v1.bin');
+      await fs.writeFile(filename, 'firmware');
+      const added = await library.add(request({ kind: 'file', filename }));
+      assert.equal(added.name, '水泵固件 v1.bin');
+      assert.equal(added.url, `${BASE}/ota/files/${added.id}/v1.bin`);
     });
 
     it('copies what has a second name, so that nobody can change the package', async () => {
@@ -134,6 +142,7 @@ describe('a package of the library', () => {
       it(`refuses one that is ${what}`, async () => {
         const adding = library.add(request({ kind: 'file', filename: path.join(folder, filename) }));
         await assert.rejects(adding, withCode('OTA_FILE'));
+        await assert.rejects(adding, /the file of msg\.filename/i);
       });
     }
 
@@ -203,10 +212,28 @@ describe('a package of the library', () => {
       await assert.rejects(adding, withCode('OTA_HTTP_STATUS'));
     });
 
-    it('refuses to keep an address that devices can not hold', async () => {
-      const url = `http://127.0.0.1:9/${'x'.repeat(256)}`;
-      const adding = library.add(request({ kind: 'url', url }, {}, { baseUrl: '' }));
-      await assert.rejects(adding, withCode('OTA_BAD_PACKAGE'));
+    it('takes over the name that stands in the address', async () => {
+      const at = await serve((_request, response) => response.end('firmware'));
+      for (const [path, name] of [
+        ['%E5%9B%BA%E4%BB%B6.bin', '固件.bin'],
+        ['100%25.bin', '100%.bin'],
+        ['100%.bin', '100%.bin'],
+      ] as const) {
+        assert.equal((await library.add(request({ kind: 'url', url: `${at}/${path}` }))).name, name);
+      }
+    });
+
+    describe('refuses to keep an address', () => {
+      for (const [what, url] of [
+        ['that devices can not hold', `http://127.0.0.1:9/${'x'.repeat(256)}`],
+        ['that only a browser understands', 'http:127.0.0.1:9/fw.bin'],
+        ['with a blank in it', 'http://127.0.0.1:9/fw 1.bin'],
+      ] as const) {
+        it(what, async () => {
+          const adding = library.add(request({ kind: 'url', url }, {}, { baseUrl: '' }));
+          await assert.rejects(adding, withCode('OTA_BAD_PACKAGE'));
+        });
+      }
     });
   });
 

@@ -12,7 +12,7 @@ export async function packageUpload({ red, wire, click }: Running): Promise<void
   const send = async (fields: Record<string, string>, file?: Blob): Promise<Response> => {
     const form = new FormData();
     for (const [name, value] of Object.entries(fields)) form.set(name, value);
-    if (file !== undefined) form.set('file', file, 'fw <1>.bin');
+    if (file !== undefined) form.set('file', file, '水泵固件 <1>.bin');
     return fetch(red.url + FORM, { method: 'POST', body: form });
   };
   const page = await fetch(red.url + FORM);
@@ -22,7 +22,7 @@ export async function packageUpload({ red, wire, click }: Running): Promise<void
   const added = await send(fields, new Blob([bytes]));
   assert.equal(added.status, 200);
   const text = await added.text();
-  assert.match(text, /fw &lt;1&gt;\.bin v1\.1/);
+  assert.match(text, /水泵固件 &lt;1&gt;\.bin v1\.1/);
   assert.match(text, /Push to demo-device-1: unknown/);
   const { url, sign, size, module } = await until(() => find(wire, 'upgrade')[0], 'the push');
   assert.equal(module, 'MCU');

@@ -1,9 +1,10 @@
 /** From what a flow said and what was measured to a package, and from its description to what flows get. Pure. */
 import type { KeyObject } from 'node:crypto';
+import path from 'node:path';
 import { OtaError, type SignMethod } from '../../protocol';
 import { SIGNATURE_KEY, signFields } from '../signature';
 import { fileUrl, safeName } from './addresses';
-import type { PackageFields } from './fields';
+import { MAX_LINE, type PackageFields } from './fields';
 import type { Package, PackageRecord } from './record';
 import type { Measured, PackageSource } from './sources';
 
@@ -28,7 +29,7 @@ export function describePackage(
     privateKey === null ? {} : { [SIGNATURE_KEY]: signFields(privateKey, signed) };
   return {
     id,
-    name: rest.name === '' ? fileNameOf({ fields, source }) : rest.name,
+    name: rest.name || titleOf(source) || fileNameOf({ fields, source }),
     product: rest.product,
     version,
     module,
@@ -52,15 +53,37 @@ function digestOf(digests: ReadonlyMap<SignMethod, string>, method: SignMethod):
   return digest;
 }
 
-/** What the file is called: as it was, else as the package is. */
+/** What the file is called on the disk and in its address: as it was, else as the package is. */
 export function fileNameOf({ fields, source }: Pick<PackageRequest, 'fields' | 'source'>): string {
-  const given =
-    source.kind === 'file' ? source.filename : source.kind === 'url' ? lastSegment(source.url) : '';
-  return safeName(given || fields.name || `${fields.module}-${fields.version}.bin`);
+  return safeName(givenName(source) || fields.name || `${fields.module}-${fields.version}.bin`);
+}
+
+/** The file's own name for people to read, in any script; blank where it has none. */
+function titleOf(source: PackageSource): string {
+  return givenName(source)
+    .slice(0, MAX_LINE)
+    .replace(/[\p{Cc}\p{Cs}]/gu, '')
+    .trim();
+}
+
+function givenName(source: PackageSource): string {
+  switch (source.kind) {
+    case 'content':
+      return '';
+    case 'file':
+      return path.basename(source.filename);
+    case 'url':
+      return lastSegment(source.url);
+  }
 }
 
 function lastSegment(url: string): string {
-  return URL.canParse(url) ? (new URL(url).pathname.split('/').at(-1) ?? '') : '';
+  const name = URL.canParse(url) ? (new URL(url).pathname.split('/').at(-1) ?? '') : '';
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name; // a stray %: it stands for itself
+  }
 }
 
 /** A package as ota-push takes it, with the address of today. */
