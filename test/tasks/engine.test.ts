@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { readCommand } from '../../nodes/lib/tasks/commands';
 import { Engine, operate, type PushOutcome, type Time } from '../../nodes/lib/tasks/engine';
 import type { Report } from '../../nodes/lib/tasks/machine';
@@ -12,6 +15,7 @@ import {
 } from '../../nodes/lib/tasks/shapes';
 import { SqliteStore } from '../../nodes/lib/tasks/store';
 import type { Policy } from '../../nodes/lib/tasks/types';
+import { temporaryFolder } from '../support/temporary-folder';
 import { WALL } from './support';
 
 interface Sent {
@@ -31,7 +35,7 @@ const PACKAGE = {
 
 /** An engine on a store in memory, with its time and its devices in the test's hands. */
 class Platform {
-  readonly store = new SqliteStore({ file: ':memory:', maxDevices: 500 });
+  readonly store: SqliteStore;
   readonly changes: ChangeShape[] = [];
   readonly told: TaskShape[] = [];
   readonly problems: (string | null)[] = [];
@@ -41,7 +45,8 @@ class Platform {
   readonly #time: Time = { wall: () => this.wallNow, steady: () => this.steadyNow };
   engine!: Engine;
 
-  constructor() {
+  constructor(file = ':memory:') {
+    this.store = new SqliteStore({ file, maxDevices: 500 });
     this.store.open();
   }
 
@@ -128,6 +133,14 @@ class Platform {
   async restart(): Promise<void> {
     await this.start();
     await this.connect();
+  }
+}
+
+function fillDisk(file: string): void {
+  try {
+    for (;;) appendFileSync(file, Buffer.alloc(4096));
+  } catch {
+    // No room is left.
   }
 }
 
@@ -788,6 +801,35 @@ describe('the engine', () => {
     platform.store.open();
     await platform.wait(1);
     assert.deepEqual(platform.problems, ['OTA_STORE_FAILED', null]);
+  });
+
+  it('says that its disk is full until a report can be stored again', async function () {
+    const folder = await temporaryFolder('ota-engine-');
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder.path], { stdio: 'pipe' });
+    } catch {
+      await folder.stop();
+      this.skip(); // a tmpfs can only be mounted by root: run this test in a container
+    }
+    const small = await (await new Platform(path.join(folder.path, 'tasks.db')).start()).connect();
+    try {
+      await small.create(['a']);
+      await small.wait(1);
+      const filler = path.join(folder.path, 'filler');
+      fillDisk(filler);
+      assert.throws(() => small.progress('a', 50), { code: 'OTA_DISK_FULL' });
+      await small.wait(20);
+      assert.throws(() => small.progress('a', 50), { code: 'OTA_DISK_FULL' });
+      assert.deepEqual(small.problems, ['OTA_DISK_FULL']);
+      rmSync(filler);
+      small.progress('a', 50);
+      assert.deepEqual(small.problems, ['OTA_DISK_FULL', null]);
+    } finally {
+      await small.engine.stop();
+      small.store.close();
+      execFileSync('umount', ['--lazy', folder.path]);
+      await folder.stop();
+    }
   });
 
   it('takes a task of 20,000 devices and cancels it without holding up the event loop', async () => {

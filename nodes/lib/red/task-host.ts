@@ -179,9 +179,9 @@ export class TaskHost {
     if (connected !== this.#connected) {
       this.#connected = connected;
       this.#here();
-      // The status told of the connection meanwhile.
-      if (connected) this.#each((face) => face.onTasks(this.#tasks));
     }
+    // The status of the connection stands there now: what is more important comes back.
+    this.#each((face) => face.onTasks(this.#tasks));
     this.#tellTrouble();
   }
 

@@ -80,6 +80,8 @@ const COUNTS_MS = 1000;
 const UNSURE_MS = 40_000;
 /** Devices have this long to come back after a connection that was lost: until then none of them is offline. */
 const RETURN_MS = 10_000;
+/** Reports that could not be stored come again within this time, or not at all. */
+const UNHEARD_MS = 60_000;
 const DAY_MS = 24 * 3600 * 1000;
 const MAX_WRITERS = 1000;
 
@@ -113,6 +115,8 @@ export class Engine {
   /** When the connection was there again after it was lost. */
   #returned = -Infinity;
   #left = false;
+  /** When reports could not be stored; they come again. */
+  #unheard = -Infinity;
   #savedClock = -Infinity;
   #pruned = -Infinity;
   #hidden = true;
@@ -302,18 +306,25 @@ export class Engine {
       const answered = this.#answers.length === 0 ? undefined : this.#answer(this.#answers.length);
       done = answered instanceof Promise ? answered.then(report) : report();
     } catch (error) {
-      throw this.#fail(error);
+      throw this.#notStored(error);
     }
     if (!(done instanceof Promise)) return this.#reported(done);
     return done.then(
       (result) => this.#reported(result),
       (error: unknown) => {
-        throw this.#fail(error);
+        throw this.#notStored(error);
       },
     );
   }
 
+  /** The broker sends them again: until then a sweep, which writes less, can't tell that all is well. */
+  #notStored(error: unknown): OtaError {
+    this.#unheard = this.time.steady();
+    return this.#fail(error);
+  }
+
   #reported({ changes, leftOut }: Reported): void {
+    this.#unheard = -Infinity;
     this.#recovered();
     this.tell(changes);
     if (leftOut === 0 || this.#full) return;
@@ -327,6 +338,8 @@ export class Engine {
 
   async #sweepAll(): Promise<void> {
     try {
+      // Reading goes well on a full disk: only a write tells that it is over.
+      if (this.#problem !== null) await this.store.saveClock(this.clock.now());
       await this.#answered();
       const tasks = await this.#begin(await this.store.live());
       if (this.clock.here) {
@@ -340,8 +353,9 @@ export class Engine {
         if (task.status === 'cancelled' && !this.#held.has(task.id)) await this.clear(task);
       await this.#tellCounts();
       await this.#tidy(tasks.length > 0);
-      this.#recovered();
+      if (this.time.steady() - this.#unheard >= UNHEARD_MS) this.#recovered();
     } catch (error) {
+      this.#unheard = -Infinity;
       this.#fail(error);
     }
   }
