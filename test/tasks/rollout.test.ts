@@ -65,12 +65,28 @@ describe('the rules of a whole task', () => {
   });
 
   it('spreads pushes evenly and catches up half a second at most', () => {
-    assert.equal(allowance(600, 0, 10_000), 5);
-    assert.equal(allowance(600, spend(600, 0, 10_000, 5), 10_000), 0);
-    assert.equal(allowance(600, spend(600, 0, 10_000, 5), 10_250), 2);
+    assert.equal(allowance(605, 0, 10_000), 6);
+    assert.equal(allowance(605, spend(605, 0, 10_000, 6), 10_000), 0);
+    assert.equal(allowance(605, spend(605, 0, 10_000, 6), 10_250), 2);
     assert.equal(allowance(1, 0, 10_000_000), 1);
     assert.equal(allowance(0, 0, 0), Number.MAX_SAFE_INTEGER);
   });
+
+  for (const perMinute of [1, 7, 11, 60, 70, 1000, 6000]) {
+    it(`never pushes more than ${perMinute} in any minute, and not much less`, () => {
+      const sweeps = Array.from({ length: 1200 }, (_, i) => i * 250);
+      let pace = 0;
+      const pushed = sweeps.map((at) => {
+        const n = allowance(perMinute, pace, WALL + at);
+        pace = spend(perMinute, pace, WALL + at, n);
+        return n;
+      });
+      const sum = (list: readonly number[]): number => list.reduce((all, n) => all + n, 0);
+      const minutes = sweeps.slice(0, -240).map((_, i) => sum(pushed.slice(i, i + 240)));
+      assert.ok(Math.max(...minutes) <= perMinute, String(Math.max(...minutes)));
+      assert.ok(sum(pushed) > 4.9 * perMinute, String(sum(pushed)));
+    });
+  }
 
   it('waits a minute at most after the wall clock jumped back', () => {
     const pace = spend(60, 0, 10_000_000, 1);

@@ -87,22 +87,29 @@ export function resumed(task: Task, wall: number): TaskMove {
  */
 export function allowance(perMinute: number, pace: number, wall: number): number {
   if (perMinute === 0) return Number.MAX_SAFE_INTEGER;
-  const gap = 60_000 / perMinute;
-  return Math.max(0, Math.floor((wall - paceFrom(pace, gap, wall)) / gap + 1e-9));
+  const gap = gapOf(perMinute);
+  return Math.max(0, Math.floor((wall - paceFrom(pace, gap, wall) + ROUNDING_MS) / gap));
 }
 
 /** The pace after `pushes` more went out. */
 export function spend(perMinute: number, pace: number, wall: number, pushes: number): number {
   if (perMinute === 0) return wall;
-  const gap = 60_000 / perMinute;
+  const gap = gapOf(perMinute);
   return paceFrom(pace, gap, wall) + pushes * gap;
 }
 
+/** A minute's pushes and the half second that is caught up are the limit together: no minute ever has more. */
+function gapOf(perMinute: number): number {
+  return (MINUTE_MS + BURST_MS) / perMinute;
+}
+
 function paceFrom(pace: number, gap: number, wall: number): number {
-  return Math.min(Math.max(pace, wall - Math.max(gap, BURST_MS)), wall + Math.max(gap, MINUTE_MS));
+  return Math.min(Math.max(pace, wall - gap - BURST_MS), wall + Math.max(gap, MINUTE_MS));
 }
 
 const BURST_MS = 500;
+/** So late in time a number's last places are lost: a gap that isn't a whole one would never quite be over. */
+const ROUNDING_MS = 0.01;
 const MINUTE_MS = 60_000;
 
 const FORMATS = new Map<string, Intl.DateTimeFormat>();
