@@ -1,8 +1,9 @@
 /** ota-package in the editor: where packages are kept, and how devices reach them. */
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { paletteName } from '../lib/red/editor/palette';
 import { isVariable, textOf } from '../lib/red/editor/rules';
 import { textsOf } from '../lib/red/editor/texts';
-import { anyText, choice, number } from '../lib/red/editor/validators';
+import { anyText, choice, number, refusal } from '../lib/red/editor/validators';
 
 const texts = textsOf('ota-package');
 
@@ -11,7 +12,7 @@ const baseUrl: EditorValidator = (value, options) => {
   const text = textOf(value).trim();
   if (text === '' || isVariable(text)) return true;
   if (/^https?:\/\/[^/\\]/i.test(text) && URL.canParse(text) && !/[\s?#]/.test(text)) return true;
-  return `${options.label ?? ''}: ${texts('ota-package.reason.baseUrl')}`;
+  return refusal(texts, options.label, texts('ota-package.reason.baseUrl'));
 };
 
 RED.nodes.registerType('ota-package', {
@@ -34,12 +35,16 @@ RED.nodes.registerType('ota-package', {
     settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   credentials: {
-    privateKey: { type: 'password', label: texts('ota-package.label.privateKey') },
+    privateKey: {
+      type: 'password',
+      label: texts('ota-package.label.privateKey'),
+      validate: anyText(texts),
+    },
   },
   inputs: 1,
   outputs: 1,
   icon: 'ota-package.svg',
-  paletteLabel: 'ota\u2011package',
+  paletteLabel: paletteName('ota-package'),
   label() {
     return this.name || texts('ota-package.name');
   },

@@ -36,6 +36,7 @@ function sessionNote(): string | null {
 
 RED.nodes.registerType('ota-service', {
   category: 'config',
+  icon: 'ota-service.svg',
   defaults: {
     name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
     broker: { value: '', type: 'mqtt-broker', required: true, label: texts('ota-service.label.broker') },
@@ -81,8 +82,8 @@ RED.nodes.registerType('ota-service', {
   label() {
     if (this.name) return this.name;
     const broker = RED.nodes.node(this['broker']) ?? null;
-    const name = texts('ota-service.name');
-    return broker === null ? name : `${name}: ${RED.utils.getNodeLabel(broker, broker.id)}`;
+    if (broker === null) return texts('ota-service.name');
+    return texts('ota-service.nameOf', { broker: RED.utils.getNodeLabel(broker, broker.id) });
   },
   labelStyle() {
     return this.name ? 'node_label_italic' : '';

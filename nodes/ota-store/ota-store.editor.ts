@@ -7,6 +7,7 @@ const texts = textsOf('ota-store');
 
 RED.nodes.registerType('ota-store', {
   category: 'config',
+  icon: 'ota-store.svg',
   defaults: {
     name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
     driver: { value: 'sqlite', label: texts('ota-store.label.driver'), validate: choice(texts, ['sqlite']) },

@@ -4,7 +4,7 @@ import { openWhereWrong } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { isVariable, textOf } from '../lib/red/editor/rules';
 import { textsOf } from '../lib/red/editor/texts';
-import { anyText, choice, flag, number } from '../lib/red/editor/validators';
+import { anyText, choice, flag, number, refusal } from '../lib/red/editor/validators';
 
 const texts = textsOf('ota-task');
 
@@ -13,7 +13,7 @@ function own(name: string, fits: (text: string) => boolean): EditorValidator {
   return function (value, options) {
     const text = textOf(value).trim();
     if (text === '' || isVariable(text) || fits(text)) return true;
-    return `${options.label ?? name}: ${texts(`ota-task.reason.${name}`)}`;
+    return refusal(texts, options.label, texts(`ota-task.reason.${name}`));
   };
 }
 

@@ -227,7 +227,7 @@ describe('on the canvas', function () {
         placed('push', 'ota-push', { service: 'service', side: 'platform', rate: 'x' }),
       ]);
       assert.equal((await chinese.node('node')).label, '接收版本上报');
-      assert.match((await chinese.node('push')).reasons.join(), /速率: 必须是数字/);
+      assert.match((await chinese.node('push')).reasons.join(), /速率：必须是数字/);
     });
 
     it('no bare key is shown in any dialog', async () => {

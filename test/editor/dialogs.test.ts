@@ -6,8 +6,15 @@ import { placed } from './support/flows';
 import { useEditor } from './support/use-editor';
 
 interface EditorType {
-  readonly defaults: Record<string, { label?: string }>;
-  readonly credentials?: Record<string, { label?: string }>;
+  readonly defaults: Record<string, Setting>;
+  readonly credentials?: Record<string, Setting>;
+}
+
+interface Setting {
+  readonly label?: string;
+  readonly validate?: unknown;
+  /** The type of a config node: Node-RED itself checks what is chosen. */
+  readonly type?: string;
 }
 
 const VARIABLE = ['$', '{OTA_VALUE}'].join('');
@@ -122,6 +129,30 @@ describe('in the dialogs', function () {
         return all.filter(([, { label }]) => !label || /[a-z]\.[a-z]/.test(label)).map(([name]) => name);
       }, type);
       assert.deepEqual(unnamed, [], type);
+    }
+  });
+
+  it('every setting and credential is checked', async () => {
+    for (const type of Object.keys(await shippedNodes())) {
+      const unchecked = await used.editor.page.evaluate((wanted) => {
+        const { defaults, credentials } = RED.nodes.getType(wanted) as unknown as EditorType;
+        const all = Object.entries({ ...defaults, ...credentials });
+        const free = all.filter(([, { type }]) => type === undefined || type === 'password');
+        return free.filter(([, { validate }]) => !validate).map(([name]) => name);
+      }, type);
+      assert.deepEqual(unchecked, [], type);
+    }
+  });
+
+  it('dialogs and help call a node by its type, whatever the palette had to break', async () => {
+    for (const type of ['ota-progress', 'ota-package', 'ota-task']) {
+      await used.editor.show([placed('node', type, { side: 'platform' })]);
+      await used.editor.open('node');
+      const title = await used.editor.page.locator('.red-ui-tray-breadcrumbs').last().innerText();
+      await used.editor.cancel();
+      await used.editor.help(type);
+      const heading = await used.editor.page.locator('.red-ui-help h1').first().innerText();
+      for (const text of [title, heading]) assert.ok(text.replace('\u2011', '-').includes(type), text);
     }
   });
 

@@ -29,8 +29,11 @@ const VARIABLE_KEYS: Readonly<Record<string, readonly string[]>> = {
 };
 
 const HEADINGS = {
-  'en-US': { node: ['Inputs', 'Outputs', 'Details'], config: ['Details'] },
-  'zh-CN': { node: ['输入', '输出', '详细'], config: ['详细'] },
+  'en-US': {
+    node: ['Inputs', 'Outputs', 'Details', 'References'],
+    config: ['Properties', 'Details', 'References'],
+  },
+  'zh-CN': { node: ['输入', '输出', '详细', '参考'], config: ['属性', '详细', '参考'] },
 } as const;
 
 type Catalogue = Map<string, string>;
@@ -182,11 +185,32 @@ describe('the texts of the nodes', () => {
         const headings = [...help.matchAll(/<h3>(.*?)<\/h3>/g)].map(([, text]) => text);
         const wanted = HEADINGS[language][configs.has(name) ? 'config' : 'node'];
         for (const heading of wanted) {
-          assert.ok(
-            headings.some((text) => text?.startsWith(heading)),
-            `${file}: ${heading}`,
-          );
+          assert.ok(headings.includes(heading), `${file}: ${heading}`);
         }
+      }
+    }
+  });
+
+  it('draw in the help no wider than the sidebar is', async () => {
+    for (const name of names) {
+      for (const language of LANGUAGES) {
+        const file = path.join(folders.nodes, name, 'locales', language, `${name}.html`);
+        for (const [, drawing] of (await fs.readFile(file, 'utf8')).matchAll(/<pre[^>]*>(.*?)<\/pre>/gs)) {
+          for (const line of drawing!.split('\n')) assert.ok(line.length <= 30, `${file}: ${line}`);
+        }
+      }
+    }
+  });
+
+  it('have Chinese punctuation in Chinese sentences', async () => {
+    for (const name of names) {
+      const help = path.join(folders.nodes, name, 'locales', 'zh-CN', `${name}.html`);
+      for (const text of [...catalogue(name, 'zh-CN').values(), await fs.readFile(help, 'utf8')]) {
+        assert.doesNotMatch(
+          text.replace(/&[a-z]+;/g, ''),
+          /[\u4e00-\u9fff][,;:?!()]|[,;:?!()][\u4e00-\u9fff]/,
+          name,
+        );
       }
     }
   });

@@ -42,7 +42,7 @@ interface EditorNodeDefinition {
   inputs?: number;
   outputs?: number;
   icon?: string;
-  paletteLabel?: string;
+  paletteLabel?: string | (() => string);
   label: (this: EditorNode) => string;
   labelStyle?: (this: EditorNode) => string;
   inputLabels?: (this: EditorNode, index: number) => string;

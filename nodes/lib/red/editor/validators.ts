@@ -1,4 +1,4 @@
-/** Validators for `defaults`: the reasons of rules.ts as texts, with the setting's name in front. */
+/** Validators for `defaults`: the reasons of rules.ts as texts. */
 import { current } from './dialog';
 import { isVariable, type NumberRule, numberReason, type Reason, textOf, tokenReason } from './rules';
 import type { Texts } from './texts';
@@ -11,9 +11,13 @@ export function rule(
   return function (value, options) {
     const reason = check(value, this);
     if (reason === null) return true;
-    const text = texts(`common.reason.${reason.key}`, reason.values);
-    return options.label === undefined ? text : `${options.label}: ${text}`;
+    return refusal(texts, options.label, texts(`common.reason.${reason.key}`, reason.values));
   };
+}
+
+/** What a validator returns: the reason, with the setting's name in front. */
+export function refusal(texts: Texts, label: string | undefined, reason: string): string {
+  return label === undefined ? reason : texts('common.refusal', { label, reason });
 }
 
 /** A number as text, blank or `${ENV}`; checked only while the node is on `side`, where one is given. */

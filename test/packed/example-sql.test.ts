@@ -1,0 +1,103 @@
+/** The statements that examples make for a user's own database, run in SQLite. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import vm from 'node:vm';
+import { openSqlite, type SqlDatabase, type SqlValue } from '../../nodes/lib/tasks/store/sqlite-driver';
+import type { FlowNode } from '../support/node-red';
+import { ROOT } from './installed';
+
+interface Statement {
+  topic: string;
+  query: string;
+  payload: SqlValue[];
+  params: SqlValue[];
+}
+
+interface Example {
+  /** What a function node, by its name, makes of a payload. */
+  readonly made: (name: string, payload: object) => Statement;
+  /** A database with the table of the example's description. */
+  readonly open: () => SqlDatabase;
+}
+
+function example(file: string, context: Readonly<Record<string, unknown>> = {}): Example {
+  const flow = JSON.parse(fs.readFileSync(path.join(ROOT, 'examples', file), 'utf8')) as FlowNode[];
+  const flowContext = { get: (name: string) => context[name] };
+  return {
+    made(name, payload) {
+      const node = flow.find((one) => one.type === 'function' && one['name'] === name);
+      const run = vm.runInNewContext(`(function (msg, flow) {${String(node?.['func'])}})`) as (
+        msg: object,
+        flow: object,
+      ) => Statement;
+      return run({ payload }, flowContext);
+    },
+    open() {
+      const [, create] = /```sql\n(.*?)\n```/s.exec(String(flow[0]?.['info'])) ?? [];
+      const db = openSqlite(':memory:');
+      db.exec(create ?? '');
+      return db;
+    },
+  };
+}
+
+/** Runs it as a database node does: values by their place. */
+function run(db: SqlDatabase, { topic, query, payload, params }: Statement): void {
+  assert.equal(query, topic);
+  assert.deepEqual(params, payload);
+  assert.equal(db.prepare(topic.replace(/\$(?=\d)/g, '?')).run(...payload), 1, topic);
+}
+
+describe('the SQL of the examples', () => {
+  it('keeps versions, pushes and progress of own-platform', () => {
+    const { made, open } = example('own-platform.json', { package: { version: 'v1.1', module: 'mcu' } });
+    const db = open();
+    const device = { accessToken: "o'brien", module: 'mcu' };
+    const row = (): object => {
+      const { version, step, status, reason } = db.prepare('SELECT * FROM devices').get() ?? {};
+      return { version, step, status, reason };
+    };
+    try {
+      run(db, made('SQL: keep the version', { ...device, version: 'v1.0', at: '2026-01-01T00:00:00.000Z' }));
+      run(db, made('SQL: keep the push', { ...device, delivery: 'offline', reason: 'nobody there' }));
+      assert.deepEqual(row(), { version: 'v1.0', step: null, status: 'failed', reason: 'nobody there' });
+      run(db, made('SQL: keep the push', { ...device, delivery: 'unknown' }));
+      assert.deepEqual(row(), { version: 'v1.0', step: null, status: 'pushed', reason: 'unknown' });
+      // A device that names no module means its only active upgrade.
+      const progress = {
+        ...device,
+        module: null,
+        step: -2,
+        status: 'failed',
+        failure: 'download',
+        desc: '404',
+      };
+      run(db, made('SQL: keep the progress', progress));
+      assert.deepEqual(row(), { version: 'v1.0', step: -2, status: 'failed', reason: 'download: 404' });
+      run(db, made('SQL: keep the version', { ...device, version: 'v1.1', at: '2026-01-01T00:01:00.000Z' }));
+      assert.equal((row() as { version: string }).version, 'v1.1');
+    } finally {
+      db.close();
+    }
+  });
+
+  it('keeps the last change of each device of fleet-task', () => {
+    const { made, open } = example('fleet-task.json');
+    const db = open();
+    const change = { taskId: 't', accessToken: 'a', module: 'default', from: null, to: 'v1.1', attempt: 1 };
+    try {
+      for (const status of ['pushed', 'upgrading', 'succeeded']) {
+        const at = '2026-01-01T00:00:00.000Z';
+        run(db, made('SQL: each change', { ...change, status, step: null, reason: null, desc: null, at }));
+      }
+      const rows = db.prepare('SELECT token, status FROM upgrades').all();
+      assert.deepEqual(
+        rows.map(({ token, status }) => ({ token, status })),
+        [{ token: 'a', status: 'succeeded' }],
+      );
+    } finally {
+      db.close();
+    }
+  });
+});
