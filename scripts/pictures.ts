@@ -1,6 +1,6 @@
 /**
- * `npm run pictures`: makes the README's pictures in .github/pictures from the running system: the editor with
- * a whole upgrade, and the console's pages in both languages. Fails where a font is missing, instead of
+ * `npm run pictures`: makes the README's pictures in .github/pictures from the running system, in both languages:
+ * the editor with the examples of the README, and the console's pages. Fails where a font is missing, instead of
  * printing boxes. They ship with nothing.
  */
 import { execFileSync } from 'node:child_process';
@@ -16,6 +16,13 @@ import { type DemoNodeRed, startNodeRed } from './demo/node-red';
 import { addFirstPackage } from './demo/package';
 import { nextFreePort } from './demo/ports';
 
+const EXAMPLES = [WHOLE_UPGRADE, 'examples/own-platform.json', 'examples/fleet-task.json'];
+/** Labels of the tabs that are shown, and the names of their pictures. */
+const TABS = [
+  ['OTA: a whole upgrade', 'whole-upgrade'],
+  ['OTA: a platform with its own storage', 'own-platform'],
+  ['OTA: a fleet', 'fleet-task'],
+] as const;
 const TARGET = path.join(ROOT, '.github/pictures');
 const LANGUAGES = ['en-US', 'zh-CN'];
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--hide-scrollbars'];
@@ -36,16 +43,15 @@ async function main(): Promise<void> {
   await build();
   await fs.mkdir(TARGET, { recursive: true });
   for (const language of LANGUAGES) {
-    await withDemo(language, async (red, browser) => {
-      if (language === 'en-US') await editor(red, browser);
-      await pages(red.url, browser, language);
-    });
+    await withDemo(language, EXAMPLES, (red, browser) => editor(red, browser, language));
+    await withDemo(language, [CONSOLE], (red, browser) => pages(red.url, browser, language));
   }
 }
 
-/** A system of its own for each language: nobody has been upgraded yet. */
+/** A system of its own for each language and its examples: nobody has been upgraded yet. */
 async function withDemo(
   language: string,
+  examples: readonly string[],
   use: (red: DemoNodeRed, browser: Browser) => Promise<void>,
 ): Promise<void> {
   const userDir = await fs.mkdtemp(path.join(os.tmpdir(), 'ota-pictures-'));
@@ -56,7 +62,7 @@ async function withDemo(
     const ports = { http: await nextFreePort(1880), mqtt: broker.port };
     await addFirstPackage(userDir);
     red = await startNodeRed({ userDir, port: ports.http });
-    await red.deploy(await exampleFlow(ports, [CONSOLE, WHOLE_UPGRADE]));
+    await red.deploy(await exampleFlow(ports, examples));
     // The browser's own words, e.g. in a field for a date, come from its environment.
     const env = { ...process.env, LANGUAGE: language.replace('-', '_') };
     const args = [...FLAGS, `--lang=${language}`];
@@ -70,22 +76,24 @@ async function withDemo(
   }
 }
 
-async function editor(red: DemoNodeRed, browser: Browser): Promise<void> {
-  const page = await browser.newPage({ viewport: { width: 1440, height: 760 }, locale: 'en-US' });
+/** The canvas of each example that the README shows, after it was used. */
+async function editor(red: DemoNodeRed, browser: Browser, language: string): Promise<void> {
+  const page = await browser.newPage({ viewport: { width: 1440, height: 760 }, locale: language });
   await page.goto(red.url);
-  await page.getByText('OTA: a whole upgrade').first().click();
   await page.locator('.red-ui-flow-node').first().waitFor();
   await page.locator('#red-ui-header-button-sidemenu').waitFor();
   await red.inject(await injectNode('1.'));
   await page.waitForTimeout(500);
   await red.inject(await injectNode('2.'));
   // The simulated device installs for a second, then reports what it runs.
-  await page.getByText('v1.1', { exact: true }).first().waitFor();
-  await page.waitForTimeout(3000);
+  await page.waitForTimeout(4000);
   await page.keyboard.press('Control+Space');
-  await page.mouse.move(1300, 700);
-  await page.waitForTimeout(500);
-  await save(page, 'whole-upgrade-en-US');
+  for (const [label, name] of TABS) {
+    await page.locator('.red-ui-tab', { hasText: label }).first().click();
+    await page.mouse.move(1300, 700);
+    await page.waitForTimeout(500);
+    await save(page, `${name}-${language}`);
+  }
   await page.close();
 }
 

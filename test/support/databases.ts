@@ -1,0 +1,223 @@
+/**
+ * Real databases with an empty one inside, for the recipes: PostgreSQL and MariaDB as Debian packs them (each a
+ * process with a folder and a socket of its own, no port), and SQLite. A statement runs with its values, as the
+ * database nodes run it.
+ */
+import { execFile, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { openSqlite, type SqlValue } from '../../nodes/lib/tasks/store/sqlite-driver';
+import { type Child, startChild } from './child';
+import { hasProgram, requireProgram } from './missing';
+import { temporaryFolder } from './temporary-folder';
+import { until } from './wait';
+
+export interface Database {
+  /** Statements without values. */
+  exec(sql: string): Promise<void>;
+  /** One statement with a value for each of its places. */
+  run(statement: string, values: readonly SqlValue[]): Promise<void>;
+  /** Rows as texts; NULL is null. */
+  rows(query: string): Promise<(string | null)[][]>;
+  stop(): Promise<void>;
+}
+
+/** The newest of Debian's folders of PostgreSQL programs, which aren't in PATH. */
+function postgresFolder(): string {
+  const root = '/usr/lib/postgresql';
+  const versions = fs.existsSync(root) ? fs.readdirSync(root) : [];
+  const newest = versions.sort((a, b) => Number(b) - Number(a))[0];
+  return newest === undefined ? '' : path.join(root, newest, 'bin');
+}
+
+const MARIADBD = hasProgram('mariadbd') ? 'mariadbd' : '/usr/sbin/mariadbd';
+
+/** Skips (in CI: fails) where the database is absent. */
+export const MISSING: Readonly<
+  Record<'PostgreSQL' | 'MariaDB' | 'SQLite', (context: Mocha.Context) => void>
+> = {
+  PostgreSQL: (context) => requireProgram(context, path.join(postgresFolder(), 'initdb'), 'postgresql'),
+  MariaDB: (context) => requireProgram(context, MARIADBD, 'mariadb-server-core mariadb-client-core'),
+  SQLite: () => {},
+};
+
+export const START: Readonly<Record<keyof typeof MISSING, () => Promise<Database>>> = {
+  PostgreSQL: startPostgres,
+  MariaDB: startMariadb,
+  SQLite: startSqlite,
+};
+
+async function startPostgres(): Promise<Database> {
+  const folder = await temporaryFolder('ota-postgres-');
+  const bin = postgresFolder();
+  const data = path.join(folder.path, 'data');
+  // It refuses to run as root.
+  const asRoot = os.userInfo().uid === 0;
+  const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+  const command = (program: string, ...args: string[]): string[] => [
+    ...(asRoot ? nobody : []),
+    path.join(bin, program),
+    ...args,
+  ];
+  if (asRoot) fs.chownSync(folder.path, 65534, 65534);
+  const [init = '', ...initArgs] = command(
+    'initdb',
+    '-D',
+    data,
+    '-U',
+    'ota',
+    '-A',
+    'trust',
+    '-E',
+    'UTF8',
+    '-N',
+  );
+  const made = spawnSync(init, [...initArgs, '--locale=C'], { encoding: 'utf8', cwd: folder.path });
+  if (made.status !== 0) throw new Error(`initdb: ${made.stderr}`);
+  const [serve = '', ...args] = command(
+    'postgres',
+    '-D',
+    data,
+    '-k',
+    folder.path,
+    '-F',
+    '-c',
+    'listen_addresses=',
+  );
+  const child = startChild(serve, args, { cwd: folder.path });
+  const psql = (sql: string, ...more: string[]): Promise<string> =>
+    answer(
+      'psql',
+      ['-h', folder.path, '-U', 'ota', '-X', '-q', '-v', 'ON_ERROR_STOP=1', ...more, 'postgres'],
+      sql,
+    );
+  return database(child, folder, psql, {
+    table: ['-A', '-t', '-F', '\t', '-P', 'null=NULL'],
+    prepared: (statement, values) =>
+      `PREPARE recipe AS ${statement};\nEXECUTE recipe(${values.map((value) => literal(value, "'")).join(', ')});`,
+  });
+}
+
+async function startMariadb(): Promise<Database> {
+  const folder = await temporaryFolder('ota-mariadb-');
+  const data = path.join(folder.path, 'data');
+  const socket = path.join(folder.path, 'socket');
+  const user = os.userInfo().username;
+  const made = spawnSync(
+    'mariadb-install-db',
+    [
+      '--no-defaults',
+      `--datadir=${data}`,
+      `--user=${user}`,
+      '--auth-root-authentication-method=normal',
+      '--skip-test-db',
+    ],
+    { encoding: 'utf8' },
+  );
+  if (made.status !== 0) throw new Error(`mariadb-install-db: ${made.stderr}${made.stdout}`);
+  const child = startChild(MARIADBD, [
+    '--no-defaults',
+    `--datadir=${data}`,
+    `--socket=${socket}`,
+    `--pid-file=${path.join(folder.path, 'pid')}`,
+    `--user=${user}`,
+    '--skip-networking',
+  ]);
+  const mariadb = (sql: string, ...more: string[]): Promise<string> =>
+    answer('mariadb', ['--no-defaults', `--socket=${socket}`, '-uroot', ...more], `USE ota;\n${sql}`);
+  return database(child, folder, mariadb, {
+    ready: () =>
+      answer(
+        'mariadb',
+        ['--no-defaults', `--socket=${socket}`, '-uroot'],
+        'CREATE DATABASE IF NOT EXISTS ota',
+      ),
+    table: ['-B', '-N'],
+    prepared: (statement, values) => {
+      const names = values.map((_value, i) => `@v${i}`);
+      const set = values.map((value, i) => `SET @v${i} = ${literal(value, "\\'")};`).join('\n');
+      return `${set}\nPREPARE recipe FROM ${literal(statement, "\\'")};\nEXECUTE recipe USING ${names.join(', ')};`;
+    },
+  });
+}
+
+async function startSqlite(): Promise<Database> {
+  const folder = await temporaryFolder('ota-sqlite-');
+  const db = openSqlite(path.join(folder.path, 'recipe.db'));
+  return {
+    exec: (sql) => Promise.resolve(db.exec(sql)),
+    run: (statement, values) => {
+      db.prepare(statement).run(...values);
+      return Promise.resolve();
+    },
+    rows: (query) => {
+      const rows = db.prepare(query).all();
+      return Promise.resolve(
+        rows.map((row) => Object.values(row).map((value) => (value === null ? null : String(value)))),
+      );
+    },
+    async stop() {
+      db.close();
+      await folder.stop();
+    },
+  };
+}
+
+/** A value as SQL; `quote` stands for a quote within a text. */
+function literal(value: SqlValue, quote: string): string {
+  if (value === null) return 'NULL';
+  if (typeof value === 'number') return String(value);
+  const text = quote === "'" ? value : value.replaceAll('\\', '\\\\');
+  return `'${text.replaceAll("'", quote === "'" ? "''" : quote)}'`;
+}
+
+/** A server whose client is a program: it answers as soon as it is ready. */
+async function database(
+  child: Child,
+  folder: { stop(): Promise<void> },
+  client: (sql: string, ...more: string[]) => Promise<string>,
+  dialect: {
+    readonly ready?: () => Promise<unknown>;
+    readonly table: readonly string[];
+    readonly prepared: (statement: string, values: readonly SqlValue[]) => string;
+  },
+): Promise<Database> {
+  const stop = async (): Promise<void> => {
+    // A fast shutdown of PostgreSQL; MariaDB ends on it, too.
+    await child.end(child.process.spawnargs.includes('--skip-networking') ? 'SIGTERM' : 'SIGINT');
+    await folder.stop();
+  };
+  try {
+    const ready = dialect.ready ?? (() => client('SELECT 1'));
+    await until(async () => (await ready(), true), 'the database to answer', 60_000);
+  } catch (error) {
+    await stop();
+    throw new Error(`${String(error)}\n${child.lines.join('\n')}`, { cause: error });
+  }
+  return {
+    exec: async (sql) => {
+      await client(sql);
+    },
+    run: async (statement, values) => {
+      await client(dialect.prepared(statement, values));
+    },
+    async rows(query) {
+      const text = await client(query, ...dialect.table);
+      const lines = text.split('\n').filter((line) => line !== '');
+      return lines.map((line) => line.split('\t').map((cell) => (cell === 'NULL' ? null : cell)));
+    },
+    stop,
+  };
+}
+
+/** What a program prints for what it reads from its standard input. @throws with what it complains of */
+function answer(program: string, args: readonly string[], input: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(program, [...args], (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new Error(`${program}: ${stderr}`));
+    });
+    child.stdin?.end(input);
+  });
+}
