@@ -4,7 +4,18 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { cleanup } from '../support/cleanup';
 import { digestOf, FIRMWARE, startVerifier, upgradeTo } from './support/packages';
-import { chunked, cutAt, etagOf, good, head, raw, stallAt, startServer, status } from './support/server';
+import {
+  chunked,
+  cutAt,
+  etagOf,
+  good,
+  head,
+  raw,
+  resetWhenRead,
+  stallAt,
+  startServer,
+  status,
+} from './support/server';
 
 const later = cleanup();
 const SIZE = FIRMWARE.length;
@@ -327,7 +338,7 @@ describe('going on with a broken download', () => {
       socket.write(
         Buffer.concat([Buffer.from(head(200, { 'Content-Length': SIZE })), other.subarray(0, 60_000)]),
       );
-      setTimeout(() => socket.resetAndDestroy(), 20);
+      resetWhenRead(socket);
     };
     const server = later(await startServer([noEtag, good(FIRMWARE)]));
     const test = later(await startVerifier({ retries: 2 }));
@@ -343,7 +354,7 @@ describe('going on with a broken download', () => {
     const weak = (socket: import('node:net').Socket): void => {
       const headers = { 'Content-Length': SIZE, ETag: 'W/"weak"' };
       socket.write(Buffer.concat([Buffer.from(head(200, headers)), FIRMWARE.subarray(0, 60_000)]));
-      setTimeout(() => socket.resetAndDestroy(), 20);
+      resetWhenRead(socket);
     };
     const server = later(await startServer([weak, good(FIRMWARE)]));
     const test = later(await startVerifier({ requireSign: false }));

@@ -14,7 +14,7 @@ import { makeCertificates, opensslMissing } from '../support/certificates';
 import { cleanup } from '../support/cleanup';
 import { temporaryFolder } from '../support/temporary-folder';
 import { digestOf, FIRMWARE, startVerifier, upgradeTo } from './support/packages';
-import { type Answer, good, startServer, status } from './support/server';
+import { type Answer, good, resetWhenRead, startServer, status } from './support/server';
 
 const later = cleanup();
 const OPEN: HostRules = { allowedHosts: [], allowLocal: false };
@@ -71,6 +71,9 @@ describe('the host of a package', () => {
     '[::ffff:169.254.169.254]',
     '１２７.0.0.1',
     '127.0.0.1.',
+    'localhost',
+    'LocalHost.',
+    'a.localhost',
   ];
   for (const host of LOCAL) {
     it(`is refused as ${host}`, () => {
@@ -80,7 +83,16 @@ describe('the host of a package', () => {
   }
 
   it('may be in a private network', () => {
-    for (const host of ['10.0.0.1', '192.168.1.1', '172.16.0.1', '[fd00::1]', '128.0.0.1', '[2001:db8::1]']) {
+    for (const host of [
+      '10.0.0.1',
+      '192.168.1.1',
+      '172.16.0.1',
+      '[fd00::1]',
+      '128.0.0.1',
+      '[2001:db8::1]',
+      'localhost.example.com',
+      'xlocalhost',
+    ]) {
       assert.equal(refused(`http://${host}/fw`), 'taken');
     }
   });
@@ -186,8 +198,7 @@ describe('a redirect', () => {
     const half: Answer = (socket, asked) => {
       good(FIRMWARE)(
         Object.assign(Object.create(socket), {
-          end: (data: Buffer) =>
-            socket.write(data.subarray(0, 50_000), () => setTimeout(() => socket.resetAndDestroy(), 20)),
+          end: (data: Buffer) => socket.write(data.subarray(0, 50_000), () => resetWhenRead(socket)),
         }) as typeof socket,
         asked,
       );

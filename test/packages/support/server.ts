@@ -113,11 +113,18 @@ export function cutAt(body: Uint8Array, at: number): Answer {
   return (socket, asked) => {
     const from = partOf(body, asked);
     const sent = body.subarray(from, Math.max(from, at));
-    socket.write(Buffer.concat([Buffer.from(goodHead(body, asked)), sent]), () => {
-      // What was sent is to arrive before the reset, also on a machine that is busy.
-      setTimeout(() => socket.resetAndDestroy(), 100);
-    });
+    const data = Buffer.concat([Buffer.from(goodHead(body, asked)), sent]);
+    socket.write(data, () => resetWhenRead(socket));
   };
+}
+
+/**
+ * Resets a connection after its other end, in this process, has read what was sent: a reset throws away what is
+ * on its way. However late the timer comes on a busy machine, a round of the event loop follows in which
+ * sockets are read.
+ */
+export function resetWhenRead(socket: net.Socket): void {
+  setTimeout(() => setImmediate(() => setImmediate(() => socket.resetAndDestroy())), 100);
 }
 
 /** As `good` up to byte `at`, then silence. */
