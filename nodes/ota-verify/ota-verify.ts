@@ -77,6 +77,7 @@ interface Work {
 function start(RED: NodeAPI, node: Node, saved: Config): Work | OtaError {
   try {
     const config = migrate('ota-verify', saved);
+    const settings = RED.settings as { fileWorkingDirectory?: unknown };
     const source = choiceSetting('source', config.source, ['url', 'file', 'buffer']);
     const whole = (name: string, byDefault: number, min: number, max?: number): number =>
       Math.floor(numberSetting(name, config[name], byDefault, max === undefined ? { min } : { min, max }));
@@ -84,6 +85,7 @@ function start(RED: NodeAPI, node: Node, saved: Config): Work | OtaError {
       1000 * numberSetting(name, config[name], byDefault, { min: 0.1, max: MAX_SECONDS });
     const verifier = new Verifier({
       source,
+      workingDirectory: textSetting(settings.fileWorkingDirectory),
       owner: node.id,
       directory: userFolder(RED, textSetting(config.directory), 'ota/downloads'),
       retries: whole('retries', 5, 0),

@@ -69,9 +69,14 @@ function flowOf(settings: object, more: FlowNode[] = []): FlowNode[] {
   ];
 }
 
-async function start(settings: object = {}, more: FlowNode[] = [], credentials = {}): Promise<Bench> {
+async function start(
+  settings: object = {},
+  more: FlowNode[] = [],
+  credentials = {},
+  red: object = {},
+): Promise<Bench> {
   const { path: userDir } = later(await temporaryFolder());
-  const flow = later(await loadFlow(nodes, flowOf(settings, more), credentials, { userDir }));
+  const flow = later(await loadFlow(nodes, flowOf(settings, more), credentials, { userDir, ...red }));
   const progress = flow.messages('out1');
   const verified = flow.messages('out0');
   const reports = (): Report[] => progress.items.map(({ payload }) => payload as Report);
@@ -286,6 +291,8 @@ describe('ota-verify', () => {
       { publicKeys: 'x' },
       { tls: 'gone' },
       { allowedHosts: 'a/b' },
+      { directory: '${' + 'OTA_NOT_SET}' },
+      { keep: '${' + 'OTA_NOT_SET}' },
     ]) {
       const bench = await start(settings);
       const [caught] = await bench.caught.atLeast(1);
@@ -325,6 +332,15 @@ describe('ota-verify', () => {
     assert.equal((message!.payload as { filename: string }).filename, filename);
     assert.equal(bench.reports()[0]!.desc, 'checking 100 %');
     assert.deepEqual(bench.reports().at(-1), { step: 90, desc: 'verified', module: 'MCU' });
+  });
+
+  it("finds a relative msg.filename where Node-RED's file nodes do", async () => {
+    const folder = later(await temporaryFolder());
+    await fs.writeFile(path.join(folder.path, 'fw.bin'), FIRMWARE);
+    const bench = await start({ source: 'file' }, [], {}, { fileWorkingDirectory: folder.path });
+    bench.send(upgradeTo(FIRMWARE, ''), { filename: 'fw.bin' });
+    const [message] = await bench.verified.atLeast(1);
+    assert.equal((message as { filename?: string }).filename, path.join(folder.path, 'fw.bin'));
   });
 
   it('verifies the Buffer of msg.content and writes it to the folder', async () => {

@@ -9,6 +9,11 @@ export function textSetting(value: unknown, byDefault = ''): string {
   return typeof value === 'string' ? value : String(value as number | boolean);
 }
 
+/** The name of a variable that Node-RED didn't find, and so left in the setting as it was typed; else null. */
+export function unsetVariable(text: string): string | null {
+  return /^\$\{([^}]+)\}$/.exec(text)?.[1] ?? null;
+}
+
 /** A number between `min` and `max`. @throws OtaError OTA_BAD_SETTINGS */
 export function numberSetting(
   name: string,
@@ -23,7 +28,9 @@ export function numberSetting(
   if (!Number.isFinite(number) || number < range.min || number > max) {
     const limits =
       range.max === undefined ? `at least ${range.min}` : `between ${range.min} and ${range.max}`;
-    throw new OtaError('OTA_BAD_SETTINGS', `The setting "${name}" must be a number, ${limits}.`);
+    const variable = unsetVariable(text);
+    const why = variable === null ? '' : `; the variable ${variable} isn't set`;
+    throw new OtaError('OTA_BAD_SETTINGS', `The setting "${name}" must be a number, ${limits}${why}.`);
   }
   return number;
 }

@@ -60,8 +60,14 @@ function checkHost(url: URL, rules: HostRules): void {
   if (rules.allowedHosts.length > 0 && !rules.allowedHosts.some((pattern) => matches(pattern, host))) {
     throw new OtaError('OTA_HOST_REFUSED', `The host ${shown(host)} isn't in the node's "allowedHosts".`);
   }
+  if (!rules.allowLocal && isLocalHost(host)) throw localRefused(host);
+}
+
+/** What needs no resolver to tell: an address, and the names that mean this machine wherever they are known. */
+function isLocalHost(host: string): boolean {
   const literal = host.replace(/^\[|\]$/g, '');
-  if (!rules.allowLocal && net.isIP(literal) !== 0 && isLocalAddress(literal)) throw localRefused(host);
+  if (net.isIP(literal) !== 0) return isLocalAddress(literal);
+  return host === 'localhost' || host.endsWith('.localhost');
 }
 
 function matches(pattern: string, host: string): boolean {

@@ -17,6 +17,8 @@ export type Source = 'url' | 'file' | 'buffer';
 
 export interface VerifierOptions extends CheckRules, Omit<DownloadRules, 'backoff'> {
   readonly source: Source;
+  /** Where a relative `filename` begins; the directory of the process by default. */
+  readonly workingDirectory?: string;
   /** The node: part of the names of half-done files, the same after a restart. */
   readonly owner: string;
   /** Downloads at once. */
@@ -130,7 +132,7 @@ export class Verifier {
         if (typeof filename !== 'string' || filename === '') {
           throw new OtaError('OTA_BAD_INPUT', 'msg.filename must name the file to verify.');
         }
-        return { source: 'file', filename: path.resolve(filename) };
+        return { source: 'file', filename: path.resolve(this.#options.workingDirectory ?? '', filename) };
       }
       case 'buffer': {
         const { content } = request;
