@@ -179,6 +179,13 @@ describe('a package of the library', () => {
       assert.deepEqual((await reopened()).list(BASE), [added]);
     });
 
+    it('follows a redirect from this machine to it', async () => {
+      const at = await serve((_request, response) => response.end('firmware'));
+      const location = at.replace('127.0.0.1', 'localhost');
+      const first = await serve((_request, response) => response.writeHead(302, { location }).end());
+      assert.equal((await library.add(request({ kind: 'url', url: first }))).size, 8);
+    });
+
     it('takes the bytes as they are: gzip is refused', async () => {
       const at = await serve((_request, response) =>
         response.writeHead(200, { 'content-encoding': 'gzip' }).end('firmware'),

@@ -8,7 +8,9 @@ import {
   guardedLookup,
   type HostRules,
   isLocalAddress,
+  isLocalHost,
 } from '../../nodes/lib/packages/verify/host-rules';
+import { httpGet } from '../../nodes/lib/packages/verify/http-get';
 import type { OtaError } from '../../nodes/lib/protocol';
 import { makeCertificates, opensslMissing } from '../support/certificates';
 import { cleanup } from '../support/cleanup';
@@ -243,6 +245,22 @@ describe('a redirect', () => {
     assert.equal((await test.failure(upgradeTo(FIRMWARE, server.url))).code, 'OTA_HOST_REFUSED');
   });
 
+  it('to a local address is refused where only the first host may be one, unless it is the same', async () => {
+    const rules = { allowedHosts: [], allowLocal: true, allowLocalRedirects: false, maxRedirects: 3 };
+    const { signal } = new AbortController();
+    const server = later(await startServer(good(FIRMWARE)));
+    for (const host of ['127.0.0.2', '0x7f.2', 'localhost', '[::1]', '169.254.169.254']) {
+      const first = later(await startServer(to(`http://${host}:${server.port}/`)));
+      const asking = httpGet(new URL(first.url), {}, rules, signal);
+      await assert.rejects(asking, { code: 'OTA_HOST_REFUSED' }, host);
+    }
+    assert.equal(server.asked.length, 0);
+    const same = later(await startServer(to(server.url)));
+    const answer = await httpGet(new URL(same.url), {}, rules, signal);
+    answer.body.destroy();
+    assert.equal(answer.status, 200);
+  });
+
   it('keeps the login on its own host and drops it on another', async () => {
     const login = `Basic ${Buffer.from('us er:p@ss').toString('base64')}`;
     const server = later(
@@ -352,5 +370,14 @@ describe('a local address', () => {
     assert.equal(isLocalAddress('127.0.0.1'), true);
     assert.equal(isLocalAddress('::ffff:10.0.0.1'), false);
     assert.equal(isLocalAddress('2001:db8::1'), false);
+  });
+
+  it('is seen in a URL that names one', () => {
+    for (const host of ['localhost', 'LOCALHOST.', 'a.localhost', '127.1', '[::1]', '169.254.1.1']) {
+      assert.equal(isLocalHost(new URL(`http://${host}/`)), true, host);
+    }
+    for (const host of ['example.com', 'localhost.example.com', 'notlocalhost', '10.0.0.1', '[fd00::1]']) {
+      assert.equal(isLocalHost(new URL(`http://${host}/`)), false, host);
+    }
   });
 });

@@ -10,7 +10,7 @@ import { HASH_NAME, OtaError, type SignMethod } from '../../protocol';
 import { type Digests, tooLarge } from '../verify/check';
 import { download, fullJitter, type OnBytes } from '../verify/download';
 import { checkFreeSpace } from '../verify/files';
-import { checkUrl } from '../verify/host-rules';
+import { checkUrl, isLocalHost } from '../verify/host-rules';
 import { BATCH_BYTES, Sink } from '../verify/sink';
 import { folderError } from './folder-errors';
 
@@ -84,7 +84,10 @@ async function bringContent(content: Uint8Array, target: string, options: BringO
   return { size: sink.bytes, digests: sink.digests(), settle: nothingToSettle };
 }
 
-/** The flow names the address, so local ones are fine; only http and https are. */
+/**
+ * The flow names the address, so local ones are fine; only http and https are. Where a server of another machine
+ * redirects to, nobody here has named: what only this machine can reach isn't to be fetched for all devices.
+ */
 async function bringUrl(text: string, target: string, options: BringOptions): Promise<Measured> {
   const hosts = { allowedHosts: [], allowLocal: true };
   const url = checkUrl(text, hosts);
@@ -105,9 +108,12 @@ async function bringUrl(text: string, target: string, options: BringOptions): Pr
     totalMs: TOTAL_MS,
     maxBytes: options.maxBytes,
     maxRedirects: MAX_REDIRECTS,
+    allowLocalRedirects: isLocalHost(url),
     backoff: (retry: number) => fullJitter(retry),
   };
-  const stored = await download(url, expected, 'download.part', rules, options.stop, options.onBytes);
+  const stored = await download(url, expected, 'download.part', rules, options.stop, options.onBytes).catch(
+    rethrowRedirect,
+  );
   checkSize(stored.bytes, options.maxBytes);
   await fs.rename(stored.filename, target);
   const digests = new Map<SignMethod, string>([['SHA256', stored.digest]]);
@@ -116,6 +122,15 @@ async function bringUrl(text: string, target: string, options: BringOptions): Pr
     for (const [method, digest] of more.digests) digests.set(method, digest);
   }
   return { size: stored.bytes, digests, settle: nothingToSettle };
+}
+
+/** The node has no setting to allow it: the flow names the address itself. */
+function rethrowRedirect(error: unknown): never {
+  if (!(error instanceof OtaError) || error.code !== 'OTA_HOST_REFUSED') throw error;
+  throw new OtaError(
+    'OTA_HOST_REFUSED',
+    'The server redirects to this machine or to a link-local address: give that address itself.',
+  );
 }
 
 /**

@@ -119,6 +119,13 @@ export function isLocalAddress(address: string): boolean {
   return LOCAL.check(bare, net.isIPv6(bare) ? 'ipv6' : 'ipv4');
 }
 
+/** True where the URL itself says that it leads to this machine or a link-local address, without a lookup. */
+export function isLocalHost(url: URL): boolean {
+  const host = withoutDot(url.hostname.toLowerCase());
+  const literal = host.replace(/^\[|\]$/g, '');
+  return net.isIP(literal) !== 0 ? isLocalAddress(literal) : /^(.*\.)?localhost$/.test(host);
+}
+
 type Resolve = (
   hostname: string,
   options: dns.LookupAllOptions,

@@ -14,6 +14,8 @@ import { BATCH_BYTES } from './sink';
 
 export interface HttpRules extends HostRules {
   readonly maxRedirects: number;
+  /** Of other hosts that redirects lead to; as `allowLocal` where absent. */
+  readonly allowLocalRedirects?: boolean;
   /** CA, client certificate… of a core tls-config node; asked for at each request. */
   readonly tls?: () => TlsOptions;
 }
@@ -70,15 +72,18 @@ export async function httpGet(
   signal: AbortSignal,
 ): Promise<HttpAnswer> {
   const first = url;
+  const elsewhere = { ...rules, allowLocal: rules.allowLocalRedirects ?? rules.allowLocal };
   let at = url;
   for (let redirects = 0; ; redirects += 1) {
-    const answer = await request(at, headers, rules, isSameHost(first, at), signal);
+    const isOwn = isSameHost(first, at);
+    const answer = await request(at, headers, isOwn ? rules : elsewhere, isOwn, signal);
     if (!REDIRECTS.has(answer.status)) return answer;
     answer.body.destroy();
     if (redirects >= rules.maxRedirects) {
       throw new OtaError('OTA_REDIRECT', `The server redirects more than ${rules.maxRedirects} times.`);
     }
     at = redirected(at, answer, rules);
+    if (!isSameHost(first, at)) checkUrl(at.href, elsewhere);
   }
 }
 
