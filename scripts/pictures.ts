@@ -20,7 +20,7 @@ const EXAMPLES = [WHOLE_UPGRADE, 'examples/own-platform.json', 'examples/fleet-t
 /** Labels of the tabs that are shown, and the names of their pictures. */
 const TABS = [
   ['OTA: a whole upgrade', 'whole-upgrade'],
-  ['OTA: a platform with its own storage', 'own-platform'],
+  ['OTA: own platform', 'own-platform'],
   ['OTA: a fleet', 'fleet-task'],
 ] as const;
 const TARGET = path.join(ROOT, '.github/pictures');

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { RUNTIMES } from '../../scripts/release/runtimes';
 import { readManifest, ROOT } from '../packed/installed';
 
 const FOLDER = path.join(ROOT, '.github', 'workflows');
@@ -21,6 +22,16 @@ describe('the workflows', () => {
       assert.ok(publish === -1 || publish > check);
     });
   }
+
+  it('run every test on each release that is supported', async () => {
+    const test = await read('test.yml');
+    const runs = Array.from(test.matchAll(/^ +run: (\d+)$/gm), ([, run]) => Number(run));
+    assert.deepEqual(
+      runs,
+      RUNTIMES.map((_runtime, i) => i + 1),
+    );
+    assert.match(test, /bash \.ci\/install\n[^]*npm run test:all -- --whole \$\{\{ matrix\.run \}\}/);
+  });
 
   it('publish with provenance', async () => {
     const release = await read('release.yml');
