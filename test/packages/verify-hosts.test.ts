@@ -322,6 +322,28 @@ describe('TLS', () => {
     assert.equal(wrong.code, 'OTA_TLS');
   });
 
+  it('says at once that its own certificate or key is of no use', async function () {
+    opensslMissing(this);
+    const folder = later(await temporaryFolder());
+    const made = makeCertificates(folder.path);
+    const [cert, key, other] = [made.good.cert, made.good.key, made.untrusted.key].map((file) =>
+      fs.readFileSync(file),
+    );
+    const server = later(await startServer(good(FIRMWARE), { cert, key }));
+    const locked = execFileSync('openssl', ['pkcs8', '-topk8', '-in', made.good.key, '-passout', 'pass:abc']);
+    for (const own of [
+      { cert: 'none', key },
+      { cert, key: 'none' },
+      { cert, key: other },
+      { cert, key: locked, passphrase: 'other' },
+    ]) {
+      const test = later(await startVerifier({ tls: () => own }));
+      const error = await test.failure(upgradeTo(FIRMWARE, server.url));
+      assert.deepEqual([error.code, /TLS configuration/.test(error.message)], ['OTA_TLS', true]);
+      assert.doesNotMatch(error.message, /Tried/);
+    }
+  });
+
   it('never goes on to http', async function () {
     opensslMissing(this);
     const folder = later(await temporaryFolder());

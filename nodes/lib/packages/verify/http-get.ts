@@ -179,6 +179,13 @@ function tlsFor(rules: HttpRules, ownHost: boolean): TlsOptions {
 function requestError(error: unknown): TransferFault | OtaError {
   for (let at = error; at instanceof Error; at = at.cause) if (at instanceof OtaError) return at;
   const code = codeOf(error);
+  // Raised before anything is sent: by our own certificate, key or passphrase.
+  if (code.startsWith('ERR_OSSL_')) {
+    return new OtaError(
+      'OTA_TLS',
+      `The certificate or key of the TLS configuration can't be used (${code}).`,
+    );
+  }
   if (!isTlsCode(code)) return bodyError(error);
   const refused = new OtaError('OTA_TLS', `The server's certificate or TLS was refused (${code}).`);
   // A gateway without a battery clock learns the time a little after it starts.
@@ -214,9 +221,5 @@ const REASONS: { readonly [code: string]: string } = {
 };
 
 function isTlsCode(code: string): boolean {
-  return (
-    /CERT|^ERR_TLS_|^ERR_SSL_|_SIGNATURE$/.test(code) ||
-    code === 'EPROTO' ||
-    code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH'
-  );
+  return /CERT|^ERR_TLS_|^ERR_SSL_|_SIGNATURE$|^INVALID_(CA|PURPOSE)$|^PATH_LENGTH|^EPROTO$/.test(code);
 }
