@@ -56,15 +56,16 @@ export function checkUrl(text: string, rules: HostRules, base?: URL): URL {
 }
 
 function checkHost(url: URL, rules: HostRules): void {
-  const host = withoutDot(url.hostname.toLowerCase());
+  const host = hostOf(url);
   if (rules.allowedHosts.length > 0 && !rules.allowedHosts.some((pattern) => matches(pattern, host))) {
     throw new OtaError('OTA_HOST_REFUSED', `The host ${shown(host)} isn't in the node's "allowedHosts".`);
   }
-  if (!rules.allowLocal && isLocalHost(host)) throw localRefused(host);
+  if (!rules.allowLocal && isLocalHost(url)) throw localRefused(host);
 }
 
 /** What needs no resolver to tell: an address, and the names that mean this machine wherever they are known. */
-function isLocalHost(host: string): boolean {
+export function isLocalHost(url: URL): boolean {
+  const host = hostOf(url);
   const literal = host.replace(/^\[|\]$/g, '');
   if (net.isIP(literal) !== 0) return isLocalAddress(literal);
   return host === 'localhost' || host.endsWith('.localhost');
@@ -72,6 +73,10 @@ function isLocalHost(host: string): boolean {
 
 function matches(pattern: string, host: string): boolean {
   return pattern.startsWith('*.') ? host.endsWith(pattern.slice(1)) : host === pattern;
+}
+
+function hostOf(url: URL): string {
+  return withoutDot(url.hostname.toLowerCase());
 }
 
 /** `example.com.` is the same host as `example.com`. */
@@ -117,13 +122,6 @@ function localAddresses(): net.BlockList {
 export function isLocalAddress(address: string): boolean {
   const bare = address.split('%', 1)[0] ?? '';
   return LOCAL.check(bare, net.isIPv6(bare) ? 'ipv6' : 'ipv4');
-}
-
-/** True where the URL itself says that it leads to this machine or a link-local address, without a lookup. */
-export function isLocalHost(url: URL): boolean {
-  const host = withoutDot(url.hostname.toLowerCase());
-  const literal = host.replace(/^\[|\]$/g, '');
-  return net.isIP(literal) !== 0 ? isLocalAddress(literal) : /^(.*\.)?localhost$/.test(host);
 }
 
 type Resolve = (
