@@ -6,6 +6,7 @@ import path from 'node:path';
 import { waveEnds } from '../../nodes/lib/tasks/machine';
 import { type ClaimRules, type NewTask, type SqliteDriver, SqliteStore } from '../../nodes/lib/tasks/store';
 import { openSqlite } from '../../nodes/lib/tasks/store/sqlite-driver';
+import { MIGRATIONS } from '../../nodes/lib/tasks/store/sqlite-schema';
 import type { SqliteTasks } from '../../nodes/lib/tasks/store/sqlite-tasks';
 import type { Policy, Task } from '../../nodes/lib/tasks/types';
 import { plan, WALL } from './support';
@@ -398,6 +399,29 @@ for (const name of DRIVERS)
       assert.ok(events.every((event) => event.event === 'progress'));
     });
 
+    it('keeps the last 100 events of a device over many transactions', () => {
+      const tasks = open().tasks('s');
+      const { task } = make(tasks, ['a']);
+      tasks.claim(task.id, rules());
+      for (let i = 1; i <= 90; i += 1) {
+        tasks.report(
+          [
+            { ...progress('a', 5), desc: `${i}` },
+            { ...progress('a', 5), desc: `${i}.5` },
+          ],
+          0,
+        );
+      }
+      const events = tasks.history(task.id, 'a') ?? [];
+      assert.deepEqual(
+        [events.length, events[0]?.desc, events[1]?.desc, events.at(-1)?.desc],
+        [100, '41', '41.5', '90.5'],
+      );
+      const db = openSqlite(path.join(folder, 'ota.db'), [driver]);
+      assert.equal(db.prepare('SELECT count(*) AS n FROM history').get()?.['n'], 50);
+      db.close();
+    });
+
     it('keeps the history of 90 days', () => {
       const tasks = open().tasks('s');
       const { task } = make(tasks, ['a']);
@@ -474,21 +498,55 @@ for (const name of DRIVERS)
     });
 
     it('has the old schema or the new one after a kill in the middle of a migration', () => {
-      const script = `
-      const { openSqlite } = require(${JSON.stringify(path.resolve('nodes/lib/tasks/store/sqlite-driver.ts'))});
-      const { migrate } = require(${JSON.stringify(path.resolve('nodes/lib/tasks/store/sqlite-schema.ts'))});
-      const db = openSqlite(process.argv[1], [${JSON.stringify(driver)}]);
-      const exec = db.exec;
-      db.exec = (sql) => { exec(sql); if (/CREATE TABLE services/.test(sql)) process.kill(process.pid, 'SIGKILL'); };
-      migrate(db, 0);`;
       const file = path.join(folder, 'ota.db');
-      const child = spawnSync(process.execPath, ['--import', 'tsx', '-e', script, file], {
-        encoding: 'utf8',
-      });
-      assert.equal(child.signal, 'SIGKILL', child.stderr);
+      killWhileMigrating(file, 'CREATE TABLE services');
       const db = openSqlite(file, [driver]);
       assert.deepEqual(db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all(), []);
       db.close();
       make(open().tasks('s'), ['a']);
     });
+
+    it('takes the history of an older schema along, killed in the middle of it or not', () => {
+      const file = path.join(folder, 'ota.db');
+      const old = openSqlite(file, [driver]);
+      old.exec(
+        `CREATE TABLE migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL);
+        ${MIGRATIONS[0]?.sql ?? ''}
+        INSERT INTO migrations VALUES (1, 'first', 0);
+        INSERT INTO services (id, key) VALUES (1, 's');
+        INSERT INTO task_devices (id, task, service, scope, token, wave, ord, status, at, events)
+          VALUES (7, 1, 1, 1, 'a', 1, 0, 2, 0, 102);`,
+      );
+      const add = old.prepare('INSERT INTO history VALUES (7, ?, ?, ?, 1, 2, ?, ?, NULL, ?)');
+      // A ring: the newest two stand in the slots of the oldest.
+      for (let i = 3; i <= 102; i += 1) add.run((i - 1) % 100, i, 'progress', i % 100, `"${i}" %`, i);
+      old.close();
+      killWhileMigrating(file, 'DROP TABLE history_events');
+      const left = openSqlite(file, [driver]);
+      assert.equal(left.prepare('SELECT max(version) AS v FROM migrations').get()?.['v'], 1);
+      assert.equal(left.prepare('SELECT count(number) AS n FROM history').get()?.['n'], 100);
+      left.close();
+      const events = open().tasks('s').history(1, 'a') ?? [];
+      assert.deepEqual([events.length, events[0]?.at, events.at(-1)?.at], [100, 3, 102]);
+      const { event, from, to, step, desc, id } = events[97] ?? {};
+      assert.deepEqual(
+        { event, from, to, step, desc, id },
+        { event: 'progress', from: 'pushed', to: 'upgrading', step: 0, desc: '"100" %', id: null },
+      );
+    });
   });
+
+/** Runs the migrations in a process that is killed right after a statement, before the commit. */
+function killWhileMigrating(file: string, statement: string): void {
+  const script = `
+    const { openSqlite } = require(${JSON.stringify(path.resolve('nodes/lib/tasks/store/sqlite-driver.ts'))});
+    const { migrate } = require(${JSON.stringify(path.resolve('nodes/lib/tasks/store/sqlite-schema.ts'))});
+    const db = openSqlite(process.argv[1], [${JSON.stringify(driver)}]);
+    const exec = db.exec;
+    db.exec = (sql) => { exec(sql); if (sql.includes(process.argv[2])) process.kill(process.pid, 'SIGKILL'); };
+    migrate(db, 0);`;
+  const child = spawnSync(process.execPath, ['--import', 'tsx', '-e', script, file, statement], {
+    encoding: 'utf8',
+  });
+  assert.equal(child.signal, 'SIGKILL', child.stderr);
+}

@@ -73,17 +73,22 @@ const firstPush = (c: Case): boolean => c.event.push === 1 && c.device.pushId ==
 /** 100 is success at once, and can only be of this attempt. */
 const trusts100 = (c: Case): boolean => c.policy.success === 'progress' && !c.device.versionOnly;
 
-const text = (c: Case): { desc: string } => ({ desc: c.event.desc ?? '' });
+const textOf = (c: Case): string => c.event.desc ?? '';
 const fail =
   (reason: (c: Case) => FailReason) =>
-  (c: Case): Partial<Device> => ({ reason: reason(c), nextPush: null, since: c.event.now, ...text(c) });
+  (c: Case): Partial<Device> => ({
+    reason: reason(c),
+    nextPush: null,
+    since: c.event.now,
+    desc: textOf(c),
+  });
 const because = (reason: FailReason) => (): FailReason => reason;
 const succeed = (c: Case): Partial<Device> => ({
   reason: null,
   hold: null,
   nextPush: null,
   since: c.event.now,
-  ...text(c),
+  desc: textOf(c),
 });
 const confirm = (c: Case): Partial<Device> => ({ ...succeed(c), confirmed: true });
 /** Back into the queue, now or after the delay, with one of the automatic attempts used. */
@@ -95,7 +100,7 @@ const again =
     retries: c.device.retries + 1,
     nextPush: null,
     since: c.event.now,
-    ...text(c),
+    desc: textOf(c),
   });
 const requeue = (c: Case): Partial<Device> => ({ hold: null, since: c.event.now });
 
@@ -241,7 +246,7 @@ export const MOVES: readonly Move[] = [
     from: ACTIVE,
     when: (c) => (c.event.step ?? 0) > (c.device.step ?? -1),
     to: 'upgrading',
-    change: (c) => ({ step: c.event.step ?? 0, nextPush: null, since: c.event.now, ...text(c) }),
+    change: (c) => ({ step: c.event.step ?? 0, nextPush: null, since: c.event.now, desc: textOf(c) }),
     why: 'the highest step of the attempt counts, in whatever order the reports come',
   },
   {
@@ -249,7 +254,16 @@ export const MOVES: readonly Move[] = [
     from: ACTIVE,
     when: trusts100,
     to: 'succeeded',
-    change: (c) => ({ ...succeed(c), step: STEP_SUCCEEDED, hundred: true }),
+    // On the hot path: a spread within the machine's own spread takes ten times as long.
+    change: (c) => ({
+      reason: null,
+      hold: null,
+      nextPush: null,
+      since: c.event.now,
+      desc: textOf(c),
+      step: STEP_SUCCEEDED,
+      hundred: true,
+    }),
     why: 'the platform takes an upgrade as successful when the device reports 100',
   },
   {
@@ -262,7 +276,7 @@ export const MOVES: readonly Move[] = [
       hundred: true,
       nextPush: null,
       since: c.event.now,
-      ...text(c),
+      desc: textOf(c),
     }),
     why: 'only the version counts: by policy, or because the 100 could be an older upgrade’s',
   },

@@ -1,5 +1,6 @@
 /** How a device and a task stand in SQLite's rows, both ways. The only place that knows the column names. */
 import type { UpgradeOut } from '../../protocol';
+import { dueOf, isOpen } from '../machine';
 import {
   type Counts,
   type Device,
@@ -9,6 +10,7 @@ import {
   type HistoryEvent,
   type Policy,
   type Reason,
+  type Step,
   type Task,
   type TaskPlan,
   type TaskStatus,
@@ -25,14 +27,14 @@ function statusOf(code: SqlValue | undefined): DeviceStatus {
   return DEVICE_STATUSES[Number(code)] ?? 'pending';
 }
 
-export function holdCode(device: Device): number | null {
+function holdCode(device: Device): number | null {
   return device.hold === null ? null : HOLDS.indexOf(device.hold);
 }
 
 export const BUSY_CODE = HOLDS.indexOf('busy');
 
 /** A place in the queue of a task: by wave, shuffled within. Null where it isn't in the queue. */
-export function queuePlace(device: Device): number | null {
+function queuePlace(device: Device): number | null {
   return device.status === 'pending' && device.hold === null ? queueStart(device.wave) + device.order : null;
 }
 
@@ -100,14 +102,62 @@ export function toTask(row: SqlRow, plan: TaskPlan): Task {
   };
 }
 
-export function toHistory(row: SqlRow): HistoryEvent {
-  return {
-    at: row['at'] as number,
-    event: row['event'] as string,
-    from: statusOf(row['from_status']),
-    to: statusOf(row['to_status']),
-    step: number(row['step']),
-    desc: row['descr'] as string,
-    id: text(row['push_id']),
-  };
+/** An event as it stands in the JSON of a row of history. */
+export type HistoryLine = readonly [
+  at: number,
+  event: string,
+  from: number,
+  to: number,
+  step: number | null,
+  desc: string,
+  id: string | null,
+];
+
+export function toLine({ before, after, history }: Step, wall: number): HistoryLine | null {
+  if (history === null) return null;
+  const { event, step, desc, id } = history;
+  return [wall, event, statusCode(before.status), statusCode(after.status), step, desc, id];
+}
+
+export function toHistory(row: SqlRow): HistoryEvent[] {
+  const lines = JSON.parse(row['lines'] as string) as HistoryLine[];
+  return lines.map(([at, event, from, to, step, desc, id]) => ({
+    at,
+    event,
+    from: statusOf(from),
+    to: statusOf(to),
+    step,
+    desc,
+    id,
+  }));
+}
+
+type Column = readonly [name: string, value: (device: Device, policy: Policy) => SqlValue];
+
+const COLUMNS: readonly Column[] = [
+  ['status', (d) => statusCode(d.status)],
+  ['hold', holdCode],
+  ['step', (d) => d.step],
+  ['attempt', (d) => d.attempt],
+  ['retries', (d) => d.retries],
+  ['reason', (d) => d.reason],
+  ['descr', (d) => d.desc],
+  ['source', (d) => d.source],
+  ['push_id', (d) => d.pushId],
+  ['pushes', (d) => d.pushes],
+  ['next_push', (d) => d.nextPush],
+  ['since', (d) => d.since],
+  ['hundred', (d) => (d.hundred ? 1 : 0)],
+  ['confirmed', (d) => (d.confirmed ? 1 : 0)],
+  ['version_only', (d) => (d.versionOnly ? 1 : 0)],
+  ['at', (d) => d.at],
+  ['events', (d) => d.events],
+  ['open', (d) => (isOpen(d) ? 1 : 0)],
+  ['queue', queuePlace],
+  ['due', dueOf],
+];
+
+/** Columns of a device that may change, with what stands in them; `due` is the last. */
+export function deviceColumns(): readonly Column[] {
+  return COLUMNS;
 }

@@ -1,9 +1,8 @@
 /** Every SQL statement of the SQLite store, each a named function. Nothing here decides anything. */
-import { dueOf, isOpen } from '../machine';
-import type { Device, DeviceStatus, KnownDevice, Policy, Step, Ticks } from '../types';
+import type { Device, DeviceStatus, KnownDevice, Policy, Ticks } from '../types';
 import type { DeviceQuery, KnownQuery, NewDevice, NewTask, Page, TaskChange } from './store';
-import type { SqlDatabase, SqlRow } from './sqlite-driver';
-import { BUSY_CODE, holdCode, queuePlace, queueStart, statusCode } from './sqlite-rows';
+import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './sqlite-driver';
+import { BUSY_CODE, deviceColumns, type HistoryLine, queueStart, statusCode } from './sqlite-rows';
 import { MAX_HISTORY } from './store';
 
 export type Statements = ReturnType<typeof prepareStatements>;
@@ -13,6 +12,25 @@ const LAST_CHARACTER = '\u{10FFFF}';
 /** So many matches of a search are counted; more are told as this many. */
 export const MAX_COUNTED = 200_000;
 
+/** Device, number of the last event, its time, the events. */
+export type HistoryRow = readonly [id: number, upto: number, at: number, lines: readonly HistoryLine[]];
+
+const DEVICE_COLUMNS = deviceColumns();
+const ALL_BUT_DUE = DEVICE_COLUMNS.slice(0, -1);
+
+/**
+ * Progress moves the limit on with each report; an index that followed would cost more than the row. What is
+ * due too early is looked at once, and then gets its real time.
+ */
+function columnsOf(before: Device, after: Device): typeof DEVICE_COLUMNS {
+  const goesOn =
+    before.status === 'upgrading' && after.status === 'upgrading' && before.hundred === after.hundred;
+  return goesOn ? ALL_BUT_DUE : DEVICE_COLUMNS;
+}
+
+/** Columns of a device in the queue: what never changes, and what may. */
+const QUEUED = ['id', 'task', 'token', 'wave', 'ord', ...DEVICE_COLUMNS.map(([name]) => name)];
+
 const MUTABLE = `status, reason, wave, pending, pushed, upgrading, succeeded, failed, cancelled, base_succeeded,
   base_failed, pace, started_at, ended_at, id`;
 
@@ -21,6 +39,9 @@ const MUTABLE = `status, reason, wave, pending, pushed, upgrading, succeeded, fa
 export function prepareStatements(db: SqlDatabase) {
   const sql = (text: string): ReturnType<SqlDatabase['prepare']> => db.prepare(text);
 
+  const begin = sql('BEGIN IMMEDIATE');
+  const commit = sql('COMMIT');
+  const rollback = sql('ROLLBACK');
   const dataVersion = sql('PRAGMA data_version');
   const service = sql('SELECT id FROM services WHERE key = ?');
   const addService = sql('INSERT INTO services (key) VALUES (?)');
@@ -73,12 +94,20 @@ export function prepareStatements(db: SqlDatabase) {
   const latestDevice = sql(
     'SELECT * FROM task_devices WHERE token = ? AND open = 0 AND scope = ? ORDER BY id DESC LIMIT 1',
   );
-  const activeDevice = sql('SELECT id FROM task_devices WHERE token = ? AND scope = ? AND status IN (1, 2)');
-  const busyDevices = sql(
-    `SELECT * FROM task_devices WHERE token = ? AND open = 1 AND scope = ? AND hold = ${BUSY_CODE}`,
+  const activeDevice = sql(
+    'SELECT id FROM task_devices WHERE token = ? AND open = 1 AND scope = ? AND status IN (1, 2)',
   );
+  const anyBusy = sql(`SELECT 1 AS yes FROM task_devices WHERE hold = ${BUSY_CODE} LIMIT 1`);
+  const busyDevices = sql(`SELECT * FROM task_devices WHERE token = ? AND scope = ? AND hold = ${BUSY_CODE}`);
   const dueDevices = sql('SELECT * FROM task_devices WHERE service = ? AND due <= ? ORDER BY due LIMIT ?');
-  const queuedDevices = sql('SELECT * FROM task_devices WHERE task = ? AND queue < ? ORDER BY queue LIMIT ?');
+  // With all that decides on its push: a query for each would cost more than the push. As JSON, because a row
+  // of so many columns takes the drivers longer to hand over than SQLite to find.
+  const queuedDevices = sql(`SELECT json_object(${QUEUED.map((name) => `'${name}', d.${name}`).join(', ')},
+      'known', v.version,
+      'opened', (SELECT count(*) FROM task_devices AS o WHERE o.token = d.token AND o.open = 1),
+      'unsettled', EXISTS (SELECT 1 FROM unsettled AS u WHERE u.scope = d.scope AND u.token = d.token)) AS json
+    FROM task_devices AS d LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token
+    WHERE d.task = ? AND d.queue < ? ORDER BY d.queue LIMIT ?`);
   const device = sql('SELECT * FROM task_devices WHERE id = ?');
   const deviceOfTask = sql('SELECT * FROM task_devices WHERE task = ? AND token = ?');
   const sliceOfTask = sql(
@@ -86,15 +115,6 @@ export function prepareStatements(db: SqlDatabase) {
   );
   const recover = sql(`UPDATE task_devices SET next_push = ?, due = ?
     WHERE service = ? AND due IS NOT NULL AND status = 1 AND since >= ?`);
-  const saveDevice =
-    sql(`UPDATE task_devices SET status = ?, hold = ?, step = ?, attempt = ?, retries = ?, reason = ?,
-    descr = ?, source = ?, push_id = ?, pushes = ?, next_push = ?, since = ?, hundred = ?, confirmed = ?,
-    version_only = ?, at = ?, events = ?, open = ?, due = ?, queue = ? WHERE id = ?`);
-  // Names no column of an index: five times cheaper.
-  const saveProgress = sql(
-    'UPDATE task_devices SET step = ?, descr = ?, since = ?, at = ?, events = ? WHERE id = ?',
-  );
-  const saveEvents = sql('UPDATE task_devices SET events = ? WHERE id = ?');
   const saveDue = sql('UPDATE task_devices SET due = ? WHERE id = ?');
   const deleteDevices = sql(`DELETE FROM task_devices WHERE id IN
     (SELECT id FROM task_devices WHERE task = ? ORDER BY token LIMIT ?)`);
@@ -103,14 +123,13 @@ export function prepareStatements(db: SqlDatabase) {
   const deleteWaves = sql('DELETE FROM task_waves WHERE task = ?');
   const deleteTask = sql('DELETE FROM tasks WHERE id = ?');
 
-  const isUnsettled = sql('SELECT 1 AS yes FROM unsettled WHERE scope = ? AND token = ?');
   const setUnsettled = sql('INSERT OR IGNORE INTO unsettled (scope, token) VALUES (?, ?)');
   const clearUnsettled = sql('DELETE FROM unsettled WHERE scope = ? AND token = ?');
 
-  const addHistory = sql(`INSERT OR REPLACE INTO history
-    (device, slot, at, event, from_status, to_status, step, descr, push_id, number)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
-  const historyOf = sql('SELECT * FROM history WHERE device = ? ORDER BY number');
+  const addHistory = sql(`INSERT INTO history (device, upto, at, lines)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value -> 3 FROM json_each(?)`);
+  const trimHistory = sql('DELETE FROM history WHERE device = ? AND upto <= ?');
+  const historyOf = sql('SELECT lines FROM history WHERE device = ? ORDER BY upto');
   const pruneHistory = sql('DELETE FROM history WHERE device > ? AND device <= ? AND at < ?');
   const lastDevice = sql('SELECT max(id) AS id FROM task_devices');
 
@@ -129,12 +148,38 @@ export function prepareStatements(db: SqlDatabase) {
   const countSearch = sql(count(`task = ? AND ${RANGE}`));
   const countBoth = sql(count(`task = ? AND status = ? AND ${RANGE}`));
   const open = (c: readonly number[]): number => (c[0] ?? 0) + (c[1] ?? 0) + (c[2] ?? 0);
+  const saves = new Map<number, SqlStatement>();
+  const saveStatement = (changed: number): SqlStatement => {
+    const found = saves.get(changed);
+    if (found !== undefined) return found;
+    const names = DEVICE_COLUMNS.filter((_, i) => (changed >> i) & 1).map(([name]) => `${name} = ?`);
+    const statement = sql(`UPDATE task_devices SET ${names.join(', ')} WHERE id = ?`);
+    saves.set(changed, statement);
+    return statement;
+  };
+  /** Writes what differs. A column that isn't named costs nothing, and none of its indexes either. */
+  const saveDevice = (before: Device, after: Device, policy: Policy): void => {
+    const values: SqlValue[] = [];
+    let changed = 0;
+    const columns = columnsOf(before, after);
+    for (let i = 0; i < columns.length; i += 1) {
+      const valueOf = columns[i]?.[1];
+      if (valueOf === undefined) break;
+      const value = valueOf(after, policy);
+      if (value === valueOf(before, policy)) continue;
+      changed |= 1 << i;
+      values.push(value);
+    }
+    if (changed === 0) return;
+    values.push(after.id);
+    saveStatement(changed).run(...values);
+  };
   const n = (row: SqlRow | undefined): number => Number(row?.['n'] ?? 0);
 
   return {
-    begin: () => db.exec('BEGIN IMMEDIATE'),
-    commit: () => db.exec('COMMIT'),
-    rollback: () => db.exec('ROLLBACK'),
+    begin: () => begin.run(),
+    commit: () => commit.run(),
+    rollback: () => rollback.run(),
 
     /** Changes when another connection has written. */
     dataVersion: () => Number(dataVersion.get()?.['data_version']),
@@ -230,42 +275,20 @@ export function prepareStatements(db: SqlDatabase) {
     openDevices: (token: string) => openDevices.all(token),
     latestDevice: (token: string, scopeId: number) => latestDevice.get(token, scopeId),
     hasActive: (token: string, scopeId: number) => activeDevice.get(token, scopeId) !== undefined,
+    anyBusy: () => anyBusy.get() !== undefined,
     busyDevices: (token: string, scopeId: number) => busyDevices.all(token, scopeId),
     dueDevices: (serviceId: number, now: Ticks, limit: number) => dueDevices.all(serviceId, now, limit),
     /** The next ones of the waves up to `lastWave`. */
     queuedDevices: (taskId: number, lastWave: number, limit: number) =>
-      queuedDevices.all(taskId, queueStart(lastWave + 1), limit),
+      queuedDevices
+        .all(taskId, queueStart(lastWave + 1), limit)
+        .map((row) => JSON.parse(row['json'] as string) as SqlRow),
     findDevice: (id: number) => device.get(id),
     findDeviceOfTask: (taskId: number, token: string) => deviceOfTask.get(taskId, token),
     sliceOfTask: (taskId: number, status: DeviceStatus, after: string, limit: number) =>
       sliceOfTask.all(taskId, statusCode(status), after, limit),
     recover: (serviceId: number, since: Ticks, now: Ticks) => recover.run(now, now, serviceId, since),
-    saveDevice: (d: Device, policy: Policy) =>
-      saveDevice.run(
-        statusCode(d.status),
-        holdCode(d),
-        d.step,
-        d.attempt,
-        d.retries,
-        d.reason,
-        d.desc,
-        d.source,
-        d.pushId,
-        d.pushes,
-        d.nextPush,
-        d.since,
-        d.hundred ? 1 : 0,
-        d.confirmed ? 1 : 0,
-        d.versionOnly ? 1 : 0,
-        d.at,
-        d.events,
-        isOpen(d) ? 1 : 0,
-        dueOf(d, policy),
-        queuePlace(d),
-        d.id,
-      ),
-    saveProgress: (d: Device) => saveProgress.run(d.step, d.desc, d.since, d.at, d.events, d.id),
-    saveEvents: (d: Device) => saveEvents.run(d.events, d.id),
+    saveDevice,
     saveDue: (id: number, due: Ticks | null) => saveDue.run(due, id),
     deleteDevices: (taskId: number, limit: number) => {
       deleteHistoryOf.run(taskId, limit);
@@ -276,23 +299,14 @@ export function prepareStatements(db: SqlDatabase) {
       deleteTask.run(id);
     },
 
-    isUnsettled: (scopeId: number, token: string) => isUnsettled.get(scopeId, token) !== undefined,
     setUnsettled: (scopeId: number, token: string) => setUnsettled.run(scopeId, token),
     clearUnsettled: (scopeId: number, token: string) => clearUnsettled.run(scopeId, token),
 
-    addHistory: (id: number, { before, after, history }: Step, wall: number) =>
-      addHistory.run(
-        id,
-        (after.events - 1) % MAX_HISTORY,
-        wall,
-        history?.event ?? '',
-        statusCode(before.status),
-        statusCode(after.status),
-        history?.step ?? null,
-        history?.desc ?? '',
-        history?.id ?? null,
-        after.events,
-      ),
+    /** What one transaction brings to devices; older events than are kept go. */
+    addHistory: (rows: readonly HistoryRow[]) => {
+      addHistory.run(JSON.stringify(rows));
+      for (const [id, upto] of rows) if (upto > MAX_HISTORY) trimHistory.run(id, upto - MAX_HISTORY);
+    },
     historyOf: (id: number) => historyOf.all(id),
     pruneHistory: (after: number, upTo: number, wall: number) => pruneHistory.run(after, upTo, wall),
     lastDevice: () => Number(lastDevice.get()?.['id'] ?? 0),

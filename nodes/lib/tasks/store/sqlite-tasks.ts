@@ -9,6 +9,7 @@ import {
   dueOf,
   type Event,
   fitsVersion,
+  isOpen,
   keptText,
   type Member,
   type Report,
@@ -37,6 +38,7 @@ import type {
   TaskChange,
   TaskStore,
 } from './store';
+import { MAX_HISTORY } from './store';
 import { OpenDevices } from './open-devices';
 import type { SqlRow } from './sqlite-driver';
 import { toDevice, toHistory, toPlan, toTask } from './sqlite-rows';
@@ -79,8 +81,8 @@ export class SqliteTasks implements TaskStore {
     return this.#change((writer) => {
       let leftOut = 0;
       for (const report of reports) {
-        const open = this.#open(report.accessToken);
-        const latest = (module: string): Member | null => this.#latest(report.accessToken, module);
+        const open = this.#open(writer, report.accessToken);
+        const latest = (module: string): Member | null => this.#latest(writer, report.accessToken, module);
         if (report.kind === 'progress') {
           writer.apply(applyProgress(report, open, latest, now), report.wall);
           continue;
@@ -109,7 +111,7 @@ export class SqliteTasks implements TaskStore {
       const pushes: Push[] = [];
       const rows = this.#sql.dueDevices(this.#serviceId(), now, limit);
       for (const row of rows) {
-        const device = toDevice(row);
+        const device = writer.see(toDevice(row));
         const plan = this.#plan(device.task);
         if (plan === null) {
           this.#sql.saveDue(device.id, null);
@@ -138,9 +140,11 @@ export class SqliteTasks implements TaskStore {
       const scope = this.#scopeOf(task.upgrade.module);
       for (const row of rows) {
         const device = toDevice(row);
-        const step = this.#turn(device, task, scope, rules);
+        // Its reports come soon.
+        if (row['opened'] === 1) this.#reporting.set(device.accessToken, [{ device, plan: task }]);
+        const step = this.#turn(device, row, task, scope, rules);
         if (step === null) continue;
-        writer.apply([step], rules.wall);
+        writer.apply([{ ...step, before: device }], rules.wall);
         if (step.after.status === 'pushed') pushes.push({ plan: task, device: step.after });
       }
       if (pushes.length > 0) this.#sql.savePace(id, rules.pace(task, pushes.length));
@@ -148,18 +152,26 @@ export class SqliteTasks implements TaskStore {
     });
   }
 
-  /** What becomes of a device whose turn has come. */
-  #turn(device: Device, task: Task, scope: number, { now, wall, nextId }: ClaimRules): Step | null {
+  /** What becomes of a device whose turn has come; the row is its place in the queue. */
+  #turn(
+    device: Device,
+    row: SqlRow,
+    task: Task,
+    scope: number,
+    { now, wall, nextId }: ClaimRules,
+  ): Step | null {
     const { policy, upgrade } = task;
     const token = device.accessToken;
-    if (this.#sql.hasActive(token, scope)) return apply(device, policy, { on: 'busy', now }, wall);
-    const known = this.#sql.findKnown(scope, token)?.version ?? device.source;
+    if (row['opened'] !== 1 && this.#sql.hasActive(token, scope)) {
+      return apply(device, policy, { on: 'busy', now }, wall);
+    }
+    const known = (row['known'] as string | null) ?? device.source;
     if (known === upgrade.version && policy.skipCurrent) {
       return apply(device, policy, { on: 'target', now, version: known }, wall);
     }
     if (!fitsVersion(policy, known)) return apply(device, policy, { on: 'unfit', now }, wall);
-    const unsettled = this.#sql.isUnsettled(scope, token);
     const from = { ...device, source: known === upgrade.version ? null : known };
+    const unsettled = row['unsettled'] === 1;
     return apply(from, policy, { on: 'push', now, id: nextId(token), unsettled }, wall);
   }
 
@@ -291,7 +303,12 @@ export class SqliteTasks implements TaskStore {
   history(id: number, accessToken: string): readonly HistoryEvent[] | null {
     return this.#file.read(() => {
       const row = this.#sql.findDeviceOfTask(id, accessToken);
-      return row === undefined ? null : this.#sql.historyOf(row['id'] as number).map(toHistory);
+      return row === undefined
+        ? null
+        : this.#sql
+            .historyOf(row['id'] as number)
+            .flatMap(toHistory)
+            .slice(-MAX_HISTORY);
     });
   }
 
@@ -357,7 +374,7 @@ export class SqliteTasks implements TaskStore {
         this.#sql,
         (id) => this.#plan(id),
         (module) => this.#scopeOf(module),
-        (device) => this.#reporting.written(device),
+        (member) => this.#reporting.written(member),
       );
       const result = work(writer);
       writer.flush();
@@ -366,7 +383,7 @@ export class SqliteTasks implements TaskStore {
   }
 
   #one(writer: SqliteWriter, row: SqlRow, event: Event, wall: number): boolean {
-    const device = toDevice(row);
+    const device = writer.see(toDevice(row));
     const plan = this.#plan(device.task);
     const step = plan === null ? null : apply(device, plan.policy, event, wall);
     if (step !== null) writer.apply([step], wall);
@@ -386,17 +403,18 @@ export class SqliteTasks implements TaskStore {
   }
 
   /** The tasks of a device that a report may still move. */
-  #open(token: string): Member[] {
-    let devices = this.#reporting.get(token);
-    if (devices === undefined) {
-      const service = this.#serviceId();
-      devices = this.#sql
-        .openDevices(token)
-        .filter((row) => row['service'] === service)
-        .map(toDevice);
-      this.#reporting.set(token, devices);
-    }
-    return devices.flatMap((device) => this.#member(device));
+  #open(writer: SqliteWriter, token: string): readonly Member[] {
+    const found = this.#reporting.get(token);
+    if (found !== undefined) return found;
+    const service = this.#serviceId();
+    const members = this.#sql
+      .openDevices(token)
+      .filter((row) => row['service'] === service)
+      .map((row) => writer.see(toDevice(row)))
+      .filter(isOpen)
+      .flatMap((device) => this.#member(device));
+    this.#reporting.set(token, members);
+    return members;
   }
 
   /** A device with the rules of its task; [] while that is still made, or removed. */
@@ -405,9 +423,12 @@ export class SqliteTasks implements TaskStore {
     return plan === null ? [] : [{ device, plan }];
   }
 
-  #latest(accessToken: string, module: string): Member | null {
+  #latest(writer: SqliteWriter, accessToken: string, module: string): Member | null {
     const scope = this.#findScope(module);
-    const row = scope === null ? undefined : this.#sql.latestDevice(accessToken, scope);
+    if (scope === null) return null;
+    // It may be over since a moment ago.
+    writer.flush();
+    const row = this.#sql.latestDevice(accessToken, scope);
     return row === undefined ? null : (this.#member(toDevice(row))[0] ?? null);
   }
 

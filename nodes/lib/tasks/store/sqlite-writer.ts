@@ -1,26 +1,38 @@
 /**
- * Writes the steps of one transaction: the device, its line of history, the counts of its task and wave, and
- * what follows for the device's other tasks. Decides nothing but which columns a step touched.
+ * Writes the steps of one transaction: devices, their history, the counts of tasks and waves, and what follows
+ * for a device's other tasks. Several steps of a device are one write. Decides nothing of what a device does.
  */
-import { apply, isActive, isVisible } from '../machine';
+import { apply, isActive, isVisible, type Member } from '../machine';
 import { type Device, DEVICE_STATUSES, type Step, type TaskPlan } from '../types';
 import type { Change } from './store';
-import { statusCode, toDevice } from './sqlite-rows';
-import type { Statements } from './sqlite-statements';
+import { type HistoryLine, statusCode, toDevice, toLine } from './sqlite-rows';
+import type { HistoryRow, Statements } from './sqlite-statements';
+import { MAX_HISTORY } from './store';
+
+/** What is to be written of a device. */
+interface Unwritten {
+  readonly plan: TaskPlan;
+  readonly before: Device;
+  after: Device;
+  readonly lines: HistoryLine[];
+}
 
 export class SqliteWriter {
   readonly changes: Change[] = [];
   readonly #sql: Statements;
   readonly #plan: (id: number) => TaskPlan | null;
   readonly #scope: (module: string) => number;
-  readonly #written: (device: Device) => void;
+  readonly #written: (member: Member) => void;
+  readonly #devices = new Map<number, Unwritten>();
   readonly #counts = new Map<number, { all: number[]; waves: Map<number, number[]> }>();
+  /** Whether any device waits for another task; null until somebody asks. */
+  #anyBusy: boolean | null = null;
 
   constructor(
     sql: Statements,
     plan: (id: number) => TaskPlan | null,
     scope: (module: string) => number,
-    written: (device: Device) => void,
+    written: (member: Member) => void,
   ) {
     this.#sql = sql;
     this.#plan = plan;
@@ -33,8 +45,21 @@ export class SqliteWriter {
     for (const step of steps) this.#write(step, wall);
   }
 
-  /** Adds what was counted; once, before the commit. */
+  /** A device as this transaction has it: what was read may be older than what is still to be written. */
+  see(device: Device): Device {
+    return this.#devices.get(device.id)?.after ?? device;
+  }
+
+  /** Writes what there is; before the commit, and before a query that must find it. */
   flush(): void {
+    const history: HistoryRow[] = [];
+    for (const { plan, before, after, lines } of this.#devices.values()) {
+      this.#sql.saveDevice(before, after, plan.policy);
+      const last = lines.at(-1);
+      if (last !== undefined) history.push([after.id, after.events, last[0], lines.slice(-MAX_HISTORY)]);
+    }
+    this.#devices.clear();
+    if (history.length > 0) this.#sql.addHistory(history);
     for (const [task, { all, waves }] of this.#counts) {
       if (all.some((n) => n !== 0)) this.#sql.addCounts(task, all);
       for (const [wave, counts] of waves) {
@@ -46,11 +71,18 @@ export class SqliteWriter {
 
   #write(step: Step, wall: number): void {
     const { before, after } = step;
-    const plan = this.#plan(after.task);
+    const unwritten = this.#devices.get(after.id);
+    const plan = unwritten?.plan ?? this.#plan(after.task);
     if (plan === null) return;
-    this.#save(step, plan);
-    this.#written(after);
-    if (step.history !== null) this.#sql.addHistory(after.id, step, wall);
+    const line = toLine(step, wall);
+    if (unwritten === undefined) {
+      this.#devices.set(after.id, { plan, before, after, lines: line === null ? [] : [line] });
+    } else {
+      unwritten.after = after;
+      if (line !== null) unwritten.lines.push(line);
+    }
+    this.#written({ device: after, plan });
+    if (after.hold === 'busy') this.#anyBusy = true;
     if (before.status !== after.status) this.#count(step);
     if (step.unsettled !== null) {
       const change = step.unsettled === 'set' ? this.#sql.setUnsettled : this.#sql.clearUnsettled;
@@ -58,14 +90,6 @@ export class SqliteWriter {
     }
     if (isVisible(before, after)) this.changes.push({ plan, before, after });
     if (isActive(before) && !isActive(after)) this.#free(step, plan, wall);
-  }
-
-  #save({ before, after }: Step, plan: TaskPlan): void {
-    const same = before.status === after.status && before.hundred === after.hundred;
-    if (same && after.events === before.events + 1 && isSame(before, after)) this.#sql.saveEvents(after);
-    else if (same && after.status === 'upgrading' && before.source === after.source)
-      this.#sql.saveProgress(after);
-    else this.#sql.saveDevice(after, plan.policy);
   }
 
   #count({ before, after }: Step): void {
@@ -89,8 +113,10 @@ export class SqliteWriter {
 
   /** The device is through with one task: those that waited for that are in their queues again. */
   #free({ after }: Step, plan: TaskPlan, wall: number): void {
+    this.#anyBusy ??= this.#sql.anyBusy();
+    if (!this.#anyBusy) return;
     for (const row of this.#sql.busyDevices(after.accessToken, this.#scope(plan.upgrade.module))) {
-      const device = toDevice(row);
+      const device = this.see(toDevice(row));
       const other = this.#plan(device.task);
       const step =
         other === null ? null : apply(device, other.policy, { on: 'free', now: device.since }, wall);
@@ -103,20 +129,4 @@ const FIRST_ENDED = DEVICE_STATUSES.indexOf('succeeded');
 
 function zeros(): number[] {
   return DEVICE_STATUSES.map(() => 0);
-}
-
-/** True where nothing but the number of events differs: the machine copies the device then. */
-function isSame(a: Step['before'], b: Step['after']): boolean {
-  return (
-    a.step === b.step &&
-    a.since === b.since &&
-    a.at === b.at &&
-    a.hold === b.hold &&
-    a.reason === b.reason &&
-    a.source === b.source &&
-    a.pushes === b.pushes &&
-    a.nextPush === b.nextPush &&
-    a.confirmed === b.confirmed &&
-    a.retries === b.retries
-  );
 }
