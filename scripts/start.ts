@@ -7,8 +7,10 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { build } from './build';
 import { ROOT } from './build/paths';
+import { claim } from './demo/claim';
 import { type DemoBroker, startBroker } from './demo/broker';
 import { CONSOLE, exampleFlow, updateFlowFile, WHOLE_UPGRADE } from './demo/flow';
+import { interrupted, onInterrupt } from './demo/interrupt';
 import { type DemoNodeRed, startNodeRed } from './demo/node-red';
 import { upgradeOnce } from './demo/once';
 import { addFirstPackage } from './demo/package';
@@ -22,11 +24,14 @@ function say(line: string): void {
 
 async function main(): Promise<void> {
   const once = process.argv.includes('--once');
+  const signal = onInterrupt();
   await build();
+  signal.throwIfAborted();
   await fs.mkdir(DEMO, { recursive: true });
   // One run doesn't depend on what somebody changed in the demo's flow before.
   const userDir = once ? await fs.mkdtemp(path.join(DEMO, 'once-')) : path.join(DEMO, 'node-red');
   await fs.mkdir(userDir, { recursive: true });
+  const release = await claim(userDir);
   let broker: DemoBroker | null = null;
   let red: DemoNodeRed | null = null;
   try {
@@ -36,29 +41,30 @@ async function main(): Promise<void> {
     const examples = once ? [WHOLE_UPGRADE] : [CONSOLE, WHOLE_UPGRADE];
     const kept = await updateFlowFile(path.join(userDir, 'flows.json'), ports, examples);
     if (!once) await addFirstPackage(userDir);
-    red = await startNodeRed({ userDir, port: http, ...(once ? {} : { onLine: say }) });
+    red = await startNodeRed({ userDir, port: http, signal, ...(once ? {} : { onLine: say }) });
     if (!kept) await red.deploy(await exampleFlow(ports, examples));
-    if (once) await runOnce(red, broker);
-    else await serve(red, broker);
+    if (once) await runOnce(red, broker, signal);
+    else await serve(red, broker, signal);
   } finally {
     await red?.stop();
     await broker?.stop();
+    await release();
     if (once) await fs.rm(userDir, { recursive: true, force: true });
   }
 }
 
-async function runOnce(red: DemoNodeRed, broker: DemoBroker): Promise<void> {
+async function runOnce(red: DemoNodeRed, broker: DemoBroker, signal: AbortSignal): Promise<void> {
   try {
-    await upgradeOnce(red, broker, say);
+    await Promise.race([upgradeOnce(red, broker, say), interrupted(signal)]);
     say('The whole upgrade went through.');
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
     throw new Error(`The upgrade failed: ${reason}.\n${red.log.slice(-20).join('\n')}`, { cause: error });
   }
 }
 
 /** Until Ctrl-C, or until Node-RED ends by itself. */
-async function serve(red: DemoNodeRed, broker: DemoBroker): Promise<void> {
+async function serve(red: DemoNodeRed, broker: DemoBroker, signal: AbortSignal): Promise<void> {
   say('');
   say(`The console:       ${red.url}/dashboard`);
   say(`Node-RED's editor: ${red.url}`);
@@ -69,12 +75,9 @@ async function serve(red: DemoNodeRed, broker: DemoBroker): Promise<void> {
   );
   say('In the editor, tab "OTA: a whole upgrade": click "1. the device reports v1.0", then "2. push v1.1".');
   say('Ctrl-C ends both. The demo keeps its flow in .demo/node-red; remove that folder to start over.');
-  const interrupted = new Promise<null>((resolve) => {
-    // Not once: npm and the terminal both send it, and the second would end this before Node-RED has ended.
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve(null));
-  });
-  const ended = await Promise.race([interrupted, red.ended.then((code) => ({ code }))]);
-  if (ended !== null) throw new Error(`Node-RED ended by itself (${String(ended.code)}); its log is above.`);
+  await Promise.race([interrupted(signal).catch(() => undefined), red.ended]);
+  if (signal.aborted) return;
+  throw new Error(`Node-RED ended by itself (${String(await red.ended)}); its log is above.`);
 }
 
 main().catch((error: unknown) => {

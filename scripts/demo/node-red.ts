@@ -6,6 +6,7 @@ import readline from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from '../build/paths';
 import type { FlowNode } from './flow';
+import { interrupted } from './interrupt';
 
 export interface DemoNodeRed {
   readonly url: string;
@@ -28,6 +29,8 @@ export async function startNodeRed(options: {
   userDir: string;
   port: number;
   onLine?: (line: string) => void;
+  /** Ends the start where it is aborted. */
+  signal?: AbortSignal;
 }): Promise<DemoNodeRed> {
   const { userDir, port } = options;
   const settings = path.join(userDir, 'settings.js');
@@ -57,6 +60,7 @@ export async function startNodeRed(options: {
     }
   });
   const outcome = await Promise.race([
+    ...(options.signal === undefined ? [] : [interrupted(options.signal).catch(() => 'it was interrupted')]),
     started.then(() => 'started'),
     ended.then(() => 'it ended'),
     sleep(START_MS, 'it took too long', { ref: false }),
