@@ -47,12 +47,17 @@ async function main(): Promise<void> {
       }
     }
   }
-  if (wanted('c')) rows.push(...(await verification()));
+  if (wanted('c')) rows.push(...lettered('c', await verification()));
   if (wanted('d')) rows.push(...(await memory()));
-  if (wanted('e')) rows.push(...(await packages()));
+  if (wanted('e')) rows.push(...lettered('e', await packages()));
   if (wanted('f')) rows.push(...(await tasks()));
   console.log(QUICK ? '\nA quick look: so few messages say little.' : '\nMedians:');
   console.log(printTable(rows));
+}
+
+/** Rows of a part that names none itself, as `--only` knows it. */
+function lettered(point: string, rows: readonly Row[]): Row[] {
+  return rows.map((one) => ({ ...one, what: `(${point}) ${one.what}` }));
 }
 
 function wanted(point: string): boolean {

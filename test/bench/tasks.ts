@@ -98,7 +98,7 @@ function fleetRows(ours: readonly Cost[], theirs: readonly Cost[], count: number
   const rate = (costs: readonly Cost[], what: number): number =>
     what / (least(costs.map(({ ms }) => ms)) / 1000);
   const lag = least(ours.map(({ lagP99 }) => lagP99));
-  const what = `(e) ota-task, ${count} devices`;
+  const what = `(f) ota-task, ${count} devices`;
   return [
     {
       what: `${what}: CPU a report, bare mqtt.js`,
@@ -124,19 +124,19 @@ function memoryRows(idle: number, active: number, count: number, again: number):
   const each = (active - idle) / count;
   return [
     {
-      what: `(e) memory a device, ${count} active`,
+      what: `(f) memory a device, ${count} active`,
       ours: `${Math.round(each)} B`,
       other: '',
       result: `${Math.round(each)} B`,
       goal: 'at most 600 B',
       reached: each <= 600,
     },
-    below(`(e) ready after a kill, ${count} active`, again, 2000),
+    below(`(f) ready after a kill, ${count} active`, again, 2000),
   ];
 }
 
 function createRows({ lagMax, ms }: Cost, rows: number): Row[] {
-  const what = `(e) task of ${rows} devices made`;
+  const what = `(f) task of ${rows} devices made`;
   return [
     {
       what,
@@ -154,7 +154,7 @@ async function consoleRows(platform: Process<PlatformOrders>, taskId: string, ro
   const TIMES = 10;
   const row = async (what: string, payload: object, goal: number): Promise<Row> => {
     const { ms } = await platform.ask('ask', { payload: { taskId, ...payload }, times: TIMES });
-    return below(`(e) ${rows} rows: ${what}`, ms, goal);
+    return below(`(f) ${rows} rows: ${what}`, ms, goal);
   };
   const last = Math.floor(rows / 20);
   return [
