@@ -20,7 +20,7 @@ RED.nodes.registerType('ota-verify', {
     },
     directory: { value: '', label: texts('ota-verify.label.directory'), validate: anyText(texts) },
     downloadShare: { value: '90', label: texts('ota-verify.label.downloadShare'), validate: count(1, 100) },
-    retries: { value: '5', label: texts('ota-verify.label.retries'), validate: count(0) },
+    retries: { value: '7', label: texts('ota-verify.label.retries'), validate: count(0) },
     stallTimeout: {
       value: '30',
       label: texts('ota-verify.label.stallTimeout'),

@@ -5,6 +5,7 @@
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { parsePublicKeys } from '../lib/packages/signature';
 import {
+  DEFAULT_RETRIES,
   type Expectation,
   failureStep,
   isContentKnown,
@@ -88,7 +89,7 @@ function start(RED: NodeAPI, node: Node, saved: Config): Work | OtaError {
       workingDirectory: textSetting(settings.fileWorkingDirectory),
       owner: node.id,
       directory: userFolder(RED, textSetting(config.directory), 'ota/downloads'),
-      retries: whole('retries', 5, 0),
+      retries: whole('retries', DEFAULT_RETRIES, 0),
       stallMs: seconds('stallTimeout', 30),
       totalMs: seconds('totalTimeout', 3600),
       maxBytes: whole('maxBytes', 1024 ** 3, 1),

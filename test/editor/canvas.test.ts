@@ -34,7 +34,7 @@ describe('on the canvas', function () {
           source: 'url',
           directory: '',
           downloadShare: '90',
-          retries: '5',
+          retries: '7',
           stallTimeout: '30',
           totalTimeout: '3600',
           maxBytes: '1073741824',

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Progress } from '../../nodes/lib/packages/verify';
-import { fullJitter } from '../../nodes/lib/packages/verify/download';
+import { DEFAULT_RETRIES, fullJitter } from '../../nodes/lib/packages/verify/download';
 
 describe('the steps of a download', () => {
   const steps = (share: number, events: readonly (readonly [number, number, number | null])[]): number[] => {
@@ -80,5 +80,18 @@ describe('the wait before a retry', () => {
       fullJitter(1_000_000, () => 1),
       30_000,
     );
+  });
+
+  it('outlasts a server that is gone for ten seconds, nearly always', () => {
+    // Always the same numbers, spread evenly (Park and Miller).
+    let state = 1;
+    const random = (): number => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+    const lives = Array.from({ length: 1000 }, () => {
+      let waited = 0;
+      for (let retry = 1; retry <= DEFAULT_RETRIES; retry += 1) waited += fullJitter(retry, random);
+      return waited;
+    });
+    const outlasted = lives.filter((waited) => waited > 10_000).length;
+    assert.ok(outlasted > 970, String(outlasted));
   });
 });

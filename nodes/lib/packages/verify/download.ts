@@ -41,6 +41,8 @@ export interface Stored {
 
 export type OnBytes = (bytes: number, total: number | null) => void;
 
+/** Half a minute of pauses on the average: a server or a line that is gone for ten seconds is outlasted. */
+export const DEFAULT_RETRIES = 7;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 /** A try that brought this much further isn't counted: a large package on a bad line needs many. */
