@@ -99,7 +99,8 @@ function report(node: Node, service: ServiceUse, status: Status, config: Config)
     const payload = { accessToken, id, module, version, delivery, at };
     const topic = channel.scheme.topic('inform', accessToken);
     out(derive(msg, { topic, accessToken, payload } as Partial<Message>));
-    status.success(shownText(version));
+    if (error === null) status.success(shownText(version));
+    else status.failure('common.status.offline');
   };
 
   onInput(node, (msg, out) => send(msg, out));

@@ -115,7 +115,8 @@ function report(node: Node, service: ServiceUse, status: Status, config: Config)
       const payload = { accessToken, module, step, desc: cutDesc(desc), delivery, at };
       const topic = channel.scheme.topic('progress', accessToken);
       out(derive(msg, { topic, accessToken, payload } as Partial<Message>));
-      show(status, step);
+      if (error === null) show(status, step);
+      else status.failure('common.status.offline');
     });
   });
 

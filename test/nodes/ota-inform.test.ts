@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { type AedesServer, startAedes } from '../support/aedes';
+import { cleanup } from '../support/cleanup';
 import { connectClient, type TestClient } from '../support/client';
 import type { LoadedFlow } from '../support/helper';
+import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { asOut, bodyOf, loadBench, TOPIC } from './support';
 
 describe('ota-inform', () => {
   let broker: AedesServer;
   let flow: LoadedFlow | null = null;
   let client: TestClient;
+  const later = cleanup();
 
   beforeEach(async () => {
     broker = await startAedes();
@@ -138,6 +141,17 @@ describe('ota-inform', () => {
       loaded.send('n1', { payload: Buffer.from('v2.0') });
       assert.equal(asOut((await caught.atLeast(1))[0]).error?.code, 'OTA_BAD_INPUT');
       assert.equal(client.messages.length, 0);
+    });
+
+    it('tells where nobody listens, on its output and in its status', async function () {
+      mosquittoMissing(this);
+      const mosquitto = later(await startMosquitto());
+      const node = { type: 'ota-inform', side: 'device' };
+      flow = await loadBench(mosquitto.port, node, 1, { broker: { protocolVersion: '5' } });
+      const out = flow.messages('out0');
+      flow.send('n1', { payload: 'v2.0', accessToken: 'a' } as never);
+      assert.equal(asOut((await out.atLeast(1))[0]).payload['delivery'], 'offline');
+      await flow.status('n1', 'common.status.offline');
     });
 
     it('says in its status that it has no token', async () => {

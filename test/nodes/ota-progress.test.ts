@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { type AedesServer, startAedes } from '../support/aedes';
+import { cleanup } from '../support/cleanup';
 import { connectClient, type TestClient } from '../support/client';
 import type { LoadedFlow } from '../support/helper';
+import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { until } from '../support/wait';
 import { asOut, bodyOf, loadBench, TOPIC } from './support';
 
@@ -9,6 +11,7 @@ describe('ota-progress', () => {
   let broker: AedesServer;
   let flow: LoadedFlow | null = null;
   let client: TestClient;
+  const later = cleanup();
 
   beforeEach(async () => {
     broker = await startAedes();
@@ -158,6 +161,17 @@ describe('ota-progress', () => {
       for (const step of ['-2', -2, '-1']) loaded.send('n1', { payload: step });
       await client.atLeast(3);
       assert.deepEqual(steps(), ['-2', '-2', '-1']);
+    });
+
+    it('tells where nobody listens, on its output and in its status', async function () {
+      mosquittoMissing(this);
+      const mosquitto = later(await startMosquitto());
+      const node = { type: 'ota-progress', side: 'device' };
+      flow = await loadBench(mosquitto.port, node, 1, { broker: { protocolVersion: '5' } });
+      const out = flow.messages('out0');
+      flow.send('n1', { payload: 50, accessToken: 'a' } as never);
+      assert.equal(asOut((await out.atLeast(1))[0]).payload['delivery'], 'offline');
+      await flow.status('n1', 'common.status.offline');
     });
 
     it('shows a failure that was reported until the next success', async () => {
