@@ -45,6 +45,9 @@ interface Settings {
 }
 
 module.exports = (RED: NodeAPI): void => {
+  /** By node id: what the kept session of a service that is being redeployed holds at the broker. */
+  const heldFilters = new Map<string, readonly string[]>();
+
   function OtaService(this: Node, config: Config): void {
     RED.nodes.createNode(this, config);
     const service = this as unknown as { -readonly [K in keyof OtaServiceNode]: OtaServiceNode[K] };
@@ -70,12 +73,17 @@ module.exports = (RED: NodeAPI): void => {
     const channel = new Channel({
       ...settings,
       persistent: keeps,
+      earlier: keeps ? (heldFilters.get(this.id) ?? []) : [],
       onState: (state) => report.connection(state),
       onSubscription: (filter, error) => report.subscription(filter, error),
       onFault: (error) => report.fault(error),
     });
     service.channel = channel;
-    onClose(this, (removed) => channel.end({ endSession: removed }));
+    onClose(this, (removed) => {
+      if (keeps && !removed) heldFilters.set(this.id, channel.heldFilters);
+      else heldFilters.delete(this.id);
+      return channel.end({ endSession: removed });
+    });
   }
 
   RED.nodes.registerType('ota-service', OtaService as never);

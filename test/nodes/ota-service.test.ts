@@ -6,7 +6,7 @@ import { cleanup } from '../support/cleanup';
 import { tabNode } from '../support/flow';
 import { connectClient } from '../support/client';
 import type { LoadedFlow } from '../support/helper';
-import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
+import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { freePort } from '../support/ports';
 import { startTcpProxy } from '../support/tcp-proxy';
 import { until } from '../support/wait';
@@ -16,6 +16,11 @@ import { asOut, GOOD_UPGRADE, TOPIC } from './support';
 
 const REPORT = { id: '1', params: { version: 'v1', module: 'default' } };
 const CODE = (message: unknown): string | undefined => asOut(message).error?.code;
+
+/** The topics that were unsubscribed from, as Mosquitto logs them. */
+function unsubscribed({ lines }: Mosquitto): string[] {
+  return lines.flatMap((line, i) => (/Received UNSUBSCRIBE/.test(line) ? [lines[i + 1] ?? ''] : []));
+}
 
 describe('ota-service', () => {
   const later = cleanup();
@@ -255,16 +260,29 @@ describe('ota-service', () => {
         nodes.map((node) => (node.id === 'inform' ? { ...node, name: 'changed' } : node)),
         'nodes',
       );
-      const unsubscribed = (): string[] =>
-        broker.lines.flatMap((line, i, all) => (/Received UNSUBSCRIBE/.test(line) ? [all[i + 1] ?? ''] : []));
-      assert.deepEqual(unsubscribed(), []);
+      assert.deepEqual(unsubscribed(broker), []);
       await flow.deploy(
         nodes.filter(({ id }) => id !== 'progress'),
         'nodes',
       );
-      await until(() => unsubscribed().length > 0, 'the removed node to be unsubscribed');
-      assert.equal(unsubscribed().length, 1);
-      assert.match(unsubscribed()[0] ?? '', /progress/);
+      await until(() => unsubscribed(broker).length > 0, 'the removed node to be unsubscribed');
+      assert.equal(unsubscribed(broker).length, 1);
+      assert.match(unsubscribed(broker)[0] ?? '', /progress/);
+    });
+
+    it('unsubscribes on a kept session what a full deploy leaves nobody for', async function () {
+      mosquittoMissing(this);
+      const broker = later(await startMosquitto());
+      const options = { service: { clientId: 'kept' } };
+      const flow = await load(broker.port, options);
+      await flow.status('inform', 'common.status.noReport');
+      const nodes = platformFlow(broker.port, options);
+      await flow.deploy(nodes.map((node) => (node.id === 'inform' ? { ...node, side: 'device' } : node)));
+      await until(() => unsubscribed(broker).length > 0, 'the filter of the other side to be ended');
+      await flow.deploy(nodes);
+      await flow.status('inform', 'common.status.noReport');
+      assert.equal(unsubscribed(broker).length, 1);
+      assert.match(unsubscribed(broker)[0] ?? '', /inform/);
     });
 
     for (const [when, earlier] of [

@@ -49,6 +49,8 @@ export interface ChannelOptions extends Pick<
 > {
   readonly scheme: TopicScheme;
   readonly shareGroup: string;
+  /** What a kept session still holds of an earlier channel: its `heldFilters`. */
+  readonly earlier?: readonly string[];
   /** At each change of the connection, before the users hear of it. */
   readonly onState: (state: LinkState) => void;
   /** A subscription that was refused (with the error) or granted (null), at each change. */
@@ -103,6 +105,11 @@ export class Channel {
   /** Unacknowledged publishes at most, as the settings say. */
   get window(): number {
     return this.#options.window;
+  }
+
+  /** The filters that a kept session holds when this channel ends now. */
+  get heldFilters(): readonly string[] {
+    return this.#filters.held();
   }
 
   /** The first user opens the connection. `onState` is called at once, and at each change. */
@@ -232,6 +239,7 @@ export class Channel {
     if (state.phase === 'connected') {
       this.#downSince = null;
       this.#unwanted.beginGrace();
+      this.#filters.endEarlier();
     } else {
       this.#downSince ??= performance.now();
     }

@@ -12,6 +12,8 @@ export interface FiltersOptions {
   readonly scheme: TopicScheme;
   /** MQTT shared-subscription group; blank for none. */
   readonly shareGroup: string;
+  /** What a kept session still holds of the flow before this one. */
+  readonly earlier?: readonly string[];
 }
 
 export class Filters {
@@ -20,9 +22,11 @@ export class Filters {
   readonly #tokens = new Map<MessageKind, Map<string, number>>(KINDS.map((kind) => [kind, new Map()]));
   readonly #lingering = new Set<NodeJS.Timeout>();
   #subscriptions: Subscriptions | null = null;
+  #earlier: readonly string[];
 
   constructor(options: FiltersOptions) {
     this.#options = options;
+    this.#earlier = options.earlier ?? [];
   }
 
   /** A link was made: what is wanted now is asked of it. */
@@ -51,15 +55,25 @@ export class Filters {
       else tokens.delete(accessToken);
       this.sync(kind);
     };
-    if (removed) {
-      take();
-      return;
-    }
-    const timer = setTimeout(() => {
-      this.#lingering.delete(timer);
-      take();
-    }, LINGER_MS);
-    this.#lingering.add(timer);
+    if (removed) take();
+    else this.#afterLinger(take);
+  }
+
+  /** The filters that the broker holds for us now, as it got them. */
+  held(): readonly string[] {
+    return [...new Set([...this.#earlier, ...(this.#subscriptions?.filters() ?? [])])];
+  }
+
+  /** The connection is up: of the earlier flow's filters, those that nobody comes for now are ended. */
+  endEarlier(): void {
+    if (this.#earlier.length === 0) return;
+    this.#afterLinger(() => {
+      const subscriptions = this.#subscriptions;
+      if (subscriptions === null) return;
+      this.#earlier = this.#earlier.filter(
+        (filter) => subscriptions.state(filter) === null && !subscriptions.unsubscribe(filter),
+      );
+    });
   }
 
   /** What the broker said to the filter that serves this token. */
@@ -114,6 +128,14 @@ export class Filters {
     for (const timer of this.#lingering) clearTimeout(timer);
     this.#lingering.clear();
     this.#subscriptions = null;
+  }
+
+  #afterLinger(act: () => void): void {
+    const timer = setTimeout(() => {
+      this.#lingering.delete(timer);
+      act();
+    }, LINGER_MS);
+    this.#lingering.add(timer);
   }
 
   #of(kind: MessageKind): Map<string, number> {

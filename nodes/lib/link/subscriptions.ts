@@ -43,9 +43,10 @@ export class Subscriptions {
     if (this.#wanted.delete(filter)) this.unsubscribe(filter);
   }
 
-  /** Ends a filter that a kept session still holds, whether it was wanted here or not. */
-  unsubscribe(filter: string): void {
+  /** Ends a filter that a kept session still holds, wanted here or not. False where there is no connection. */
+  unsubscribe(filter: string): boolean {
     this.#client?.unsubscribe(filter);
+    return this.#client !== null;
   }
 
   /** A connection is up. Every filter is sent, also on a kept session: it may know others than we want. */
