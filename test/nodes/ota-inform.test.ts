@@ -149,7 +149,7 @@ describe('ota-inform', () => {
       const node = { type: 'ota-inform', side: 'device' };
       flow = await loadBench(mosquitto.port, node, 1, { broker: { protocolVersion: '5' } });
       const out = flow.messages('out0');
-      flow.send('n1', { payload: 'v2.0', accessToken: 'a' } as never);
+      flow.send('n1', { payload: 'v2.0', accessToken: 'a' });
       assert.equal(asOut((await out.atLeast(1))[0]).payload['delivery'], 'offline');
       await flow.status('n1', 'common.status.offline');
     });

@@ -169,7 +169,7 @@ describe('ota-progress', () => {
       const node = { type: 'ota-progress', side: 'device' };
       flow = await loadBench(mosquitto.port, node, 1, { broker: { protocolVersion: '5' } });
       const out = flow.messages('out0');
-      flow.send('n1', { payload: 50, accessToken: 'a' } as never);
+      flow.send('n1', { payload: 50, accessToken: 'a' });
       assert.equal(asOut((await out.atLeast(1))[0]).payload['delivery'], 'offline');
       await flow.status('n1', 'common.status.offline');
     });
