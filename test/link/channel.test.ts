@@ -292,6 +292,24 @@ describe('a channel', () => {
       assert.ok(!broker.packets.some(({ cmd }) => cmd === 'unsubscribe'));
     });
 
+    it('holds a message for a listener that is ready a moment later', async () => {
+      const { aedes } = await brokerWithLog();
+      const client = later(await connectClient(aedes.url));
+      const test = later(makeChannel(aedes.url));
+      let ready = false;
+      let asked = false;
+      const heard = { ...listener('inform', '+'), ready: () => ((asked = true), ready) };
+      test.channel.listen(heard);
+      test.channel.acquire(USER);
+      await until(() => heard.states.includes('granted'), 'the subscription');
+      await client.publish(`${INFORM}/a`, report);
+      await until(() => asked, 'the question whether it is ready');
+      ready = true;
+      test.channel.resume();
+      await until(() => heard.tokens.length > 0, 'the report');
+      assert.equal(test.states.filter(({ phase }) => phase === 'connected').length, 1);
+    });
+
     for (const [version, protocolVersion] of [
       ['3.1.1', 4],
       ['5', 5],
@@ -316,6 +334,30 @@ describe('a channel', () => {
         await until(() => heard.tokens.length >= 100, 'all reports');
         assert.equal(new Set(heard.tokens).size, 100);
         assert.deepEqual(back.faults, []);
+      });
+
+      it(`leaves to the broker what a listener is not ready for (MQTT ${version})`, async function () {
+        mosquittoMissing(this);
+        const broker = later(await startMosquitto());
+        const client = later(await connectClient(broker.url, { clientId: 'sender' }));
+        const test = later(makeChannel(broker.url, { mqtt: { protocolVersion }, persistent: true }));
+        let ready = false;
+        const heard = { ...listener('inform', '+'), ready: () => ready };
+        test.channel.listen(heard);
+        test.channel.acquire(USER);
+        await until(() => heard.states.includes('granted'), 'the subscription');
+        for (const token of ['a', 'b']) await client.publish(`${INFORM}/${token}`, report);
+        const lost = await until(
+          () => test.states.find(({ error }) => error !== null),
+          'the end of patience',
+        );
+        assert.equal(lost.error?.code, 'OTA_COMMIT_FAILED');
+        await test.connected(2);
+        assert.deepEqual(heard.tokens, []);
+        ready = true;
+        test.channel.resume();
+        await until(() => heard.tokens.length >= 2, 'both reports');
+        assert.deepEqual(heard.tokens, ['a', 'b']);
       });
 
       it(`tells a message of an old filter once, and ends the filter (MQTT ${version})`, async function () {

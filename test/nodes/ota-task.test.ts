@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import type { NodeInitializer, NodeStatus } from 'node-red';
 import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
+import { openSqlite } from '../../nodes/lib/tasks/store/sqlite-driver';
 import { connectClient, type TestClient } from '../support/client';
 import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
 import { loadFlow, type LoadedFlow } from '../support/helper';
@@ -380,6 +382,31 @@ describe('ota-task', () => {
       return payload['status'] === 'ended' ? payload : null;
     }, 'the end');
     assert.equal((found['counts'] as TaskShape['counts']).succeeded, 1);
+  });
+
+  it('hears what was reported while it was away, also where its store is locked when it comes back', async () => {
+    const loaded = await load({ file: 'tasks.db' });
+    await loaded.status('n1', 'common.status.ready');
+    await loaded.stop();
+    flow = null;
+    await report('inform', 'dev-1', { id: '1', params: { version: 'v1' } });
+    const other = openSqlite(path.join(folder.path, 'tasks.db'));
+    other.exec('BEGIN EXCLUSIVE');
+    const again = await load({ file: 'tasks.db' });
+    const caught = again.messages('caught');
+    // Longer than a message is held: the connection was ended, the report left to the broker.
+    await until(
+      () => caught.items.some((item) => asOut(item).error?.code === 'OTA_COMMIT_FAILED'),
+      'the end of the connection',
+    ).finally(() => {
+      other.exec('ROLLBACK');
+      other.close();
+    });
+    await again.status('n1', 'common.status.ready');
+    await until(async () => {
+      const { payload } = await ask(again, { action: 'preview', package: PACKAGE, targets: 'all' });
+      return payload['total'] === 1;
+    }, 'the device that reported meanwhile');
   });
 
   it('tells a Catch node what can not be read, and changes nothing', async () => {

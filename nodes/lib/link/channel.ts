@@ -30,6 +30,11 @@ export type MessageOf<K extends MessageKind> = Extract<WireMessage, { kind: K }>
 export interface Listener<K extends MessageKind = MessageKind> {
   readonly kind: K;
   readonly accessToken: string;
+  /**
+   * False while it can't handle what it hears. That isn't acknowledged then: it is held for a moment; later the
+   * connection is ended, so that the broker sends it again. Absent: always ready. See `Channel.resume`.
+   */
+  readonly ready?: () => boolean;
   /** May join the batch: the broker's acknowledgement then waits for the commit. */
   readonly onMessage: (message: MessageOf<K>, batch: Batch) => void;
   /** Something on a topic of this listener that can't be read. */
@@ -81,6 +86,7 @@ export class Channel {
   #linger: NodeJS.Timeout | null = null;
   #downSince: number | null = null;
   #allLeft: (() => void) | null = null;
+  #patience: NodeJS.Timeout | null = null;
 
   constructor(options: ChannelOptions) {
     this.#options = options;
@@ -153,6 +159,13 @@ export class Channel {
     };
   }
 
+  /** A listener became ready: what is held is offered again. */
+  resume(): void {
+    if (this.#patience !== null) clearTimeout(this.#patience);
+    this.#patience = null;
+    this.#link?.inbox.resume();
+  }
+
   /** Publishes to one device's topic. `settled` is called once, later; a bad token is `refused`. */
   publish(
     kind: MessageKind,
@@ -184,6 +197,7 @@ export class Channel {
     this.#filters.close();
     if (this.#linger !== null) clearTimeout(this.#linger);
     this.#unwanted.close();
+    if (this.#patience !== null) clearTimeout(this.#patience);
     // A session may be there from an earlier start, also where nobody has used this service since.
     const link = this.#link ?? (options.endSession ? this.#newLink() : null);
     this.#link = null;
@@ -289,6 +303,7 @@ export class Channel {
     if (own === undefined && every === undefined) {
       return this.#unwantedTaken(packet.topic, kind, accessToken);
     }
+    if (!allReady(own) || !allReady(every)) return this.#notReady(link);
     for (const set of [own, every]) {
       if (set === undefined) continue;
       for (const { listener } of set) {
@@ -303,10 +318,25 @@ export class Channel {
     return 'taken';
   }
 
+  /** Held: nothing else comes in meanwhile, so not for long. */
+  #notReady(link: Link): Taken {
+    this.#patience ??= setTimeout(() => {
+      this.#patience = null;
+      link.refuse();
+    }, LINGER_MS);
+    return 'hold';
+  }
+
   #unwantedTaken(topic: string, kind: MessageKind | null, accessToken: string | null): Taken {
     const shown = this.scheme.mask(topic, maskToken).slice(0, 256);
     const filters = kind === null ? [topic] : [this.#filters.filter(kind, EVERY_DEVICE)];
     if (kind !== null && accessToken !== null) filters.push(this.#filters.filter(kind, accessToken));
     return this.#unwanted.take(shown, filters, this.state.phase === 'connected');
   }
+}
+
+function allReady(set: ReadonlySet<Heard> | undefined): boolean {
+  if (set === undefined) return true;
+  for (const { listener } of set) if (listener.ready?.() === false) return false;
+  return true;
 }

@@ -105,6 +105,11 @@ export class Link {
     if (options.endSession && this.#options.persistent) await this.#endSession();
   }
 
+  /** Ends the connection with what came last unacknowledged: it can't be handled now, and shall come again. */
+  refuse(): void {
+    if (this.#client !== null) this.#lost(this.#client, notReady(), true);
+  }
+
   #connect(): void {
     this.#set({ phase: 'connecting', error: this.#state.error });
     const ids = new PacketIds();
@@ -281,5 +286,12 @@ function commitFailed(error: unknown): OtaError {
     'OTA_COMMIT_FAILED',
     `What was received could not be stored; it was not acknowledged and comes again: ${text}.`,
     { cause: error },
+  );
+}
+
+function notReady(): OtaError {
+  return new OtaError(
+    'OTA_COMMIT_FAILED',
+    'What was received can not be stored yet; it was not acknowledged and comes again.',
   );
 }

@@ -107,15 +107,15 @@ export class TaskHost {
   async #stop(removed: boolean): Promise<void> {
     if (this.#retry !== null) clearTimeout(this.#retry);
     await this.#starting;
-    const running = this.#stops.length > 0;
-    for (const stop of this.#stops.splice(0)) stop(removed);
+    const release = this.#unlisten(removed);
     await this.#engine?.stop();
-    if (running) this.#options.channel.release(this.#user, removed);
+    release();
   }
 
   async #start(): Promise<void> {
     await this.#before?.stop(false);
     if (this.#closed) return;
+    this.#listen();
     const { store, service, channel, signMethodCase } = this.#options;
     const engine = new Engine({
       store: store.tasks(service),
@@ -137,7 +137,10 @@ export class TaskHost {
     } catch (error) {
       const problem = toOtaError(error, 'OTA_STORE_FAILED');
       this.#tellProblem(problem);
-      if (FINAL.has(problem.code)) return;
+      if (FINAL.has(problem.code)) {
+        this.#unlisten(false)();
+        return;
+      }
       this.#retry = setTimeout(() => {
         this.#retry = null;
         this.#starting = this.#start();
@@ -146,13 +149,18 @@ export class TaskHost {
     }
     this.#engine = engine;
     this.#tellProblem(null);
-    this.#listen(engine);
+    this.#here();
+    this.#tellSubscription();
+    channel.resume();
   }
 
-  #listen(engine: Engine): void {
+  /** From before the engine runs: what a kept session brings waits for it, instead of being dropped. */
+  #listen(): void {
+    if (this.#stops.length > 0) return;
     const { channel } = this.#options;
     const common = (kind: MessageKind) => ({
       accessToken: EVERY_DEVICE,
+      ready: () => this.#engine !== null,
       onRefused: (refused: Refused) => this.#each((face) => face.onRefused(refused)),
       onSubscription: (state: FilterState, error: OtaError | null) => this.#subscription(kind, state, error),
     });
@@ -161,16 +169,23 @@ export class TaskHost {
         ...common('progress'),
         kind: 'progress',
         onMessage: ({ accessToken, message: { module, step, desc } }, batch) =>
-          engine.hear({ kind: 'progress', accessToken, module, step, desc, wall: Date.now() }, batch),
+          this.#engine?.hear({ kind: 'progress', accessToken, module, step, desc, wall: Date.now() }, batch),
       }),
       channel.listen<'inform'>({
         ...common('inform'),
         kind: 'inform',
         onMessage: ({ accessToken, message: { id, module, version } }, batch) =>
-          engine.hear({ kind: 'inform', accessToken, id, module, version, wall: Date.now() }, batch),
+          this.#engine?.hear({ kind: 'inform', accessToken, id, module, version, wall: Date.now() }, batch),
       }),
     );
     channel.acquire(this.#user);
+  }
+
+  /** Hears no more. Returns what gives the connection back, for when the engine needs it no more either. */
+  #unlisten(removed: boolean): () => void {
+    if (this.#stops.length === 0) return () => undefined;
+    for (const stop of this.#stops.splice(0)) stop(removed);
+    return () => this.#options.channel.release(this.#user, removed);
   }
 
   #connection({ phase, error }: LinkState): void {
@@ -190,9 +205,15 @@ export class TaskHost {
     this.#here();
     if (state === 'refused' || this.#allGranted()) {
       this.#refusal = error;
-      this.#each((face) => face.onSubscription(error));
+      this.#tellSubscription();
     }
     this.#tellTrouble();
+  }
+
+  /** Once the engine runs: until then the store is what matters. */
+  #tellSubscription(): void {
+    const known = this.#refusal !== null || this.#allGranted();
+    if (this.#engine !== null && known) this.#each((face) => face.onSubscription(this.#refusal));
   }
 
   #allGranted(): boolean {
