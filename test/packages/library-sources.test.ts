@@ -146,13 +146,16 @@ describe('a package of the library', () => {
       });
     }
 
-    it('refuses the file of another package', async () => {
-      const added = await library.add(request(content('x')));
-      const file = library.find(added.id, added.url.split('/').at(-1)!)!;
-      const filename = path.join(file.folder, file.name);
-      const adding = library.add(request({ kind: 'file', filename }));
-      await assert.rejects(adding, withCode('OTA_BAD_PACKAGE'));
-      assert.equal((await served(library, added)).toString(), 'x');
+    it('refuses the file of another package, in this library or another', async () => {
+      const { library: other } = await Library.open(path.join(folder, 'other'));
+      for (const its of [library, other]) {
+        const added = await its.add(request(content('x')));
+        const file = its.find(added.id, added.url.split('/').at(-1)!)!;
+        const filename = path.join(file.folder, file.name);
+        const adding = library.add(request({ kind: 'file', filename }));
+        await assert.rejects(adding, withCode('OTA_BAD_PACKAGE'));
+        assert.equal((await served(its, added)).toString(), 'x');
+      }
     });
   });
 

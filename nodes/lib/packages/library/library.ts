@@ -207,14 +207,18 @@ export class Library {
     for (const listener of this.#listeners) listener();
   }
 
-  /** A file of the library isn't to be moved out of its package. */
+  /** A file of a library, this one or another, isn't to be moved out of its package. */
   async #refuseOwn(filename: string): Promise<void> {
     const folder = await fs.realpath(path.dirname(path.resolve(filename))).catch(() => '');
     const own = await fs.realpath(this.#directory).catch(() => this.#directory);
-    if (folder === own || folder.startsWith(own + path.sep)) {
+    const isPackage = await fs.access(path.join(folder, RECORD_FILE)).then(
+      () => true,
+      () => false,
+    );
+    if (isPackage || folder === own || folder.startsWith(own + path.sep)) {
       throw new OtaError(
         'OTA_BAD_PACKAGE',
-        'The package was not added: msg.filename lies in the folder of the packages.',
+        'The package was not added: msg.filename lies in a folder of packages.',
       );
     }
   }

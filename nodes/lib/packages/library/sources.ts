@@ -185,8 +185,10 @@ async function link(filename: string, target: string): Promise<boolean> {
     await fs.link(filename, target);
     return true;
   } catch (error) {
-    if (NO_LINKS.has((error as NodeJS.ErrnoException).code ?? '')) return false;
-    throw folderError(error);
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (NO_LINKS.has(code)) return false;
+    // The target's folder was made a moment ago: what went meanwhile is the file.
+    throw code === 'ENOENT' ? folderError(error, WHOSE_FILE) : folderError(error);
   }
 }
 
