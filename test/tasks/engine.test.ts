@@ -532,6 +532,26 @@ describe('the engine', () => {
       assert.equal((await platform.task(task)).status, 'ended');
     });
 
+    it('retry takes only failed or only cancelled devices where it says so', async () => {
+      const task = await platform.create(['a', 'b', 'c']);
+      await platform.wait(1);
+      platform.progress('a', -1);
+      await platform.wait(1);
+      await platform.run({ action: 'cancel', taskId: task.taskId, accessTokens: ['b'] });
+      await platform.run({ action: 'retry', taskId: task.taskId, status: 'failed' });
+      await platform.wait(1);
+      assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'cancelled', c: 'pushed' });
+      await platform.run({ action: 'retry', taskId: task.taskId, status: 'cancelled' });
+      await platform.wait(1);
+      assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'pushed', c: 'pushed' });
+      for (const [status, code] of [
+        ['failed', 'OTA_TASK_STATE'],
+        ['pushed', 'OTA_BAD_INPUT'],
+      ]) {
+        await assert.rejects(platform.run({ action: 'retry', taskId: task.taskId, status }), { code });
+      }
+    });
+
     it('retry leaves a task alone where nothing failed', async () => {
       const task = await platform.create(['a']);
       await assert.rejects(platform.run({ action: 'retry', taskId: task.taskId, accessTokens: ['a', 'x'] }), {

@@ -50,11 +50,14 @@ export type Command =
       readonly pageSize: number;
     }
   | { readonly action: 'pause' | 'resume' | 'remove' | 'get'; readonly taskId: string }
+  | { readonly action: 'cancel'; readonly taskId: string; readonly accessTokens: readonly unknown[] | null }
   | {
-      readonly action: 'cancel' | 'retry';
+      readonly action: 'retry';
       readonly taskId: string;
       /** null: the whole task. Looked at in slices, as targets are. */
       readonly accessTokens: readonly unknown[] | null;
+      /** Of the whole task: only the devices in this state. */
+      readonly status: Retried | null;
     }
   | { readonly action: 'list'; readonly page: number; readonly pageSize: number }
   | {
@@ -66,6 +69,10 @@ export type Command =
       readonly pageSize: number;
     }
   | { readonly action: 'history'; readonly taskId: string; readonly accessToken: string };
+
+/** The states from which a retry takes devices. */
+export const RETRIED = ['failed', 'cancelled'] as const;
+type Retried = (typeof RETRIED)[number];
 
 const PAGE_SIZE = 20;
 const MAX_PAGE_SIZE = 1000;
@@ -92,15 +99,21 @@ export function readCommand(payload: unknown, defaults: Policy): Command {
     case 'get':
       return { action, taskId: required(payload, 'taskId') };
     case 'cancel':
-    case 'retry':
       return { action, taskId: required(payload, 'taskId'), accessTokens: readSome(payload) };
+    case 'retry':
+      return {
+        action,
+        taskId: required(payload, 'taskId'),
+        accessTokens: readSome(payload),
+        status: readStatus(payload, RETRIED),
+      };
     case 'list':
       return { action, ...readPage(payload) };
     case 'devices':
       return {
         action,
         taskId: required(payload, 'taskId'),
-        status: readStatus(payload),
+        status: readStatus(payload, DEVICE_STATUSES),
         search: optional(payload, 'search'),
         ...readPage(payload),
       };
@@ -223,11 +236,11 @@ function readTime(text: string): number {
   return new Date(day).toISOString().startsWith(day) ? Date.parse(text) : NaN;
 }
 
-function readStatus(payload: JsonObject): DeviceStatus | null {
+function readStatus<T extends DeviceStatus>(payload: JsonObject, among: readonly T[]): T | null {
   const value = field(payload, 'status');
   if (value === undefined || value === null || value === '' || value === 'all') return null;
-  const status = DEVICE_STATUSES.find((name) => name === value);
-  if (status === undefined) throw bad('status', `must be one of ${DEVICE_STATUSES.join(', ')}`);
+  const status = among.find((name) => name === value);
+  if (status === undefined) throw bad('status', `must be one of ${among.join(', ')}`);
   return status;
 }
 

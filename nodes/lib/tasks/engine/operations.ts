@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { OtaError } from '../../protocol';
-import { checkTargets, type Command, type TaskInput } from '../commands';
+import { checkTargets, type Command, RETRIED, type TaskInput } from '../commands';
 import { openDevices, resumed, waveEnds } from '../machine';
 import { type DeviceShape, deviceShape, eventShape, type TaskShape, taskShape } from '../shapes';
 import type { TaskChange } from '../store';
@@ -41,7 +41,7 @@ export async function operate(engine: Engine, command: Command): Promise<object>
     case 'cancel':
       return inTurn(engine, command.taskId, (task) => cancel(engine, task, command.accessTokens));
     case 'retry':
-      return inTurn(engine, command.taskId, (task) => retry(engine, task, command.accessTokens));
+      return inTurn(engine, command.taskId, (task) => retry(engine, task, command));
     case 'remove':
       return inTurn(engine, command.taskId, (task) => remove(engine, task));
     case 'get':
@@ -182,13 +182,15 @@ async function cancel(engine: Engine, task: Task, accessTokens: Tokens): Promise
   return taskShape(await find(engine, task.taskId));
 }
 
-async function retry(engine: Engine, task: Task, accessTokens: Tokens): Promise<TaskShape> {
+async function retry(engine: Engine, task: Task, command: CommandOf<'retry'>): Promise<TaskShape> {
+  const { accessTokens, status } = command;
+  const statuses = status === null ? RETRIED : [status];
   await engine.holding(task, async () => {
     const moved =
       accessTokens === null
-        ? await engine.moveAll(task, ['failed', 'cancelled'], 'retry')
+        ? await engine.moveAll(task, statuses, 'retry')
         : await moveSome(engine, task, accessTokens, 'retry');
-    if (moved === 0) throw nothingMoved('retry', 'failed or cancelled');
+    if (moved === 0) throw nothingMoved('retry', statuses.join(' or '));
     const changed = await engine.store.decide(
       task.id,
       (now) => retriedNow(now, engine.time.wall()),
@@ -238,7 +240,7 @@ async function moveSome(
     await turns.next();
   }
   if (moved === 0)
-    throw nothingMoved(on, on === 'retry' ? 'failed or cancelled' : 'pending, pushed or upgrading');
+    throw nothingMoved(on, on === 'retry' ? RETRIED.join(' or ') : 'pending, pushed or upgrading');
   return moved;
 }
 
