@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import type { AxeResults } from 'axe-core';
 import { cleanup } from '../support/cleanup';
+import { until } from '../support/wait';
 import {
   addPackage,
   type Console,
@@ -73,7 +74,7 @@ describe('the console’s looks', function () {
         await person.button('action.close').click();
         await person.button('packages.removeOne', { name: 'firmware.bin', version: 'v1.1' }).click();
         await check(person, 'the question before a package is removed');
-        await person.button('action.keep').click();
+        await person.button('action.back').click();
 
         await person.goto('tasks');
         await person.row('v1.1').waitFor();
@@ -96,6 +97,74 @@ describe('the console’s looks', function () {
       });
     }
   }
+
+  it('break long names, in tables and dialogs, at every width', async () => {
+    const name = 'W'.repeat(128);
+    const person = await ota.open('packages', { width: NARROW });
+    const { page } = person;
+    await person.button('packages.add').first().click();
+    await page
+      .locator('input[type=file]')
+      .setInputFiles({ name: 'meter.bin', mimeType: '', buffer: Buffer.alloc(9) });
+    await person.field('package.name').fill(name);
+    await person.field('package.version').fill('v9');
+    await person.dialog.locator('button[type=submit]').click();
+    await person.row(name).waitFor();
+    // Nothing of what holds texts is wider inside than it is.
+    const isWhole = async (what: string): Promise<void> => {
+      const wide = await page.evaluate(() =>
+        Array.from(document.querySelectorAll('.ota-page *, .ota-dialog, .ota-dialog *:not(input, select)'))
+          .filter((one) => one.closest('.v-ripple__container, .v-progress-linear') === null)
+          .filter((one) => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1)
+          .map((one) => one.outerHTML.slice(0, 80)),
+      );
+      assert.deepEqual(wide, [], what);
+    };
+    for (const width of [NARROW, 768, WIDE]) {
+      await page.setViewportSize({ width, height: 900 });
+      await isWhole(`packages at ${width}`);
+      await person.button('packages.removeOne', { name, version: 'v9' }).click();
+      await person.dialog.getByText(name).waitFor();
+      await isWhole(`the question at ${width}`);
+      await page.keyboard.press('Escape');
+      await person.dialog.waitFor({ state: 'hidden' });
+    }
+    await person.row(name).getByRole('button').first().click();
+    await page.setViewportSize({ width: NARROW, height: 900 });
+    await page.locator('.ota-preview strong').waitFor();
+    await isWhole('the form of a task');
+  });
+
+  it('are used with the keyboard: Escape closes a dialog, and the focus is where it was', async () => {
+    const person = await ota.open('packages');
+    const { page } = person;
+    const add = person.button('packages.add').first();
+    for (const button of [
+      add,
+      person.button('packages.removeOne', { name: 'firmware.bin', version: 'v1.1' }),
+    ]) {
+      await button.focus();
+      await page.keyboard.press('Enter');
+      await person.dialog.waitFor();
+      await page.keyboard.press('Escape');
+      await person.dialog.waitFor({ state: 'hidden' });
+      await until(() => button.evaluate((one) => one === document.activeElement), 'the focus to come back');
+    }
+  });
+
+  it('say what is wrong with a field in the language of the page, not of the browser', async () => {
+    const person = await ota.open('simulator', { language: 'zh-CN' });
+    const field = person.field('simulator.failing');
+    const told = (): Promise<string> => field.evaluate((one) => (one as HTMLInputElement).validationMessage);
+    await field.fill('101');
+    await person.button('simulator.apply').click();
+    assert.equal(await told(), person.word('field.most', { max: 100 }));
+    await field.fill('');
+    await person.button('simulator.apply').click();
+    assert.equal(await told(), person.word('field.missing'));
+    await field.fill('5');
+    assert.equal(await told(), '');
+  });
 
   it('switch language at once, and name the tab in it', async () => {
     const person = await ota.open('tasks');

@@ -117,7 +117,7 @@ describe('the packages page', function () {
       await person.dialog
         .getByText(person.word('packages.removeText', { name: 'firmware.bin', version }))
         .waitFor();
-      await person.button('action.keep').click();
+      await person.button('action.back').click();
       await person.dialog.waitFor({ state: 'hidden' });
       assert.equal(person.sent.filter((frame) => frame.includes('"topic":"remove"')).length, 0);
       await remove.click();

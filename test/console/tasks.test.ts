@@ -42,12 +42,6 @@ describe('tasks and their devices', function () {
       const version = language === 'en-US' ? 'v2.0' : 'v3.0';
       const token = (n: number): string => `${language === 'en-US' ? 'en' : 'zh'}-${n}`;
       let person: Person;
-      /** A field for a time is one from the moment when it is entered. */
-      const fillTime = async (key: string, time: string): Promise<void> => {
-        await person.field(key).focus();
-        await person.page.locator('input:focus:is([type="time"], [type="datetime-local"])').fill(time);
-      };
-
       before(async () => {
         person = await ota.open('packages', { language });
         for (const n of [1, 2, 3]) await talk.inform(token(n), 'v1.0');
@@ -111,7 +105,7 @@ describe('tasks and their devices', function () {
         await tile(person, 'failed', 0);
         await icon(person, 'devices.cancelOne', token(3)).click();
         await person.dialog.getByText(person.word('devices.cancelText', { name: token(3) })).waitFor();
-        await person.button('action.keep').click();
+        await person.button('action.back').click();
         await person.dialog.waitFor({ state: 'hidden' });
         assert.equal(person.sent.filter((frame) => frame.includes('"topic":"cancel"')).length, 0);
         await icon(person, 'devices.cancelOne', token(3)).click();
@@ -124,11 +118,13 @@ describe('tasks and their devices', function () {
         await tile(person, 'failed', 1);
         await person.button('devices.retryAll').click();
         const task = `task ${language}`;
-        await person.dialog
-          .getByText(person.word('devices.retryAllText', { task, failed: 1, cancelled: 1 }))
-          .waitFor();
+        await person.dialog.getByText(person.word('devices.retryAllText', { task, count: 1 })).waitFor();
         await confirm(person);
         await tile(person, 'failed', 0);
+        // What was cancelled stays so until it is upgraded again by itself.
+        await tile(person, 'cancelled', 1);
+        await icon(person, 'devices.retryOne', token(3)).click();
+        await tile(person, 'cancelled', 0);
         await person.button('devices.cancelAll').click();
         await person.dialog.getByText(person.word('devices.cancelAllText', { task, count: 2 })).waitFor();
         await confirm(person);
@@ -149,13 +145,17 @@ describe('tasks and their devices', function () {
         await person.button('tasks.add').first().click();
         await person.field('task.name').fill(`later ${language}`);
         await person.field('task.package').selectOption({ label: `firmware.bin ${version}` });
-        await fillTime('task.startAt', '2099-01-01T02:00');
+        await person.field('task.startAt').fill('2099-01-01T02:00');
         await person.page.locator('summary').click();
         await person.field('policy.waves').fill('50, 100');
         await person.field('policy.retries').fill('2');
         await person.field('policy.offline').selectOption('wait');
-        await fillTime('policy.from', '01:00');
-        await fillTime('policy.to', '05:00');
+        await person.field('policy.from').fill('01:00');
+        // Half a window is none: it says so, and names the field as the page does.
+        await person.dialog.getByRole('alert').waitFor();
+        const alert = await person.dialog.getByRole('alert').innerText();
+        assert.ok(alert.includes(person.word('quoted', { text: person.word('policy.window') })), alert);
+        await person.field('policy.to').fill('05:00');
         await person.button('tasks.start').click();
         await person.page.waitForURL(/\/devices/);
         assert.match(person.received.join(), /"retries":2/);
@@ -197,6 +197,13 @@ describe('tasks and their devices', function () {
     assert.equal(await person.page.locator('img[src="x"]').count(), 0);
     assert.equal(await person.page.evaluate(() => 'wasRun' in globalThis), false);
     await person.goto(`tasks?was=${task}`);
+  });
+
+  it('goes back to the last page where an address names one beyond it', async () => {
+    const person = await ota.open('tasks?page=7');
+    await person.page.locator('.ota-table tbody tr').first().waitFor();
+    await person.goto('devices?page=7&status=nothing');
+    await person.page.locator('.ota-table tbody tr').first().waitFor();
   });
 
   it('finds the task of a page gone and shows another', async () => {

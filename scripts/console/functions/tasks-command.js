@@ -9,7 +9,7 @@ export default function command(msg) {
     pause: ['taskId'],
     resume: ['taskId'],
     cancel: ['taskId', 'accessTokens'],
-    retry: ['taskId', 'accessTokens'],
+    retry: ['taskId', 'accessTokens', 'status'],
     remove: ['taskId'],
     devices: ['taskId', 'status', 'search', 'page', 'pageSize'],
     history: ['taskId', 'accessToken'],
