@@ -1,0 +1,434 @@
+/**
+ * A store in memory to which a history happens: reports, limits, commands, duplicates, restarts. Checks each
+ * change as it comes against the rules of the documentation, told here in other words than the table's.
+ */
+import assert from 'node:assert/strict';
+import { isActive } from '../../../nodes/lib/tasks/machine';
+import { type Change, type Push, SqliteStore } from '../../../nodes/lib/tasks/store';
+import { SqliteTasks } from '../../../nodes/lib/tasks/store/sqlite-tasks';
+import {
+  type Device,
+  DEVICE_STATUSES,
+  type DeviceStatus,
+  type Policy,
+  type Task,
+} from '../../../nodes/lib/tasks/types';
+import { plan, WALL } from '../support';
+
+/** What can happen, in any order: the world outside, the clock, people. */
+export type Happening =
+  | { do: 'create'; version: string; module: string; policy: Partial<Policy> }
+  | { do: 'claim'; task: number }
+  | { do: 'progress'; token: string; module: string | null; step: number }
+  | { do: 'inform'; token: string; module: string; version: string; id: string }
+  | { do: 'again' }
+  | { do: 'answer'; push: number; on: Answered }
+  | { do: 'wait'; seconds: number }
+  | { do: 'cancel' | 'retry'; task: number; token: string }
+  | { do: 'pause' | 'resume'; task: number }
+  | { do: 'restart' };
+
+type Answered = 'offline' | 'away' | 'refused' | 'lost';
+type Reported = Extract<Happening, { do: 'progress' | 'inform' }>;
+type Cause =
+  | Reported
+  | { do: 'claim' | 'time' | 'cancel' | 'retry' }
+  | { do: 'answer'; on: Answered; id: string | null; push: number };
+
+export const TOKENS = ['a', 'b'];
+const SECOND = 1000;
+/** Failures that may still turn out to be none. */
+const LATE = ['offline', 'no-response', 'stalled', 'unconfirmed'];
+const ENDED: readonly DeviceStatus[] = ['succeeded', 'failed', 'cancelled'];
+const FAILURES: Readonly<Record<number, string>> = {
+  [-1]: 'upgrade',
+  [-2]: 'download',
+  [-3]: 'verification',
+  [-4]: 'flashing',
+};
+
+export class World {
+  readonly store = new SqliteStore({ file: ':memory:' });
+  tasks: SqliteTasks;
+  readonly ids: number[] = [];
+  readonly pushes: Push[] = [];
+  now = 0;
+  wall = WALL;
+  /** Devices' modules whose last upgrade ended without a last word, as the outside world would know it. */
+  readonly #open = new Set<string>();
+  readonly #known = new Map<string, string>();
+  readonly #paused = new Set<number>();
+  readonly #used = new Set<string>();
+  #last: Reported | null = null;
+  #id = 0;
+
+  constructor() {
+    this.store.open();
+    this.tasks = this.store.tasks('s');
+  }
+
+  happen(event: Happening): void {
+    const id = 'task' in event ? this.ids[event.task] : undefined;
+    switch (event.do) {
+      case 'create':
+        return this.create(event);
+      case 'progress':
+      case 'inform':
+        this.#last = event;
+        return this.report(event);
+      case 'again':
+        if (this.#last !== null) this.report(this.#last);
+        return;
+      case 'answer':
+        return this.#answer(event.push, event.on);
+      case 'wait':
+        return this.wait(event.seconds);
+      case 'restart':
+        // Whatever it remembered is gone.
+        this.tasks = new SqliteTasks(this.store, 's');
+        return this.tasks.recover(this.now - 40 * SECOND, this.now);
+      default:
+        if (id !== undefined) this.#command(id, event);
+    }
+  }
+
+  create({ version, module, policy }: Extract<Happening, { do: 'create' }>): void {
+    if (this.ids.length === 4) return;
+    const { id: _, ...fields } = plan(0, version, { module, policy });
+    const id = this.tasks.create({
+      ...fields,
+      taskId: `t${this.ids.length}`,
+      status: 'running',
+      total: 2,
+      waves: [1, 1],
+    });
+    const known = this.tasks.versions(module, TOKENS);
+    this.tasks.addDevices(
+      id,
+      TOKENS.map((accessToken, order) => ({
+        accessToken,
+        source: known.get(accessToken)?.version ?? null,
+        wave: order + 1,
+        order,
+      })),
+    );
+    this.tasks.publish(id);
+    this.tasks.decide(id, ({ status }) => ({ status, reason: null, wave: 2 }), this.wall);
+    this.ids.push(id);
+  }
+
+  claim(id: number): void {
+    const claimed = this.tasks.claim(id, {
+      now: this.now,
+      wall: this.wall,
+      room: () => 2,
+      pace: () => 0,
+      nextId: () => `id-${++this.#id}`,
+    });
+    if (this.#paused.has(id)) assert.deepEqual(claimed.changes, [], 'a paused task pushes');
+    this.pushes.push(...claimed.pushes);
+    this.#check(claimed.changes, { do: 'claim' });
+  }
+
+  report(event: Reported): void {
+    const common = { accessToken: event.token, wall: this.wall };
+    const report =
+      event.do === 'progress'
+        ? ({ kind: 'progress', module: event.module, step: event.step, desc: '', ...common } as const)
+        : ({
+            kind: 'inform',
+            module: event.module,
+            version: event.version,
+            id: event.id,
+            ...common,
+          } as const);
+    const before = this.#devices();
+    this.#check(this.tasks.report([report], this.now).changes, event);
+    const after = this.#devices();
+    this.#remembered(before, after, event);
+    for (const [i, row] of after.entries()) if (isConfirmed(before[i], row)) this.#open.delete(keyOf(row));
+    if (event.do === 'inform') this.#known.set(`${event.token} ${event.module}`, event.version);
+  }
+
+  wait(seconds: number): void {
+    this.now += seconds * SECOND;
+    this.wall += seconds * SECOND;
+    for (let rounds = 0; ; rounds += 1) {
+      assert.ok(rounds < 50, 'what is due never ends');
+      const due = this.tasks.due({
+        now: this.now,
+        wall: this.wall,
+        limit: 3,
+        mayPush: (of) => rounds % 2 === 0 && !this.#paused.has(of.id),
+      });
+      for (const push of due.pushes) {
+        const first = this.pushes.find(({ device }) => device.pushId === push.device.pushId);
+        assert.ok(first, 'a repeat with an id of its own');
+        assert.equal(first.device.attempt, push.device.attempt, 'a repeat in another attempt');
+        assert.ok(!this.#paused.has(push.plan.id), 'a paused task repeats');
+      }
+      this.pushes.push(...due.pushes);
+      this.#check(due.changes, { do: 'time' });
+      if (!due.more) return;
+    }
+  }
+
+  active(): number {
+    return this.#devices().filter(isActive).length;
+  }
+
+  close(): void {
+    this.store.close();
+  }
+
+  #command(id: number, event: Extract<Happening, { task: number }>): void {
+    switch (event.do) {
+      case 'claim':
+        return this.claim(id);
+      case 'pause':
+      case 'resume': {
+        const status = event.do === 'pause' ? 'paused' : 'running';
+        this.tasks.decide(id, ({ wave }) => ({ status, reason: null, wave }), this.wall);
+        this.#paused[event.do === 'pause' ? 'add' : 'delete'](id);
+        return;
+      }
+      default: {
+        const event_ = { on: event.do, now: this.now };
+        const moved = this.tasks.move(id, { accessTokens: [event.token] }, event_, this.wall);
+        this.#check(moved.changes, { do: event.do });
+      }
+    }
+  }
+
+  #answer(push: number, on: Answered): void {
+    const found = this.pushes.at(-1 - push);
+    if (found === undefined) return;
+    const { id, pushId, pushes } = found.device;
+    const event = { on, now: this.now, id: pushId ?? '', push: pushes };
+    const changes = this.tasks.answer([{ device: id, event }], this.wall);
+    this.#check(changes, { do: 'answer', on, id: pushId, push: pushes });
+  }
+
+  #check(changes: readonly Change[], cause: Cause): void {
+    for (const change of changes) {
+      const { before, after } = change;
+      const why = `${before.status} → ${after.status} (${after.reason ?? ''}) by ${JSON.stringify(cause)}`;
+      assert.ok(this.#isLegal(change, cause), why);
+      if (after.status === 'pushed' && before.status === 'pending') this.#checkPush(change);
+    }
+    this.#follow(changes, cause);
+    this.#checkAll();
+  }
+
+  /** Whether a rule of the documentation allows the change. */
+  #isLegal({ before, after, plan: of }: Change, cause: Cause): boolean {
+    if (ENDED.includes(before.status)) return this.#mayMoveEnded(before, after, of.upgrade.version, cause);
+    switch (after.status) {
+      case 'pending':
+        return this.#mayPend(before, after, of.policy, cause);
+      case 'pushed':
+        return cause.do === 'claim' && before.status === 'pending';
+      case 'upgrading':
+        return cause.do === 'progress' && cause.step >= 0 && isActive(before);
+      case 'succeeded':
+        if (cause.do === 'claim') return of.policy.skipCurrent && before.status === 'pending';
+        if (cause.do === 'inform') return cause.version === of.upgrade.version;
+        return (
+          cause.do === 'progress' &&
+          cause.step === 100 &&
+          isActive(before) &&
+          this.#trusts100(before, of.policy)
+        );
+      case 'cancelled':
+        return cause.do === 'cancel';
+      case 'failed':
+        if (cause.do === 'claim') {
+          const version = this.#known.get(`${after.accessToken} ${of.upgrade.module}`) ?? '';
+          return after.reason === 'version-mismatch' && !of.policy.fromVersions.includes(version);
+        }
+        return this.#mayFail(before, after, of.policy, cause);
+    }
+  }
+
+  #trusts100(before: Device, policy: Policy): boolean {
+    return policy.success === 'progress' && !before.versionOnly;
+  }
+
+  /** The three named ways. */
+  #mayMoveEnded(before: Device, after: Device, target: string, cause: Cause): boolean {
+    const within = this.now < before.since + 600 * SECOND;
+    switch (`${before.status} → ${after.status}`) {
+      case 'failed → pending':
+      case 'cancelled → pending':
+        return cause.do === 'retry' && after.retries === 0 && after.reason === null;
+      case 'succeeded → failed':
+        if (cause.do === 'progress')
+          return within && !before.confirmed && after.reason === FAILURES[cause.step];
+        return (
+          cause.do === 'inform' && within && after.reason === 'rolled-back' && isSource(before, cause, target)
+        );
+      case 'failed → succeeded':
+        return cause.do === 'inform' && cause.version === target && LATE.includes(before.reason ?? '');
+      default:
+        return false;
+    }
+  }
+
+  #mayPend(before: Device, after: Device, policy: Policy, cause: Cause): boolean {
+    if (before.status === 'pending') {
+      if (after.reason === 'busy') return cause.do === 'claim';
+      // It is free, it was waited for, or its delay is over.
+      return after.reason === null || after.reason === before.reason;
+    }
+    if (after.hold === 'wait')
+      return (
+        cause.do === 'answer' &&
+        cause.on === 'offline' &&
+        policy.offline === 'wait' &&
+        isOfFirstPush(before, cause)
+      );
+    if (after.retries !== before.retries + 1 || after.retries > policy.retries) return false;
+    if (after.reason === 'rebooted')
+      return cause.do === 'inform' && !before.hundred && cause.version === before.source;
+    return this.#hasReason(before, after, policy, cause);
+  }
+
+  #mayFail(before: Device, after: Device, policy: Policy, cause: Cause): boolean {
+    const { reason } = after;
+    if (before.status === 'pending') {
+      return reason === 'offline' && cause.do === 'time' && before.hold === 'wait';
+    }
+    if (cause.do === 'inform') {
+      if (reason === 'rolled-back')
+        return before.hundred && (before.source === null || cause.version === before.source);
+      return reason === 'version-mismatch' && cause.version !== before.source && before.source !== null;
+    }
+    if (cause.do === 'answer' && cause.on === 'refused')
+      return reason === 'refused' && isOfFirstPush(before, cause);
+    // Another attempt is made as long as there are any left.
+    return before.retries >= policy.retries && this.#hasReason(before, after, policy, cause);
+  }
+
+  /** A failure of an active device that another attempt may follow. */
+  #hasReason(before: Device, { reason }: Device, policy: Policy, cause: Cause): boolean {
+    const over = (seconds: number): boolean => this.now >= before.since + seconds * SECOND;
+    switch (cause.do) {
+      case 'progress':
+        return reason === FAILURES[cause.step];
+      case 'answer':
+        return reason === 'offline' && cause.on === 'offline' && isOfFirstPush(before, cause);
+      case 'time':
+        if (before.status === 'pushed') return reason === 'no-response' && over(policy.noResponse);
+        if (before.hundred) return reason === 'unconfirmed' && over(policy.confirm);
+        return reason === 'stalled' && over(policy.stalled);
+      default:
+        return false;
+    }
+  }
+
+  #checkPush({ before, after, plan: of }: Change): void {
+    const key = `${after.accessToken} ${of.upgrade.module}`;
+    assert.equal(after.attempt, before.attempt + 1);
+    assert.ok(after.pushId !== null && !this.#used.has(after.pushId), 'an attempt without an id of its own');
+    this.#used.add(after.pushId);
+    assert.equal(after.versionOnly, this.#open.has(key), 'an older upgrade is forgotten, or made up');
+    const version = this.#known.get(key) ?? null;
+    const { fromVersions, skipCurrent } = of.policy;
+    assert.ok(
+      fromVersions.length === 0 || (version !== null && fromVersions.includes(version)),
+      `pushed onto ${version}`,
+    );
+    assert.ok(!skipCurrent || version !== of.upgrade.version, 'pushed what it runs already');
+  }
+
+  /** What the outside world knows now of upgrades without a last word. */
+  #follow(changes: readonly Change[], cause: Cause): void {
+    for (const { before, after, plan: of } of changes) {
+      const key = `${after.accessToken} ${of.upgrade.module}`;
+      const silent = after.status === 'cancelled' || ['no-response', 'stalled'].includes(after.reason ?? '');
+      if (isActive(before) && !isActive(after) && silent) this.#open.add(key);
+      if (cause.do === 'claim' && after.status === 'succeeded') this.#open.delete(key);
+    }
+  }
+
+  /** A report is history of one of the device's tasks, whatever else becomes of it. */
+  #remembered(before: readonly Row[], after: readonly Row[], event: Reported): void {
+    const module = event.module ?? 'default';
+    const mine = (rows: readonly Row[]): Row[] =>
+      rows.filter(
+        (row) => row.accessToken === event.token && (event.module === null || row.module === module),
+      );
+    const events = (rows: readonly Row[]): number => mine(rows).reduce((sum, row) => sum + row.events, 0);
+    if (!mine(before).some((row) => row.module === module)) return;
+    assert.ok(events(after) > events(before), 'a report that nobody remembers');
+  }
+
+  #devices(): Row[] {
+    return this.ids.flatMap((_, i) =>
+      this.#rows(i).map((row) => ({ ...row, module: this.#task(i).upgrade.module })),
+    );
+  }
+
+  #rows(i: number): readonly Device[] {
+    return this.tasks.devices({ task: this.#task(i), status: null, search: '', page: 1, pageSize: 10 })
+      .devices;
+  }
+
+  #task(i: number): Task {
+    const found = this.tasks.task(`t${i}`);
+    assert.ok(found);
+    return found;
+  }
+
+  #checkAll(): void {
+    const active = new Set<string>();
+    for (const [i, id] of this.ids.entries()) {
+      const task = this.#task(i);
+      const rows = this.#rows(i);
+      const count = (status: DeviceStatus, of = rows): number =>
+        of.filter((row) => row.status === status).length;
+      assert.deepEqual(
+        task.counts,
+        Object.fromEntries(DEVICE_STATUSES.map((status) => [status, count(status)])),
+      );
+      this.tasks.decide(
+        id,
+        (_, waveCounts) => {
+          for (const wave of [1, 2]) {
+            const of = rows.filter((row) => row.wave === wave);
+            const [succeeded, failed, cancelled] = ENDED.map((status) => count(status, of));
+            assert.deepEqual(waveCounts(wave), { total: 1, succeeded, failed, cancelled });
+          }
+          return null;
+        },
+        this.wall,
+      );
+      for (const one of rows.filter(isActive)) {
+        const key = `${one.accessToken} ${task.upgrade.module}`;
+        assert.ok(!active.has(key), `two active upgrades: ${key}`);
+        active.add(key);
+        assert.ok(one.retries <= task.policy.retries);
+      }
+    }
+  }
+}
+
+type Row = Device & { readonly module: string };
+
+function keyOf({ accessToken, module }: Row): string {
+  return `${accessToken} ${module}`;
+}
+
+/** A report of the target version is the last word of whatever went before. */
+function isConfirmed(before: Row | undefined, after: Row): boolean {
+  return after.confirmed && (before?.confirmed !== true || before.status !== after.status);
+}
+
+function isSource(before: Device, cause: Extract<Cause, { do: 'inform' }>, target: string): boolean {
+  return cause.version !== target && (before.source === null || cause.version === before.source);
+}
+
+/** A repeat's answer fails nothing, nor does one to an earlier attempt. */
+function isOfFirstPush(before: Device, { id, push }: Extract<Cause, { do: 'answer' }>): boolean {
+  return before.pushId === id && push === 1;
+}
