@@ -102,6 +102,8 @@ describe('the library of packages', () => {
         assert.equal((await served(library, one)).toString(), texts[i]);
       }
       assert.equal(library.size, 20);
+      // Many of one millisecond: their order is the same after a restart.
+      assert.deepEqual((await reopened()).list(BASE), library.list(BASE));
     });
   });
 

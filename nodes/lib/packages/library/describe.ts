@@ -21,6 +21,7 @@ export function describePackage(
   file: string | null,
   { fields, source, privateKey }: PackageRequest,
   { size, digests }: Measured,
+  at: Date,
 ): PackageRecord {
   const { module, version, signMethod, expires, ...rest } = fields;
   const sha256 = digestOf(digests, 'SHA256');
@@ -41,7 +42,7 @@ export function describePackage(
     fromVersion: rest.fromVersion,
     description: rest.description,
     extData: { ...rest.extData, ...signature },
-    at: new Date().toISOString(),
+    at: at.toISOString(),
     file,
     url: file === null && source.kind === 'url' ? source.url : null,
   };

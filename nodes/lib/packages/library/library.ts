@@ -20,7 +20,7 @@ import { describePackage, fileNameOf, type PackageRequest, toPackage } from './d
 import { checkPushable } from './fields';
 import { fileErrorOf, folderError } from './folder-errors';
 import { readFolder } from './read-folder';
-import { type Package, type PackageRecord, RECORD_FILE, writeRecord } from './record';
+import { byAge, type Package, type PackageRecord, RECORD_FILE, writeRecord } from './record';
 import { bring, type Measured, type PackageSource } from './sources';
 
 export interface AddRequest extends PackageRequest {
@@ -45,13 +45,13 @@ const ADDS_AT_ONCE = 4;
 
 export class Library {
   readonly #directory: string;
-  /** Oldest first. */
   readonly #records = new Map<string, PackageRecord>();
   /** Being removed: no longer to be had, still on the disk. */
   readonly #leaving = new Set<string>();
   readonly #queue = new Queue(ADDS_AT_ONCE);
   readonly #listeners = new Set<() => void>();
   #busy = 0;
+  #latest = 0;
   #whenIdle: (() => void)[] = [];
 
   private constructor(directory: string) {
@@ -82,7 +82,8 @@ export class Library {
 
   /** Newest first. */
   list(baseUrl: string): Package[] {
-    return [...this.#records.values()].reverse().map((record) => toPackage(record, baseUrl));
+    const records = [...this.#records.values()].sort(byAge).reverse();
+    return records.map((record) => toPackage(record, baseUrl));
   }
 
   /** @throws OtaError OTA_PACKAGE_NOT_FOUND */
@@ -122,7 +123,7 @@ export class Library {
       const measured = await bring(source, target, { ...request, method: fields.signMethod });
       const isServed = baseUrl !== '';
       if (!isServed) await fs.rm(target);
-      const record = describePackage(id, isServed ? file : null, request, measured);
+      const record = describePackage(id, isServed ? file : null, request, measured, this.#now());
       await writeWhole(path.join(adding, RECORD_FILE), writeRecord(record));
       await syncDirectory(adding);
       stop.throwIfAborted();
@@ -190,6 +191,15 @@ export class Library {
     }
     this.#records.set(record.id, record);
     this.#changed();
+  }
+
+  /** No two packages of a moment have the same time: their order stays when they are read again. */
+  #now(): Date {
+    const now = Date.now();
+    // A clock that was set back by more is believed.
+    const isSameMoment = now <= this.#latest && this.#latest - now < 1000;
+    this.#latest = isSameMoment ? this.#latest + 1 : now;
+    return new Date(this.#latest);
   }
 
   #record(id: string): PackageRecord {

@@ -13,7 +13,6 @@ const LEFTOVER = /^\.(adding|removing)-[0-9a-f]{32}$/;
 const AT_ONCE = 16;
 
 export interface FolderContent {
-  /** Oldest first. */
   readonly records: readonly PackageRecord[];
   /** A folder that can't be written; packages that can't be read, which are left out and left alone. */
   readonly faults: OtaError[];
@@ -56,7 +55,6 @@ async function readPackages(directory: string, entries: readonly Dirent[]): Prom
       }),
     );
   }
-  records.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
   return { records, faults };
 }
 

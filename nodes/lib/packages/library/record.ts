@@ -37,6 +37,11 @@ export interface PackageRecord {
 /** A package as ota-push takes it. */
 export type Package = Omit<PackageRecord, 'file' | 'url'> & { readonly url: string };
 
+/** Oldest first. */
+export function byAge(a: PackageRecord, b: PackageRecord): number {
+  return a.at < b.at ? -1 : a.at > b.at ? 1 : 0;
+}
+
 export function writeRecord(record: PackageRecord): string {
   return `${JSON.stringify({ format: FORMAT, ...record }, null, 2)}\n`;
 }
