@@ -42,4 +42,11 @@ describe('what ended a connection', () => {
       assert.match(error.message, /\.$/);
     });
   }
+
+  it("is told with OpenSSL's reason, without its codes and files", () => {
+    const line =
+      '801C26CDFF7E0000:error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:../deps/openssl/rec_layer_s3.c:1601:SSL alert number 116\n';
+    const { message } = linkError(failure('ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', line), false);
+    assert.match(message, /\(tlsv13 alert certificate required\)\.$/);
+  });
 });

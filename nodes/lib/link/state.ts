@@ -54,6 +54,9 @@ const NETWORK = new Set(
 const TLS =
   /^(CERT_|ERR_TLS|ERR_SSL|ERR_OSSL|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_MISMATCH|EPROTO|INVALID_CA)/;
 
+/** OpenSSL's own line, of which a person wants the reason: `…:SSL routines:ssl3_read_bytes:<reason>:../deps…`. */
+const OPENSSL = /^[0-9A-F]+:error:[^:]*:[^:]*:[^:]*:([^:]+):[^]*$/;
+
 /** The meaning of an error that ended a connection or kept one from coming up. */
 export function linkError(cause: unknown, wasConnected: boolean): OtaError {
   const { code, message } = describe(cause);
@@ -79,6 +82,8 @@ function meaning(code: unknown, message: string, wasConnected: boolean): Cause {
 
 function describe(cause: unknown): { code: unknown; message: string } {
   if (cause instanceof AggregateError && cause.errors.length > 0) return describe(cause.errors[0]);
-  if (cause instanceof Error) return { code: (cause as { code?: unknown }).code, message: cause.message };
+  if (cause instanceof Error) {
+    return { code: (cause as { code?: unknown }).code, message: cause.message.replace(OPENSSL, '$1') };
+  }
   return { code: undefined, message: '' };
 }
