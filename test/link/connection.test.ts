@@ -113,6 +113,13 @@ describe('the connection', () => {
     );
   });
 
+  it('ends a session that it could never have made', async () => {
+    const rubbish = { key: 'no key', cert: 'no certificate' };
+    const { link } = startLink('mqtts://127.0.0.1', { mqtt: rubbish, persistent: true });
+    await link.end({ endSession: true });
+    assert.equal(link.state.phase, 'idle');
+  });
+
   it('ends with the broker gone silent', async () => {
     const broker = later(await startAedes());
     const proxy = later(await startTcpProxy(broker.port));

@@ -215,7 +215,13 @@ export class Link {
 
   /** A clean connection with the same id ends what the broker keeps, in every version of MQTT. */
   async #endSession(): Promise<void> {
-    const client = mqtt.connect(this.#options.url, this.#clientOptions(new PacketIds(), { keep: false }));
+    let client: MqttClient;
+    try {
+      client = mqtt.connect(this.#options.url, this.#clientOptions(new PacketIds(), { keep: false }));
+    } catch {
+      // With such settings no session was ever made; the users were told of them.
+      return;
+    }
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, END_TIMEOUT_MS);
       const end = (): void => {
