@@ -14,7 +14,7 @@ import { cleanup } from '../support/cleanup';
 import { helperNode, tabNode } from '../support/flow';
 import { loadFlow } from '../support/helper';
 import { type Block, blocksOf, chapter, readReadme, READMES, rowsOf } from '../support/readme';
-import { requireNodeRed } from '../support/runtime';
+import { requireNodeRed, resolveNodeRed } from '../support/runtime';
 import { shippedNodes } from '../support/shipped-nodes';
 import { temporaryFolder } from '../support/temporary-folder';
 import { type Definition, definitions } from './definitions';
@@ -27,6 +27,28 @@ const COMMON = ['name', 'service', 'store', 'side', 'inputs', 'outputs', 'settin
 const namesIn = (cell = ''): string[] => Array.from(cell.matchAll(/`([^`]+)`/g), ([, name]) => name ?? '');
 /** A default as the page has it: a number without its commas, a word without its backticks. */
 const plain = (cell = ''): string => cell.replaceAll(/[`,]/g, '');
+
+/** What a person reads in the editor: our own labels, Node-RED's, and the names of the examples. */
+async function editorWords(language: string): Promise<Set<string>> {
+  const own = await fs.readdir(path.join(ROOT, 'nodes'), { recursive: true });
+  const files = own
+    .filter((file) => file.endsWith('.json') && file.includes(`locales${path.sep}${language}${path.sep}`))
+    .map((file) => path.join(ROOT, 'nodes', file))
+    .concat(
+      resolveNodeRed(`@node-red/editor-client/locales/${language}/editor.json`),
+      resolveNodeRed(`@node-red/nodes/locales/${language}/messages.json`),
+    );
+  const words = new Set<string>();
+  const collect = (value: unknown): void => {
+    // "Device: reports its version" is quoted as "Device".
+    if (typeof value === 'string') words.add(value.trim()).add(value.split(/[:：]/)[0]?.trim() ?? '');
+    else if (typeof value === 'object' && value !== null) Object.values(value).forEach(collect);
+  };
+  for (const file of files) collect(JSON.parse(await fs.readFile(file, 'utf8')));
+  const examples = await fs.readdir(path.join(ROOT, 'examples'), { recursive: true });
+  for (const file of examples) words.add(path.basename(file, '.json'));
+  return words;
+}
 
 for (const readme of READMES) {
   describe(`what ${readme.file} says`, function () {
@@ -93,6 +115,20 @@ for (const readme of READMES) {
         Array.from(first?.matchAll(/_([\w-]+)_/g) ?? [], ([, name]) => name),
       );
       assert.deepEqual(listed.sort(), names.sort());
+    });
+
+    it('quotes words of the editor as they stand there, where it says what to press', async () => {
+      const words = await editorWords(readme.language);
+      const steps = chapter(text, readme.install) + chapter(text, readme.first);
+      const quoted = Array.from(
+        steps.matchAll(/(?<![\w`])_([^_`\n]+)_(?!\w)/g),
+        ([, phrase]) => phrase ?? '',
+      );
+      assert.ok(quoted.length > 10);
+      assert.deepEqual(
+        quoted.filter((phrase) => !words.has(phrase)),
+        [],
+      );
     });
 
     it('links to files and headings that are there', async () => {

@@ -6,6 +6,9 @@ import { ROOT } from '../../scripts/build/paths';
 /** A README, and the headings of the chapters that tests look into. */
 export interface Readme {
   readonly file: string;
+  readonly language: string;
+  readonly install: string;
+  readonly first: string;
   readonly when: string;
   readonly messages: string;
   readonly settings: string;
@@ -15,6 +18,9 @@ export interface Readme {
 export const READMES: readonly [Readme, ...Readme[]] = [
   {
     file: 'README.md',
+    language: 'en-US',
+    install: 'Install',
+    first: 'Your first upgrade',
     when: 'Which node when',
     messages: 'Messages',
     settings: 'Settings',
@@ -22,6 +28,9 @@ export const READMES: readonly [Readme, ...Readme[]] = [
   },
   {
     file: '.github/zh-CN/README.md',
+    language: 'zh-CN',
+    install: '安装',
+    first: '第一次升级',
     when: '什么时候用哪个节点',
     messages: '消息',
     settings: '设置',
