@@ -12,9 +12,6 @@ const LAST_CHARACTER = '\u{10FFFF}';
 /** So many matches of a search are counted; more are told as this many. */
 export const MAX_COUNTED = 200_000;
 
-/** Device, number of the last event, its time, the events. */
-export type HistoryRow = readonly [id: number, upto: number, at: number, lines: readonly HistoryLine[]];
-
 const DEVICE_COLUMNS = deviceColumns();
 const ALL_BUT_DUE = DEVICE_COLUMNS.slice(0, -1);
 
@@ -126,8 +123,7 @@ export function prepareStatements(db: SqlDatabase) {
   const setUnsettled = sql('INSERT OR IGNORE INTO unsettled (scope, token) VALUES (?, ?)');
   const clearUnsettled = sql('DELETE FROM unsettled WHERE scope = ? AND token = ?');
 
-  const addHistory = sql(`INSERT INTO history (device, upto, at, lines)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value -> 3 FROM json_each(?)`);
+  const addHistory = sql('INSERT INTO history (device, upto, at, lines) VALUES (?, ?, ?, ?)');
   const trimHistory = sql('DELETE FROM history WHERE device = ? AND upto <= ?');
   const historyOf = sql('SELECT lines FROM history WHERE device = ? ORDER BY upto');
   const pruneHistory = sql('DELETE FROM history WHERE device > ? AND device <= ? AND at < ?');
@@ -302,10 +298,10 @@ export function prepareStatements(db: SqlDatabase) {
     setUnsettled: (scopeId: number, token: string) => setUnsettled.run(scopeId, token),
     clearUnsettled: (scopeId: number, token: string) => clearUnsettled.run(scopeId, token),
 
-    /** What one transaction brings to devices; older events than are kept go. */
-    addHistory: (rows: readonly HistoryRow[]) => {
-      addHistory.run(JSON.stringify(rows));
-      for (const [id, upto] of rows) if (upto > MAX_HISTORY) trimHistory.run(id, upto - MAX_HISTORY);
+    /** What one transaction brings to a device; older events than are kept go. */
+    addHistory: (id: number, upto: number, lines: readonly HistoryLine[]) => {
+      addHistory.run(id, upto, lines.at(-1)?.[0] ?? 0, JSON.stringify(lines.slice(-MAX_HISTORY)));
+      if (upto > MAX_HISTORY) trimHistory.run(id, upto - MAX_HISTORY);
     },
     historyOf: (id: number) => historyOf.all(id),
     pruneHistory: (after: number, upTo: number, wall: number) => pruneHistory.run(after, upTo, wall),

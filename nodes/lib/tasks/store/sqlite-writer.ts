@@ -6,8 +6,7 @@ import { apply, isActive, isVisible, type Member } from '../machine';
 import { type Device, DEVICE_STATUSES, type Step, type TaskPlan } from '../types';
 import type { Change } from './store';
 import { type HistoryLine, statusCode, toDevice, toLine } from './sqlite-rows';
-import type { HistoryRow, Statements } from './sqlite-statements';
-import { MAX_HISTORY } from './store';
+import type { Statements } from './sqlite-statements';
 
 /** What is to be written of a device. */
 interface Unwritten {
@@ -52,14 +51,11 @@ export class SqliteWriter {
 
   /** Writes what there is; before the commit, and before a query that must find it. */
   flush(): void {
-    const history: HistoryRow[] = [];
     for (const { plan, before, after, lines } of this.#devices.values()) {
       this.#sql.saveDevice(before, after, plan.policy);
-      const last = lines.at(-1);
-      if (last !== undefined) history.push([after.id, after.events, last[0], lines.slice(-MAX_HISTORY)]);
+      if (lines.length > 0) this.#sql.addHistory(after.id, after.events, lines);
     }
     this.#devices.clear();
-    if (history.length > 0) this.#sql.addHistory(history);
     for (const [task, { all, waves }] of this.#counts) {
       if (all.some((n) => n !== 0)) this.#sql.addCounts(task, all);
       for (const [wave, counts] of waves) {
