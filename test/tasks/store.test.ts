@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { waveEnds } from '../../nodes/lib/tasks/machine';
@@ -153,6 +153,26 @@ for (const name of DRIVERS)
     it('refuses a file that is no database', () => {
       writeFileSync(path.join(folder, 'ota.db'), 'not a database, '.repeat(1000));
       assert.throws(() => open(), { code: 'OTA_STORE_FAILED' });
+    });
+
+    it('refuses a name that no file can have, and a folder', () => {
+      assert.throws(() => open('a\0b.db'), { code: 'OTA_BAD_SETTINGS', message: /NUL/ });
+      assert.throws(() => open('.'), { code: 'OTA_STORE_FAILED', message: /must be a file/ });
+    });
+
+    it('says that its file was taken away, and goes on when it is back', () => {
+      const tasks = open().tasks('s');
+      const { task } = make(tasks, ['a']);
+      const file = path.join(folder, 'ota.db');
+      renameSync(file, `${file}.away`);
+      const lost = { code: 'OTA_STORE_FAILED', message: /taken away/ };
+      assert.throws(() => tasks.report([inform('a', 'v2')], 0), lost);
+      writeFileSync(file, '');
+      assert.throws(() => tasks.report([inform('a', 'v2')], 0), lost, 'nothing is written to another file');
+      assert.equal(statSync(file).size, 0);
+      renameSync(`${file}.away`, file);
+      tasks.report([inform('a', 'v2')], 0);
+      assert.equal(find(tasks, task.taskId).counts.succeeded, 1);
     });
 
     it('says what to do where there is no SQLite', () => {

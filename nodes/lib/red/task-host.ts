@@ -41,7 +41,7 @@ export interface HostOptions {
 }
 
 /** A store that can't be opened now may be there later; these won't cure themselves. */
-const FINAL: ReadonlySet<OtaCode> = new Set(['OTA_NO_SQLITE', 'OTA_STORE_NEWER']);
+const FINAL: ReadonlySet<OtaCode> = new Set(['OTA_BAD_SETTINGS', 'OTA_NO_SQLITE', 'OTA_STORE_NEWER']);
 const RETRY_MS = 5000;
 
 export class TaskHost {

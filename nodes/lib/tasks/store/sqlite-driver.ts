@@ -65,12 +65,14 @@ const BUSY_MS = 250;
 
 /**
  * Opens a file, and makes it where there is none.
- * @throws OtaError OTA_NO_SQLITE where no driver loads; the driver's own error where the file can't be opened
+ * @throws OtaError OTA_NO_SQLITE where no driver loads, OTA_BAD_SETTINGS for a name that no file can have; the driver's own error where the file can't be opened
  */
 export function openSqlite(
   file: string,
   drivers: readonly SqliteDriver[] = ['libsql', 'node:sqlite'],
 ): SqlDatabase {
+  // libsql ends the whole process for one.
+  if (file.includes('\0')) throw new OtaError('OTA_BAD_SETTINGS', 'The name of the file has a NUL in it.');
   const reasons: string[] = [];
   for (const name of drivers) {
     const driver = DRIVERS[name];

@@ -35,6 +35,8 @@ export class SqliteStore implements SqliteFile {
   readonly #services = new Map<string, SqliteTasks>();
   #db: SqlDatabase | null = null;
   #statements: Statements | null = null;
+  /** Which file was opened, whatever stands in its place now. */
+  #opened = '';
   devices = 0;
 
   constructor(options: SqliteOptions) {
@@ -61,6 +63,7 @@ export class SqliteStore implements SqliteFile {
         migrate(db, Date.now());
         this.#statements = prepareStatements(db);
         this.devices = this.#statements.countKnown();
+        this.#opened = this.#identity();
       } catch (error) {
         this.#statements = null;
         db.close();
@@ -86,6 +89,7 @@ export class SqliteStore implements SqliteFile {
 
   write<T>(work: () => T): T {
     return this.read(() => {
+      this.#checkFile();
       const { begin, commit, rollback } = this.statements;
       begin();
       try {
@@ -101,6 +105,21 @@ export class SqliteStore implements SqliteFile {
         throw error;
       }
     });
+  }
+
+  /** SQLite would write on into a file that was deleted, and nobody would find it again. */
+  #checkFile(): void {
+    if (this.#identity() === this.#opened) return;
+    throw new OtaError(
+      'OTA_STORE_FAILED',
+      `The file of the store ${this.#options.file} was taken away or replaced: put it back, or deploy the ota-store again to go on with what is there.`,
+    );
+  }
+
+  #identity(): string {
+    const { file } = this.#options;
+    const stat = file === ':memory:' ? undefined : fs.statSync(file, { throwIfNoEntry: false });
+    return stat === undefined ? '' : `${stat.dev} ${stat.ino}`;
   }
 
   read<T>(work: () => T): T {
@@ -126,6 +145,12 @@ function storeError(error: unknown, file: string): OtaError {
   }
   if (/SQLITE_NOTADB|SQLITE_CORRUPT|not a database|malformed/.test(all)) {
     return told(`The store ${file} is damaged, or no database: move it away, or choose another file.`);
+  }
+  if (/SQLITE_CANTOPEN|ConnectionFailed|unable to open database/.test(all)) {
+    return told(`The store ${file} can not be opened: it must be a file that Node-RED may read and write.`);
+  }
+  if (/SQLITE_READONLY|readonly database|EROFS|EACCES/.test(all)) {
+    return told(`The store ${file} can not be written: Node-RED may only read there.`);
   }
   return told(`The store ${file} can not be used: ${message}.`);
 }
