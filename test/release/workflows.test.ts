@@ -19,7 +19,10 @@ describe('the workflows', () => {
       const check = steps.findIndex((step) => step.endsWith('bash .ci/run'));
       const publish = steps.findIndex((step) => step.startsWith('npm publish'));
       assert.notEqual(check, -1);
+      assert.equal(publish !== -1, name === 'release.yml');
       assert.ok(publish === -1 || publish > check);
+      // In a job of its own, which waits for the check.
+      if (publish !== -1) assert.match(await read(name), /\n {2}publish:\n {4}needs: check\n/);
     });
   }
 
