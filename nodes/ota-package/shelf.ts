@@ -4,6 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto';
 import path from 'node:path';
+import { isUint8Array } from 'node:util/types';
 import type { Node } from 'node-red';
 import {
   acquireLibrary,
@@ -162,7 +163,8 @@ export class Shelf {
 function readSource(msg: Message, payload: JsonObject, workingDirectory: string): PackageSource {
   const { content, filename } = msg as { content?: unknown; filename?: unknown };
   const url = field(payload, 'url');
-  if (content instanceof Uint8Array) return { kind: 'content', content };
+  // Not instanceof: one that a function node made is of another world.
+  if (isUint8Array(content)) return { kind: 'content', content };
   if (content !== undefined && content !== null && content !== '') {
     throw badInput(`msg.content must be a Buffer, not ${typeName(content)}`);
   }

@@ -4,6 +4,7 @@ import fs from 'node:fs/promises';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
+import { runInNewContext } from 'node:vm';
 import type { Node, NodeAPI, NodeInitializer, NodeMessage } from 'node-red';
 import { parsePublicKeys, verifySignature } from '../../nodes/lib/packages/signature';
 import { checkUpgrade } from '../../nodes/lib/protocol';
@@ -103,6 +104,12 @@ describe('ota-package', () => {
     const answer = await fetch(String(added['url']));
     assert.equal(answer.headers.get('content-length'), String(FIRMWARE.length));
     assert.deepEqual(Buffer.from(await answer.arrayBuffer()), FIRMWARE);
+  });
+
+  it('adds bytes that a function node made', async () => {
+    const content: unknown = runInNewContext('Uint8Array.from(bytes)', { bytes: [...FIRMWARE] });
+    const added = await ask(await load(), { action: 'add', version: 'v1' }, { content });
+    assert.equal(added['sha256'], SHA256);
   });
 
   it('keeps the other properties of a message', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { runInNewContext } from 'node:vm';
 import type { NodeInitializer, NodeMessage } from 'node-red';
 import { signFields } from '../../nodes/lib/packages/signature';
 import { digestOf, FIRMWARE, upgradeTo } from '../packages/support/packages';
@@ -353,6 +354,14 @@ describe('ota-verify', () => {
     bench.send(upgradeTo(FIRMWARE, ''), { content: Buffer.from('x') });
     const failure = await until(() => bench.reports().find(({ step }) => step < 0), 'a failure');
     assert.deepEqual([failure.step, failure.code], [-2, 'OTA_SIZE_MISMATCH']);
+  });
+
+  it('verifies bytes that a function node made', async () => {
+    const bench = await start({ source: 'buffer' });
+    const content: unknown = runInNewContext('Uint8Array.from(bytes)', { bytes: [...FIRMWARE] });
+    bench.send(upgradeTo(FIRMWARE, ''), { content });
+    const [message] = await bench.verified.atLeast(1);
+    assert.equal((message!.payload as { bytes?: number }).bytes, FIRMWARE.length);
   });
 
   it('trusts the CA of its tls-config node', async function () {

@@ -43,6 +43,7 @@ describe('the fields of a package', () => {
     ['an end of the signature that is no date', { version: '1', expires: 'soon' }],
     ['an end of the signature that has been', { version: '1', expires: '2001-01-01' }],
     ['an end of the signature that reads as two dates', { version: '1', expires: '02/01/2090' }],
+    ['an end of the signature that no calendar has', { version: '1', expires: '2090-02-30' }],
   ] as const) {
     it(`refuse ${what}`, () => {
       assert.throws(() => readFields(wrong, byDefault), withCode('OTA_BAD_PACKAGE'));

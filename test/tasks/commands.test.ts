@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { runInNewContext } from 'node:vm';
 import { checkTargets, type Command, readCommand } from '../../nodes/lib/tasks/commands';
 import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
 import type { Policy } from '../../nodes/lib/tasks/types';
@@ -26,6 +27,8 @@ describe('a command', () => {
       ['2026-01-31', '2026-01-31T00:00:00.000Z'],
       [Date.UTC(2026, 0, 31), '2026-01-31T00:00:00.000Z'],
       [new Date(0), '1970-01-01T00:00:00.000Z'],
+      // A function node's Date is of another world.
+      [runInNewContext('new Date(0)'), '1970-01-01T00:00:00.000Z'],
     ];
     for (const [startAt, at] of times) {
       assert.equal(new Date(create({ startAt }).startAt ?? NaN).toISOString(), at);

@@ -10,5 +10,6 @@ export * from './modules';
 export * from './read';
 export * from './schemes';
 export * from './steps';
+export * from './times';
 export * from './token';
 export * from './upgrade-input';

@@ -7,6 +7,7 @@ import {
   isObject,
   type JsonObject,
   OtaError,
+  readTime,
   safeCopy,
   typeName,
   type UpgradeOut,
@@ -220,20 +221,11 @@ function readSome(payload: JsonObject): readonly unknown[] | null {
 
 function readStartAt(value: unknown): number | null {
   if (value === undefined || value === null || value === '') return null;
-  const at = value instanceof Date ? value.getTime() : typeof value === 'string' ? readTime(value) : value;
-  if (typeof at !== 'number' || !Number.isFinite(at) || Math.abs(at) > 8.64e15) {
+  const at = typeof value === 'number' ? value : readTime(value);
+  if (!Number.isFinite(at) || Math.abs(at) > 8.64e15) {
     throw bad('startAt', 'must be a time such as "2026-01-31T02:00:00Z"');
   }
   return at;
-}
-
-const ISO_TIME = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/;
-
-/** ISO 8601 only: JavaScript reads much else as some time, "5" and 30 February among it. */
-function readTime(text: string): number {
-  const day = ISO_TIME.exec(text)?.[1];
-  if (day === undefined || Number.isNaN(Date.parse(day))) return NaN;
-  return new Date(day).toISOString().startsWith(day) ? Date.parse(text) : NaN;
 }
 
 function readStatus<T extends DeviceStatus>(payload: JsonObject, among: readonly T[]): T | null {

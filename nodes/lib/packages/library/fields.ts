@@ -10,6 +10,7 @@ import {
   moduleOrDefault,
   OtaError,
   readSignMethod,
+  readTime,
   type SignMethod,
   toOtaError,
   typeName,
@@ -126,13 +127,9 @@ function readExtData(
   return extData;
 }
 
-/** Other forms depend on the machine: 02/01/2030 is a day in January or in February. */
-const ISO_DATE =
-  /^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$/;
-
 function readExpires(value: unknown): string | null {
   if (value === undefined || value === null || value === '') return null;
-  const time = typeof value === 'string' && ISO_DATE.test(value.trim()) ? Date.parse(value.trim()) : NaN;
+  const time = readTime(value);
   if (Number.isNaN(time)) throw bad('"expires" must be a date in ISO 8601');
   if (time <= Date.now()) throw bad('"expires" is in the past');
   return new Date(time).toISOString();

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import path from 'node:path';
+import { isUint8Array } from 'node:util/types';
 import { field, isObject, OtaError, toOtaError } from '../../protocol';
 import { type CheckRules, type Expectation, readExpectation } from './check';
 import { download, type DownloadRules, fullJitter, type OnBytes, type Stored } from './download';
@@ -136,7 +137,8 @@ export class Verifier {
       }
       case 'buffer': {
         const { content } = request;
-        if (!(content instanceof Uint8Array)) {
+        // Not instanceof: one that a function node made is of another world.
+        if (!isUint8Array(content)) {
           throw new OtaError('OTA_BAD_INPUT', 'msg.content must be a Buffer with the package to verify.');
         }
         return { source: 'buffer', content };
