@@ -85,16 +85,18 @@ describe('the SQL of the examples', () => {
   it('keeps the last change of each device of fleet-task', () => {
     const { made, open } = example('fleet-task.json');
     const db = open();
-    const change = { taskId: 't', accessToken: 'a', module: 'default', from: null, to: 'v1.1', attempt: 1 };
+    const change = { taskId: 't', accessToken: 'a', module: 'default', attempt: 1 };
     try {
-      for (const status of ['pushed', 'upgrading', 'succeeded']) {
-        const at = '2026-01-01T00:00:00.000Z';
-        run(db, made('SQL: each change', { ...change, status, step: null, reason: null, desc: null, at }));
+      let from = 'pending';
+      for (const to of ['pushed', 'upgrading', 'succeeded']) {
+        const rest = { step: null, reason: null, desc: '', at: '2026-01-01T00:00:00.000Z' };
+        run(db, made('SQL: each change', { ...change, from, to, status: to, ...rest }));
+        from = to;
       }
-      const rows = db.prepare('SELECT token, status FROM upgrades').all();
+      const rows = db.prepare('SELECT token, was, status FROM upgrades').all();
       assert.deepEqual(
-        rows.map(({ token, status }) => ({ token, status })),
-        [{ token: 'a', status: 'succeeded' }],
+        rows.map(({ token, was, status }) => ({ token, was, status })),
+        [{ token: 'a', was: 'upgrading', status: 'succeeded' }],
       );
     } finally {
       db.close();

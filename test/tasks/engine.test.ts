@@ -806,6 +806,21 @@ describe('the engine', () => {
     assert.equal((await platform.task(task)).counts.cancelled, 3);
   });
 
+  it('goes on with a retry that a kill broke off', async () => {
+    const task = await platform.create(['a', 'b']);
+    await platform.wait(1);
+    for (const token of ['a', 'b']) platform.progress(token, -1);
+    await platform.wait(1);
+    const row = await platform.engine.store.task(task.taskId);
+    assert.equal(row?.status, 'ended');
+    const event = { on: 'retry', now: platform.engine.clock.now() } as const;
+    await platform.engine.store.move(row.id, { accessTokens: ['a'] }, event, platform.wallNow);
+    await platform.restart();
+    await platform.wait(1);
+    assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'failed upgrade' });
+    assert.equal((await platform.task(task)).status, 'running');
+  });
+
   it('says once that the table of devices is full', () => {
     for (let i = 0; i < 520; i += 1) platform.inform(`x${i}`, 'v1');
     assert.deepEqual(platform.problems, ['OTA_STORE_FULL']);

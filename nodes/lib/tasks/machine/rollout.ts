@@ -32,7 +32,11 @@ export function openDevices(counts: Counts): number {
  * @param waveCounts the counts of one wave
  */
 export function decide(task: Task, waveCounts: (wave: number) => WaveCounts): TaskMove | null {
-  if (task.status === 'ended' || task.status === 'cancelled') return null;
+  if (task.status === 'cancelled') return null;
+  if (task.status === 'ended') {
+    // A kill broke off the retry that took these in again.
+    return openDevices(task.counts) === 0 ? null : { status: 'running', reason: null, wave: task.wave };
+  }
   if (openDevices(task.counts) === 0)
     return { status: 'ended', reason: null, wave: task.policy.waves.length };
   if (task.status !== 'running') return null;
