@@ -268,6 +268,20 @@ for (const name of DRIVERS)
         assert.equal(tasks.claim(two.task.id, rules()).pushes.length, 1);
       });
 
+      for (const version of ['v2', 'v9']) {
+        it(`gives it when a report of ${version} ends the other upgrade`, () => {
+          const tasks = open().tasks('s');
+          tasks.report([inform('a', 'v1')], 0);
+          const one = make(tasks, ['a']);
+          const two = make(tasks, ['a'], { version: 'v3' });
+          tasks.claim(one.task.id, rules());
+          tasks.claim(two.task.id, rules());
+          tasks.report([inform('a', version)], 0);
+          const [push] = tasks.claim(two.task.id, rules()).pushes;
+          assert.deepEqual([push?.device.status, push?.device.source], ['pushed', version]);
+        });
+      }
+
       it('gives devices of different modules at once', () => {
         const tasks = open().tasks('s');
         const one = make(tasks, ['a']);

@@ -108,6 +108,8 @@ export function applyVersion(
   const duplicate = isDuplicate(report, known);
   const members = open.filter(({ plan, device }) => plan.upgrade.module === report.module && isOpen(device));
   const last = members.length === 0 ? latest(report.module) : null;
+  // The active one last: its end changes those that wait for it, once more.
+  members.sort((a, b) => Number(isActive(a.device)) - Number(isActive(b.device)));
   return [...members, ...(last === null ? [] : [last])].flatMap((member) => {
     const event = versionEvent(
       member.device,
