@@ -1,6 +1,6 @@
 /** ota-inform in the editor: version reports on the platform, report a version on a device. */
 import { current, dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
-import { followSide, prepareToken } from '../lib/red/editor/form';
+import { followSide, prepareCredential } from '../lib/red/editor/form';
 import { textOf } from '../lib/red/editor/rules';
 import { textsOf } from '../lib/red/editor/texts';
 import { accessToken, anyText, choice, flag, number, rule, sideOf } from '../lib/red/editor/validators';
@@ -57,7 +57,7 @@ RED.nodes.registerType('ota-inform', {
   },
   oneditprepare() {
     dialogOpened(this);
-    prepareToken(this);
+    prepareCredential(this, 'accessToken');
     followSide((side) => ({ inputs: side === 'device' ? 1 : 0, outputs: 1 }));
   },
   oneditsave() {

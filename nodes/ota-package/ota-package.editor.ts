@@ -1,5 +1,6 @@
 /** ota-package in the editor: where packages are kept, and how devices reach them. */
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { prepareCredential } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { isVariable, textOf } from '../lib/red/editor/rules';
 import { textsOf } from '../lib/red/editor/texts';
@@ -59,7 +60,7 @@ RED.nodes.registerType('ota-package', {
   },
   oneditprepare() {
     dialogOpened(this);
-    prepareKey(this);
+    prepareCredential(this, 'privateKey');
   },
   oneditsave() {
     dialogClosed();
@@ -68,12 +69,3 @@ RED.nodes.registerType('ota-package', {
     dialogClosed();
   },
 });
-
-/** Says outright that no key is stored where none is: else the first Done marks the node changed. */
-function prepareKey(node: EditorNode): void {
-  const known = node.credentials;
-  if (known === undefined) return;
-  for (const part of [known, known._]) {
-    if (part !== undefined && part['has_privateKey'] === undefined) part['has_privateKey'] = false;
-  }
-}

@@ -1,6 +1,6 @@
 /** ota-progress in the editor: progress reports on the platform, report progress on a device. */
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
-import { followSide, prepareToken } from '../lib/red/editor/form';
+import { followSide, prepareCredential } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { textsOf } from '../lib/red/editor/texts';
 import { accessToken, anyText, choice, number, sideOf } from '../lib/red/editor/validators';
@@ -63,7 +63,7 @@ RED.nodes.registerType('ota-progress', {
   },
   oneditprepare() {
     dialogOpened(this);
-    prepareToken(this);
+    prepareCredential(this, 'accessToken');
     followSide((side) => ({ inputs: side === 'device' ? 1 : 0, outputs: 1 }));
   },
   oneditsave() {

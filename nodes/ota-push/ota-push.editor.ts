@@ -1,6 +1,6 @@
 /** ota-push in the editor: push an upgrade from the platform, receive it on a device. */
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
-import { followSide, prepareToken } from '../lib/red/editor/form';
+import { followSide, prepareCredential } from '../lib/red/editor/form';
 import { textsOf } from '../lib/red/editor/texts';
 import { accessToken, anyText, choice, flag, number, sideOf } from '../lib/red/editor/validators';
 
@@ -54,7 +54,7 @@ RED.nodes.registerType('ota-push', {
   },
   oneditprepare() {
     dialogOpened(this);
-    prepareToken(this);
+    prepareCredential(this, 'accessToken');
     followSide((side) => {
       if (side === 'platform') return { inputs: 1, outputs: 2 };
       return { inputs: $('#node-input-hold').prop('checked') === true ? 1 : 0, outputs: 1 };

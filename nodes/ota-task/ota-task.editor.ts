@@ -2,43 +2,19 @@
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
 import { openWhereWrong } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
-import { isVariable, textOf } from '../lib/red/editor/rules';
+import { MAX_SECONDS, versionsReason, wavesReason, windowReason } from '../lib/red/editor/policy-rules';
 import { textsOf } from '../lib/red/editor/texts';
-import { anyText, choice, flag, number, refusal } from '../lib/red/editor/validators';
+import { anyText, choice, flag, number, rule } from '../lib/red/editor/validators';
 
 const texts = textsOf('ota-task');
-
-/** A text of our own kind, with a reason of our own; blank is the default. */
-function own(name: string, fits: (text: string) => boolean): EditorValidator {
-  return function (value, options) {
-    const text = textOf(value).trim();
-    if (text === '' || isVariable(text) || fits(text)) return true;
-    return refusal(texts, options.label, texts(`ota-task.reason.${name}`));
-  };
-}
-
-function isWaves(text: string): boolean {
-  const waves = text
-    .replace(/^\[|\]$/g, '')
-    .split(',')
-    .map((part) => Number(part.trim()));
-  const rising = waves.every((wave, i) => wave > (i === 0 ? 0 : (waves[i - 1] as number)));
-  return rising && waves[waves.length - 1] === 100;
-}
-
-function isWindow(text: string): boolean {
-  return (
-    text.startsWith('{') || /^([01]\d|2[0-3]):[0-5]\d\s*-\s*([01]\d|2[0-3]):[0-5]\d(\s+\S+)?$/.test(text)
-  );
-}
 
 const seconds = (name: string, value: string, min = 0.1): EditorProperty => ({
   value,
   label: texts(`ota-task.label.${name}`),
-  validate: number(texts, { min }),
+  validate: number(texts, { min, max: MAX_SECONDS }),
 });
 
-const whole = (name: string, value: string, min: number, max?: number): EditorProperty => ({
+const whole = (name: string, value: string, min: number, max = 100_000_000): EditorProperty => ({
   value,
   label: texts(`ota-task.label.${name}`),
   validate: number(texts, { min, max, integer: true }),
@@ -78,10 +54,10 @@ RED.nodes.registerType('ota-task', {
     perMinute: {
       value: '1000',
       label: texts('ota-task.label.perMinute'),
-      validate: number(texts, { min: 0 }),
+      validate: number(texts, { min: 0, max: 10_000_000 }),
     },
     concurrency: whole('concurrency', '0', 0),
-    waves: { value: '100', label: texts('ota-task.label.waves'), validate: own('waves', isWaves) },
+    waves: { value: '100', label: texts('ota-task.label.waves'), validate: rule(texts, wavesReason) },
     successThreshold: percent('successThreshold', '100'),
     failureThreshold: percent('failureThreshold', '0'),
     minExecuted: whole('minExecuted', '10', 1),
@@ -90,9 +66,13 @@ RED.nodes.registerType('ota-task', {
       label: texts('ota-task.label.onFailure'),
       validate: choice(texts, ['pause', 'cancel']),
     },
-    window: { value: '', label: texts('ota-task.label.window'), validate: own('window', isWindow) },
+    window: { value: '', label: texts('ota-task.label.window'), validate: rule(texts, windowReason) },
     skipCurrent: { value: true, label: texts('ota-task.label.skipCurrent'), validate: flag(texts) },
-    fromVersions: { value: '', label: texts('ota-task.label.fromVersions'), validate: anyText(texts) },
+    fromVersions: {
+      value: '',
+      label: texts('ota-task.label.fromVersions'),
+      validate: rule(texts, versionsReason),
+    },
     settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   inputs: 1,

@@ -1,4 +1,4 @@
-/** What the nodes' dialogs have in common: rows and ports that follow the side, the token, the folded part. */
+/** What the nodes' dialogs have in common: rows and ports that follow the side, credentials, the folded part. */
 import { type Side } from './validators';
 
 export interface Ports {
@@ -24,14 +24,14 @@ export function followSide(ports: (side: Side) => Ports, alsoOn = ''): void {
 }
 
 /**
- * Says outright that no token is stored where none is: else Node-RED takes "unknown" for a change at the
- * first Done, and undo fails.
+ * Says outright that no credential of this name is stored where none is: else Node-RED takes "unknown" for a
+ * change at the first Done, and undo fails.
  */
-export function prepareToken(node: EditorNode): void {
+export function prepareCredential(node: EditorNode, name: string): void {
   const known = node.credentials;
   if (known === undefined) return;
   for (const part of [known, known._]) {
-    if (part !== undefined && part['has_accessToken'] === undefined) part['has_accessToken'] = false;
+    if (part !== undefined && part[`has_${name}`] === undefined) part[`has_${name}`] = false;
   }
 }
 
