@@ -160,6 +160,12 @@ for (const name of DRIVERS)
       assert.throws(() => open('.'), { code: 'OTA_STORE_FAILED', message: /must be a file/ });
     });
 
+    it('refuses a folder in which none can be made', () => {
+      const file = path.join('/proc', 'ota', 'deep', 'ota.db');
+      const store = new SqliteStore({ file, drivers: [driver] });
+      assert.throws(() => store.open(), { code: 'OTA_STORE_FAILED' });
+    });
+
     it('says that its file was taken away, and goes on when it is back', () => {
       const tasks = open().tasks('s');
       const { task } = make(tasks, ['a']);

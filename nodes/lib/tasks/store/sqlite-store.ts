@@ -57,7 +57,7 @@ export class SqliteStore implements SqliteFile {
     if (this.#db !== null) return;
     const { file, drivers } = this.#options;
     this.read(() => {
-      if (file !== ':memory:') fs.mkdirSync(path.dirname(file), { recursive: true });
+      if (file !== ':memory:') makeFolder(path.dirname(file));
       const db = openSqlite(file, drivers);
       try {
         migrate(db, Date.now());
@@ -129,6 +129,13 @@ export class SqliteStore implements SqliteFile {
       throw storeError(error, this.#options.file);
     }
   }
+}
+
+/** With those above it. Not mkdir's own "recursive": below a folder that takes none (/proc) it never comes back. */
+function makeFolder(folder: string): void {
+  if (fs.existsSync(folder)) return;
+  makeFolder(path.dirname(folder));
+  fs.mkdirSync(folder);
 }
 
 function storeError(error: unknown, file: string): OtaError {
