@@ -17,7 +17,7 @@ import {
   type VersionReport,
   type WaveCounts,
 } from '../machine';
-import type { Device, HistoryEvent, KnownDevice, Step, Task, TaskPlan, Ticks } from '../types';
+import type { Device, HistoryEvent, KnownDevice, Step, Task, Ticks } from '../types';
 import type {
   Answer,
   Change,
@@ -41,14 +41,12 @@ import type {
 import { MAX_HISTORY } from './store';
 import { OpenDevices } from './open-devices';
 import type { SqlRow } from './sqlite-driver';
-import { toDevice, toHistory, toPlan, toTask } from './sqlite-rows';
+import { toDevice, toHistory, toTask } from './sqlite-rows';
 import type { Statements } from './sqlite-statements';
 import type { SqliteFile } from './sqlite-store';
+import { SqliteNames } from './sqlite-names';
 import { SqliteWriter } from './sqlite-writer';
 
-/** Modules of a service's devices at most: a hostile device could name a new one each time. */
-const MAX_SCOPES = 1000;
-const MAX_MODULE = 128;
 /** A task whose making took longer than this was broken off. */
 const MAKING_MS = 10 * 60_000;
 /** Devices whose history is looked at in one pruning. */
@@ -56,25 +54,22 @@ const PRUNE_SLICE = 5000;
 
 export class SqliteTasks implements TaskStore {
   readonly #file: SqliteFile;
-  readonly #service: string;
-  readonly #plans = new Map<number, TaskPlan>();
-  readonly #scopes = new Map<string, number>();
+  readonly #names: SqliteNames;
   readonly #reporting = new OpenDevices();
   #dataVersion = -1;
-  #id: number | null = null;
   #pruned = 0;
 
   constructor(file: SqliteFile, service: string) {
     this.#file = file;
-    this.#service = service;
+    this.#names = new SqliteNames(file, service);
   }
 
   clock(): Ticks {
-    return this.#write(() => this.#sql.readClock(this.#serviceId()));
+    return this.#write(() => this.#sql.readClock(this.#names.service()));
   }
 
   saveClock(now: Ticks): void {
-    this.#write(() => this.#sql.saveClock(this.#serviceId(), now));
+    this.#write(() => this.#sql.saveClock(this.#names.service(), now));
   }
 
   report(reports: readonly Report[], now: Ticks): Reported {
@@ -87,7 +82,7 @@ export class SqliteTasks implements TaskStore {
           writer.apply(applyProgress(report, open, latest, now), report.wall);
           continue;
         }
-        const scope = this.#scopeFor(report.module);
+        const scope = this.#names.scopeFor(report.module);
         const known = scope === null ? null : this.#sql.findKnown(scope, report.accessToken);
         writer.apply(applyVersion(report, known, open, latest, now), report.wall);
         if (!this.#remember(scope, report, known)) leftOut += 1;
@@ -109,10 +104,10 @@ export class SqliteTasks implements TaskStore {
   due({ now, wall, limit, mayPush }: DueRules): Due {
     return this.#change((writer) => {
       const pushes: Push[] = [];
-      const rows = this.#sql.dueDevices(this.#serviceId(), now, limit);
+      const rows = this.#sql.dueDevices(this.#names.service(), now, limit);
       for (const row of rows) {
         const device = writer.see(toDevice(row));
-        const plan = this.#plan(device.task);
+        const plan = this.#names.plan(device.task);
         if (plan === null) {
           this.#sql.saveDue(device.id, null);
           continue;
@@ -137,7 +132,7 @@ export class SqliteTasks implements TaskStore {
       if (task === null || task.status !== 'running') return { changes: [], pushes, more: false };
       const room = rules.room(task);
       const rows = room <= 0 ? [] : this.#sql.queuedDevices(id, task.wave, room);
-      const scope = this.#scopeOf(task.upgrade.module);
+      const scope = this.#names.scopeOf(task.upgrade.module);
       for (const row of rows) {
         const device = toDevice(row);
         // Its reports come soon.
@@ -176,7 +171,7 @@ export class SqliteTasks implements TaskStore {
   }
 
   recover(since: Ticks, now: Ticks): void {
-    this.#write(() => this.#sql.recover(this.#serviceId(), since, now));
+    this.#write(() => this.#sql.recover(this.#names.service(), since, now));
     this.#reporting.clear();
   }
 
@@ -201,8 +196,8 @@ export class SqliteTasks implements TaskStore {
 
   create(task: NewTask): number {
     return this.#write(() => {
-      const scope = this.#scopeOf(task.upgrade.module);
-      const id = this.#sql.addTask(this.#serviceId(), scope, task);
+      const scope = this.#names.scopeOf(task.upgrade.module);
+      const id = this.#sql.addTask(this.#names.service(), scope, task);
       task.waves.forEach((total, i) => this.#sql.addWave(id, i + 1, total));
       return id;
     });
@@ -212,7 +207,7 @@ export class SqliteTasks implements TaskStore {
     const wall = Date.now();
     this.#write(() => {
       const scope = this.#sql.scopeOfTask(id);
-      for (const device of devices) this.#sql.addDevice(id, this.#serviceId(), scope, device, wall);
+      for (const device of devices) this.#sql.addDevice(id, this.#names.service(), scope, device, wall);
     });
   }
 
@@ -223,7 +218,7 @@ export class SqliteTasks implements TaskStore {
 
   hide(id: number): void {
     this.#write(() => this.#sql.hideTask(id));
-    this.#plans.delete(id);
+    this.#names.forgetPlan(id);
     this.#reporting.clear();
   }
 
@@ -237,20 +232,20 @@ export class SqliteTasks implements TaskStore {
   }
 
   live(): readonly Task[] {
-    return this.#file.read(() => this.#tasks(this.#sql.liveTasks(this.#serviceId())));
+    return this.#file.read(() => this.#tasks(this.#sql.liveTasks(this.#names.service())));
   }
 
   task(taskId: string): Task | null {
     return this.#file.read(() => {
-      const id = this.#sql.findTaskId(this.#serviceId(), taskId);
+      const id = this.#sql.findTaskId(this.#names.service(), taskId);
       return id === undefined ? null : this.#task(id);
     });
   }
 
   list(page: Page): { total: number; tasks: readonly Task[] } {
     return this.#file.read(() => ({
-      total: this.#sql.countTasks(this.#serviceId()),
-      tasks: this.#tasks(this.#sql.pageOfTasks(this.#serviceId(), page)),
+      total: this.#sql.countTasks(this.#names.service()),
+      tasks: this.#tasks(this.#sql.pageOfTasks(this.#names.service(), page)),
     }));
   }
 
@@ -314,7 +309,7 @@ export class SqliteTasks implements TaskStore {
 
   known(query: KnownQuery): readonly { accessToken: string; version: string }[] {
     return this.#file.read(() => {
-      const scope = this.#findScope(query.module);
+      const scope = this.#names.findScope(query.module);
       if (scope === null) return [];
       return this.#sql
         .knownSlice(scope, query)
@@ -325,7 +320,7 @@ export class SqliteTasks implements TaskStore {
   versions(module: string, accessTokens: readonly string[]): ReadonlyMap<string, KnownDevice> {
     return this.#file.read(() => {
       const found = new Map<string, KnownDevice>();
-      const scope = this.#findScope(module);
+      const scope = this.#names.findScope(module);
       if (scope === null) return found;
       for (const token of accessTokens) {
         const known = this.#sql.findKnown(scope, token);
@@ -355,9 +350,7 @@ export class SqliteTasks implements TaskStore {
       return this.#file.write(work);
     } catch (error) {
       this.#file.devices = devices;
-      this.#id = null;
-      this.#scopes.clear();
-      this.#plans.clear();
+      this.#names.clear();
       this.#reporting.clear();
       throw error;
     }
@@ -370,12 +363,7 @@ export class SqliteTasks implements TaskStore {
       const version = this.#sql.dataVersion();
       if (version !== this.#dataVersion) this.#reporting.clear();
       this.#dataVersion = version;
-      const writer = new SqliteWriter(
-        this.#sql,
-        (id) => this.#plan(id),
-        (module) => this.#scopeOf(module),
-        (member) => this.#reporting.written(member),
-      );
+      const writer = new SqliteWriter(this.#sql, this.#names, (member) => this.#reporting.written(member));
       const result = work(writer);
       writer.flush();
       return result;
@@ -384,7 +372,7 @@ export class SqliteTasks implements TaskStore {
 
   #one(writer: SqliteWriter, row: SqlRow, event: Event, wall: number): boolean {
     const device = writer.see(toDevice(row));
-    const plan = this.#plan(device.task);
+    const plan = this.#names.plan(device.task);
     const step = plan === null ? null : apply(device, plan.policy, event, wall);
     if (step !== null) writer.apply([step], wall);
     return step !== null;
@@ -406,7 +394,7 @@ export class SqliteTasks implements TaskStore {
   #open(writer: SqliteWriter, token: string): readonly Member[] {
     const found = this.#reporting.get(token);
     if (found !== undefined) return found;
-    const service = this.#serviceId();
+    const service = this.#names.service();
     const members = this.#sql
       .openDevices(token)
       .filter((row) => row['service'] === service)
@@ -419,28 +407,17 @@ export class SqliteTasks implements TaskStore {
 
   /** A device with the rules of its task; [] while that is still made, or removed. */
   #member(device: Device): Member[] {
-    const plan = this.#plan(device.task);
+    const plan = this.#names.plan(device.task);
     return plan === null ? [] : [{ device, plan }];
   }
 
   #latest(writer: SqliteWriter, accessToken: string, module: string): Member | null {
-    const scope = this.#findScope(module);
+    const scope = this.#names.findScope(module);
     if (scope === null) return null;
     // It may be over since a moment ago.
     writer.flush();
     const row = this.#sql.latestDevice(accessToken, scope);
     return row === undefined ? null : (this.#member(toDevice(row))[0] ?? null);
-  }
-
-  #plan(id: number): TaskPlan | null {
-    const cached = this.#plans.get(id);
-    if (cached !== undefined) return cached;
-    const row = this.#sql.findPlan(id);
-    if (row === undefined) return null;
-    if (this.#plans.size > MAX_SCOPES) this.#plans.clear();
-    const plan = toPlan(row);
-    this.#plans.set(id, plan);
-    return plan;
   }
 
   #task(id: number): Task | null {
@@ -450,7 +427,7 @@ export class SqliteTasks implements TaskStore {
 
   #tasks(rows: readonly SqlRow[]): Task[] {
     return rows.flatMap((row) => {
-      const plan = this.#plan(row['id'] as number);
+      const plan = this.#names.plan(row['id'] as number);
       return plan === null ? [] : [toTask(row, plan)];
     });
   }
@@ -459,40 +436,5 @@ export class SqliteTasks implements TaskStore {
     const row = this.#sql.findWave(id, wave);
     const n = (name: string): number => Number(row?.[name] ?? 0);
     return { total: n('total'), succeeded: n('succeeded'), failed: n('failed'), cancelled: n('cancelled') };
-  }
-
-  #serviceId(): number {
-    if (this.#id !== null) return this.#id;
-    let id = this.#sql.findService(this.#service);
-    if (id === undefined) {
-      this.#sql.addService(this.#service);
-      id = this.#sql.findService(this.#service) ?? 0;
-    }
-    this.#id = id;
-    return id;
-  }
-
-  #findScope(module: string): number | null {
-    const cached = this.#scopes.get(module);
-    if (cached !== undefined) return cached;
-    const id = this.#sql.findScope(this.#serviceId(), module);
-    if (id !== undefined) this.#scopes.set(module, id);
-    return id ?? null;
-  }
-
-  /** The scope of a task's module, made where there is none. */
-  #scopeOf(module: string): number {
-    const found = this.#findScope(module);
-    if (found !== null) return found;
-    this.#sql.addScope(this.#serviceId(), module);
-    return this.#sql.findScope(this.#serviceId(), module) ?? 0;
-  }
-
-  /** The scope of a module that a device names; null where there are too many. */
-  #scopeFor(module: string): number | null {
-    const found = this.#findScope(module);
-    if (found !== null) return found;
-    const tooMany = module.length > MAX_MODULE || this.#sql.countScopes(this.#serviceId()) >= MAX_SCOPES;
-    return tooMany ? null : this.#scopeOf(module);
   }
 }

@@ -6,6 +6,7 @@ import { apply, isActive, isVisible, type Member } from '../machine';
 import { type Device, DEVICE_STATUSES, type Step, type TaskPlan } from '../types';
 import type { Change } from './store';
 import { type HistoryLine, statusCode, toDevice, toLine } from './sqlite-rows';
+import type { SqliteNames } from './sqlite-names';
 import type { Statements } from './sqlite-statements';
 
 /** What is to be written of a device. */
@@ -19,23 +20,16 @@ interface Unwritten {
 export class SqliteWriter {
   readonly changes: Change[] = [];
   readonly #sql: Statements;
-  readonly #plan: (id: number) => TaskPlan | null;
-  readonly #scope: (module: string) => number;
+  readonly #names: SqliteNames;
   readonly #written: (member: Member) => void;
   readonly #devices = new Map<number, Unwritten>();
   readonly #counts = new Map<number, { all: number[]; waves: Map<number, number[]> }>();
   /** Whether any device waits for another task; null until somebody asks. */
   #anyBusy: boolean | null = null;
 
-  constructor(
-    sql: Statements,
-    plan: (id: number) => TaskPlan | null,
-    scope: (module: string) => number,
-    written: (member: Member) => void,
-  ) {
+  constructor(sql: Statements, names: SqliteNames, written: (member: Member) => void) {
     this.#sql = sql;
-    this.#plan = plan;
-    this.#scope = scope;
+    this.#names = names;
     this.#written = written;
   }
 
@@ -68,7 +62,7 @@ export class SqliteWriter {
   #write(step: Step, wall: number): void {
     const { before, after } = step;
     const unwritten = this.#devices.get(after.id);
-    const plan = unwritten?.plan ?? this.#plan(after.task);
+    const plan = unwritten?.plan ?? this.#names.plan(after.task);
     if (plan === null) return;
     const line = toLine(step, wall);
     if (unwritten === undefined) {
@@ -82,7 +76,7 @@ export class SqliteWriter {
     if (before.status !== after.status) this.#count(step);
     if (step.unsettled !== null) {
       const change = step.unsettled === 'set' ? this.#sql.setUnsettled : this.#sql.clearUnsettled;
-      change(this.#scope(plan.upgrade.module), after.accessToken);
+      change(this.#names.scopeOf(plan.upgrade.module), after.accessToken);
     }
     if (isVisible(before, after)) this.changes.push({ plan, before, after });
     if (isActive(before) && !isActive(after)) this.#free(step, plan, wall);
@@ -111,9 +105,9 @@ export class SqliteWriter {
   #free({ after }: Step, plan: TaskPlan, wall: number): void {
     this.#anyBusy ??= this.#sql.anyBusy();
     if (!this.#anyBusy) return;
-    for (const row of this.#sql.busyDevices(after.accessToken, this.#scope(plan.upgrade.module))) {
+    for (const row of this.#sql.busyDevices(after.accessToken, this.#names.scopeOf(plan.upgrade.module))) {
       const device = this.see(toDevice(row));
-      const other = this.#plan(device.task);
+      const other = this.#names.plan(device.task);
       const step =
         other === null ? null : apply(device, other.policy, { on: 'free', now: device.since }, wall);
       if (step !== null) this.#write(step, wall);
