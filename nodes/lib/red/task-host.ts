@@ -113,9 +113,10 @@ export class TaskHost {
   }
 
   async #start(): Promise<void> {
-    await this.#before?.stop(false);
     if (this.#closed) return;
     this.#listen();
+    await this.#before?.stop(false);
+    if (this.#closed) return;
     const { store, service, channel, signMethodCase } = this.#options;
     const engine = new Engine({
       store: store.tasks(service),
