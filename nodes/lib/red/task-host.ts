@@ -113,7 +113,6 @@ export class TaskHost {
   }
 
   async #start(): Promise<void> {
-    if (this.#closed) return;
     this.#listen();
     await this.#before?.stop(false);
     if (this.#closed) return;
@@ -157,7 +156,7 @@ export class TaskHost {
 
   /** From before the engine runs: what a kept session brings waits for it, instead of being dropped. */
   #listen(): void {
-    if (this.#stops.length > 0) return;
+    if (this.#closed || this.#stops.length > 0) return;
     const { channel } = this.#options;
     const common = (kind: MessageKind) => ({
       accessToken: EVERY_DEVICE,
