@@ -98,6 +98,10 @@ export function catchOf(key: string, name: string, at: Place, scope: readonly st
   return { key, type: 'catch', name, at, to, settings: { scope: scope.map(idOf), uncaught: false } };
 }
 
+export function statusOf(key: string, name: string, at: Place, scope: readonly string[], to: Wires): Part {
+  return { key, type: 'status', name, at, to, settings: { scope: scope.map(idOf) } };
+}
+
 export function comment(key: string, name: string, at: Place, info: string): Part {
   return { key, type: 'comment', name, at, settings: { info } };
 }

@@ -144,6 +144,18 @@ describe('the console with 10,000 devices and several browsers', function () {
       await goesOn(person, 42);
     });
 
+    it('and says that upgrades stand still while the broker is gone, to a new browser too', async () => {
+      await ota.broker.stop();
+      const said = first.word('trouble.connectionLost');
+      for (const person of [first, await ota.open('tasks')]) {
+        await until(async () => {
+          const notices = await person.page.getByRole('alert').allInnerTexts();
+          const reasons = [said, person.word('trouble.unreachable')];
+          return notices.some((text) => reasons.some((reason) => text.includes(reason)));
+        }, 'the notice');
+      }
+    });
+
     /** What changes now is seen. */
     async function goesOn(person: Person, step: number): Promise<void> {
       await person.page.locator('.ota-tiles .total').click();

@@ -10,6 +10,7 @@ import {
   page,
   plain,
   siteWide,
+  statusOf,
   style,
 } from '../kinds';
 import type { Tab } from '../nodes';
@@ -52,7 +53,8 @@ export const consoleTab: Tab = {
         }),
         siteWide('parts', 'Parts of pages', [2, 1], [[]]),
         siteWide('fields', 'Dialogs, fields', [3, 1], [[]]),
-        siteWide('shell', 'Navigation', [4, 1], [[]]),
+        siteWide('shell', 'Navigation, notices', [4, 1], [[]]),
+        linkIn('to_shell', 'trouble', [3.45, 0], ['from_trouble'], [['shell']]),
         style('look', 'Look: page, navigation', [0, 2]),
         style('tables', 'Look: tables, tiles', [1, 2]),
         style('forms', 'Look: dialogs, fields', [2, 2]),
@@ -132,6 +134,9 @@ export const consoleTab: Tab = {
           "context.set('tasks', []);",
         ),
         linkOut('from_news', 'news for all', [5, 2], ['to_tasks']),
+        statusOf('task_status', 'of tasks', [2, 3], ['task'], [['tasks_trouble']]),
+        fn('tasks_trouble', 'do upgrades stand still?', [3, 3], [['from_trouble']], 'tasks-trouble'),
+        linkOut('from_trouble', 'trouble', [4, 3], ['to_shell']),
       ],
     },
     {

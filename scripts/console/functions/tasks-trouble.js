@@ -1,0 +1,6 @@
+export default function trouble(msg) {
+  // Why upgrades stand still, for every browser: the last word of the status of ota-task, blank when they go on.
+  const { fill, text = '' } = msg.status;
+  const reason = text.split('.').at(-1);
+  return { topic: 'trouble', payload: fill === 'red' && reason !== 'paused' ? reason : '' };
+}
