@@ -73,7 +73,7 @@ function checkSign(
   const method = checkSignMethod(field(input, 'signMethod'));
   if (sign === undefined || sign === null || sign === '') {
     if (allowUnsigned) return { signMethod: method, sign: '' };
-    throw bad('"sign" must be the digest of the package in hex (or allow unsigned packages in the node)');
+    throw bad('"sign" must be the digest of the package in hex (ota-push can allow unsigned packages)');
   }
   if (typeof sign !== 'string') throw bad('"sign" must be text');
   const found = method ?? methodOfSign(sign);

@@ -164,7 +164,8 @@ function readWindow(value: unknown, name: string): TimeWindow | null {
   if (value === null) return null;
   const read = typeof value === 'string' ? parseWindow(value) : value;
   if (read === null) return null;
-  if (!isObject(read)) throw bad(name, 'must be null or {from: "01:00", to: "05:00", timeZone}');
+  if (!isObject(read))
+    throw bad(name, 'must be null, {from: "01:00", to: "05:00", timeZone}, or "01:00-05:00 Europe/Berlin"');
   const extra = Object.keys(read).find((key) => !WINDOW_FIELDS.includes(key));
   if (extra !== undefined) throw bad(`${name}.${extra}`, 'is no field of a window: use {from, to, timeZone}');
   const time = (key: 'from' | 'to'): string => {

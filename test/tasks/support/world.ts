@@ -433,7 +433,8 @@ function keyOf({ accessToken, module }: Row): string {
 
 /** A report of the target version is the last word of whatever went before. */
 function isConfirmed(before: Row | undefined, after: Row): boolean {
-  return after.confirmed && (before?.confirmed !== true || before.status !== after.status);
+  const isNews = before?.confirmed !== true || before.status !== after.status;
+  return after.status === 'succeeded' && after.confirmed && isNews;
 }
 
 function isSource(before: Device, cause: Extract<Cause, { do: 'inform' }>, target: string): boolean {
