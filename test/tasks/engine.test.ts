@@ -211,20 +211,26 @@ describe('the engine', () => {
     assert.deepEqual(await platform.devices(task), { a: 'failed offline' });
   });
 
-  it('takes no device for offline whose connection was lost with its own', async () => {
-    const task = await platform.create(['a'], { noResponse: 60 });
-    await platform.wait(1);
-    platform.engine.setHere(false);
-    await platform.wait(5);
-    platform.engine.setHere(true);
-    platform.sent[0]?.settled({ delivery: 'offline', error: null });
-    await platform.wait(15);
-    assert.deepEqual(await platform.devices(task), { a: 'pushed' });
-    assert.deepEqual(
-      platform.sent.map((push) => push.id),
-      [platform.sent[0]?.id, platform.sent[0]?.id],
-    );
-  });
+  for (const [when, back] of [
+    ['when it is back', true],
+    ['before it is back', false],
+  ] as const) {
+    it(`takes no device for offline whose connection was lost with its own, told ${when}`, async () => {
+      const task = await platform.create(['a'], { noResponse: 60 });
+      await platform.wait(1);
+      platform.engine.setHere(false);
+      await platform.wait(5);
+      if (back) platform.engine.setHere(true);
+      platform.sent[0]?.settled({ delivery: 'offline', error: null });
+      platform.engine.setHere(true);
+      await platform.wait(15);
+      assert.deepEqual(await platform.devices(task), { a: 'pushed' });
+      assert.deepEqual(
+        platform.sent.map((push) => push.id),
+        [platform.sent[0]?.id, platform.sent[0]?.id],
+      );
+    });
+  }
 
   it('pushes to a device that came right after its push was in vain', async () => {
     await platform.create(['a'], { offline: 'wait' });

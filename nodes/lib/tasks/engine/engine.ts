@@ -456,8 +456,10 @@ export class Engine {
       this.#options.link.publish(device.accessToken, this.#writer(plan)(id), ({ delivery, error }) => {
         this.#open -= 1;
         if (this.#open === MAX_OPEN >> 1) this.kick();
-        const returning = sent < this.#returned + RETURN_MS && plan.policy.offline === 'fail';
-        const on: EventName | null = returning && delivery === 'offline' ? 'away' : ANSWERS[delivery];
+        // What was under way is sent again before the connection counts as made.
+        const returning = this.#left || sent < this.#returned + RETURN_MS;
+        const isAway = returning && delivery === 'offline' && plan.policy.offline === 'fail';
+        const on: EventName | null = isAway ? 'away' : ANSWERS[delivery];
         // After the end nobody can tell any more; the next start repeats what may be lost.
         if (on === null || this.#stopped) return;
         const event = { on, now: this.clock.now(), id, push: device.pushes, desc: error?.message ?? '' };
