@@ -1,5 +1,8 @@
 /** Nodes on the canvas: a real Node-RED 4.1 in a real Chromium, used as a person does. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { ROOT } from '../../scripts/build/paths';
 import type { Editor } from './support/editor';
 import { placed } from './support/flows';
 import { useEditor } from './support/use-editor';
@@ -212,6 +215,17 @@ describe('on the canvas', function () {
         { inputs: 1, outputs: 1, minInterval: VARIABLE, minDelta: '5' },
       );
     });
+  });
+
+  describe('an example', () => {
+    const folder = path.join(ROOT, 'examples');
+    for (const file of fs.readdirSync(folder).filter((name) => name.endsWith('.json'))) {
+      it(`shows every node (${file})`, async () => {
+        const flow = JSON.parse(fs.readFileSync(path.join(folder, file), 'utf8')) as { type: string }[];
+        await used.editor.show(flow.map((node) => ('z' in node ? { ...node, z: 'tab' } : node)));
+        assert.deepEqual(await used.editor.covered(), []);
+      });
+    }
   });
 
   describe('in Chinese', () => {

@@ -39,6 +39,16 @@ interface EditorLink {
   sourcePort: number;
 }
 
+/** Where a node stands: its middle and its size, once it was drawn. */
+interface DrawnNode {
+  id: string;
+  type: string;
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+}
+
 /** What of the editor's own API is looked at or used to set a scene. */
 interface RedApi {
   nodes: {
@@ -46,7 +56,7 @@ interface RedApi {
     getType(type: string): { defaults: object } | undefined;
     clear(): void;
     import(flows: unknown, options: { generateIds: boolean; addFlow?: boolean }): void;
-    eachNode(visit: (node: { id: string; type: string }) => void): void;
+    eachNode(visit: (node: DrawnNode) => void): void;
     filterLinks(filter: object): EditorLink[];
     convertNode(node: unknown, options: { credentials: boolean }): Record<string, unknown>;
     dirty(value?: boolean): boolean;
@@ -68,6 +78,8 @@ export interface Editor {
   /** Puts a flow on the canvas in place of what is there. */
   show(flows: readonly object[]): Promise<void>;
   node(id: string): Promise<CanvasNode>;
+  /** Pairs of nodes on the canvas of which one covers the other, or touches it. */
+  covered(): Promise<string[]>;
   /** Drags a node from the palette and resolves with its id. */
   drag(type: string): Promise<string>;
   /** Opens a node's dialog by a double click. */
@@ -144,6 +156,7 @@ function control(page: Page): Editor {
       }, flows);
     },
     node: (id) => page.evaluate(readNode, id),
+    covered: () => page.evaluate(findCovered),
     async drag(type) {
       const ids = (): Promise<string[]> =>
         page.evaluate((wanted) => {
@@ -204,6 +217,18 @@ function control(page: Page): Editor {
     },
   };
   return editor;
+}
+
+/** Runs in the page. */
+function findCovered(): string[] {
+  const nodes: DrawnNode[] = [];
+  RED.nodes.eachNode((node) => void nodes.push(node));
+  return nodes.flatMap((a, i) =>
+    nodes
+      .slice(i + 1)
+      .filter((b) => Math.abs(a.x - b.x) <= (a.w + b.w) / 2 && Math.abs(a.y - b.y) <= (a.h + b.h) / 2)
+      .map((b) => `${a.id} and ${b.id}`),
+  );
 }
 
 /** Runs in the page. */
