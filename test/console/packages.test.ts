@@ -45,8 +45,12 @@ describe('the packages page', function () {
       await person.field('package.fromVersion').fill('v1.9');
       await person.field('package.description').fill('what is new');
       await person.button('package.addRow').click();
-      await person.field('package.key').fill('color');
       await person.field('package.value').fill('red');
+      await person.dialog.locator('button[type=submit]').click();
+      const key = person.field('package.key');
+      const told = await key.evaluate((one) => (one as HTMLInputElement).validationMessage);
+      assert.equal(told, person.word('field.missing'), 'a value without a key');
+      await key.fill('color');
       await person.dialog.locator('button[type=submit]').click();
       const row = await person.row(`meter ${language}`).innerText();
       for (const text of [
