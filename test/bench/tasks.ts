@@ -3,6 +3,7 @@
  * `npm run bench`; alone: `tsx test/bench/tasks.ts [--quick]`.
  */
 import path from 'node:path';
+import { build } from '../../scripts/build';
 import { startMosquitto } from '../support/mosquitto';
 import { temporaryFolder } from '../support/temporary-folder';
 import { type Row, printTable } from './table';
@@ -180,11 +181,13 @@ function below(what: string, ms: number, goal: number): Row {
 
 if (require.main === module) {
   const quick = process.argv.includes('--quick');
-  benchTasks({ quick, say: (line) => console.error(line) }).then(
-    (rows) => console.log(printTable(rows)),
-    (error: unknown) => {
-      console.error(error);
-      process.exitCode = 1;
-    },
-  );
+  build()
+    .then(() => benchTasks({ quick, say: (line) => console.error(line) }))
+    .then(
+      (rows) => console.log(printTable(rows)),
+      (error: unknown) => {
+        console.error(error);
+        process.exitCode = 1;
+      },
+    );
 }

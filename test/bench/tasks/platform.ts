@@ -1,11 +1,13 @@
 /** The platform as ota-task has it, without Node-RED: connection, store, engine. Measures itself on order. */
-import { Channel } from '../../../nodes/lib/link';
-import { createScheme } from '../../../nodes/lib/protocol';
-import { TaskHost } from '../../../nodes/lib/red/task-host';
-import { readCommand } from '../../../nodes/lib/tasks/commands';
-import { DEFAULT_POLICY } from '../../../nodes/lib/tasks/policy';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import type * as Link from '../../../nodes/lib/link';
+import type * as Protocol from '../../../nodes/lib/protocol';
+import type * as Hosts from '../../../nodes/lib/red/task-host';
+import type * as Commands from '../../../nodes/lib/tasks/commands';
+import type * as Policies from '../../../nodes/lib/tasks/policy';
 import type { TaskShape } from '../../../nodes/lib/tasks/shapes';
-import { SqliteStore } from '../../../nodes/lib/tasks/store';
+import type * as Stores from '../../../nodes/lib/tasks/store';
 import type { Task } from '../../../nodes/lib/tasks/types';
 import { PACKAGE, tokens, WINDOW } from './fleet';
 import { beginMeasure, type Cost, memoryInUse } from './measure';
@@ -24,6 +26,16 @@ export interface PlatformOrders {
   readonly ready: { order: object; answer: { ms: number } };
   readonly stop: { order: object; answer: object };
 }
+
+/** What is shipped: run from its source, each function would carry what the loader of TypeScript adds to it. */
+const require = createRequire(__filename);
+const shipped = (name: string): unknown => require(path.resolve(__dirname, '../../../dist/nodes/lib', name));
+const { Channel } = shipped('link') as typeof Link;
+const { createScheme } = shipped('protocol') as typeof Protocol;
+const { TaskHost } = shipped('red/task-host') as typeof Hosts;
+const { readCommand } = shipped('tasks/commands') as typeof Commands;
+const { DEFAULT_POLICY } = shipped('tasks/policy') as typeof Policies;
+const { SqliteStore } = shipped('tasks/store') as typeof Stores;
 
 const [url = '', file = ''] = process.argv.slice(2);
 const begun = performance.now();
@@ -48,7 +60,7 @@ const host = new TaskHost({
   channel,
   signMethodCase: 'Md5',
 });
-const face: Parameters<TaskHost['join']>[0] = {
+const face: Parameters<Hosts.TaskHost['join']>[0] = {
   onChange: () => undefined,
   onTask: (task) => watchers.forEach((watch) => watch(task)),
   onTasks: () => undefined,

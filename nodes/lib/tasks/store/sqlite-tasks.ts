@@ -136,7 +136,7 @@ export class SqliteTasks implements TaskStore {
       for (const row of rows) {
         const device = toDevice(row);
         // Its reports come soon.
-        if (row['opened'] === 1) this.#reporting.set(device.accessToken, [{ device, plan: task }]);
+        if (row['opened'] === 1) this.#reporting.set(device.accessToken, this.#member(device));
         const step = this.#turn(device, row, task, scope, rules);
         if (step === null) continue;
         writer.apply([{ ...step, before: device }], rules.wall);
