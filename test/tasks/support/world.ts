@@ -128,6 +128,11 @@ export class World {
     if (this.#paused.has(id)) assert.deepEqual(claimed.changes, [], 'a paused task pushes');
     this.pushes.push(...claimed.pushes);
     this.#check(claimed.changes, { do: 'claim' });
+    if (this.#paused.has(id)) return;
+    const left = this.#rows(this.ids.indexOf(id)).filter(
+      (row) => row.status === 'pending' && row.hold === null,
+    );
+    assert.deepEqual(left, [], 'a turn that came to nothing');
   }
 
   report(event: Reported): void {
@@ -328,7 +333,8 @@ export class World {
       case 'progress':
         return reason === FAILURES[cause.step];
       case 'answer':
-        return reason === 'offline' && cause.on === 'offline' && isOfFirstPush(before, cause);
+        if (policy.offline === 'wait' || reason !== 'offline') return false;
+        return cause.on === 'offline' && isOfFirstPush(before, cause);
       case 'time':
         if (before.status === 'pushed') return reason === 'no-response' && over(policy.noResponse);
         if (before.hundred) return reason === 'unconfirmed' && over(policy.confirm);
