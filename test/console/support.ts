@@ -17,6 +17,7 @@ export const WIDE = 1280;
 export const NARROW = 375;
 
 const folders: TemporaryFolder[] = [];
+const DASHBOARD = '@flowfuse/node-red-dashboard';
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -83,7 +84,7 @@ export async function startConsole(file: 'console' | 'console-and-simulator' = '
   const uploads = path.join(folder.path, 'uploads');
   fs.mkdirSync(uploads);
   const userDir = path.join(folder.path, 'node-red');
-  fs.mkdirSync(userDir);
+  linkDashboard(userDir);
   const broker = await startAedes();
   const start = (port?: number): Promise<NodeRed> =>
     startNodeRed({ userDir, nodesDir: [ROOT], ...(port === undefined ? { flows: [] } : { port }) });
@@ -117,6 +118,16 @@ export async function startConsole(file: 'console' | 'console-and-simulator' = '
       for (const one of [folder, ...folders.splice(0)]) await one.stop();
     },
   };
+}
+
+/** As if it were installed there: a Node-RED from elsewhere doesn't look into the project's own node_modules. */
+function linkDashboard(userDir: string): void {
+  const scope = path.join(userDir, 'node_modules', '@flowfuse');
+  fs.mkdirSync(scope, { recursive: true });
+  fs.symlinkSync(
+    path.dirname(require.resolve(`${DASHBOARD}/package.json`)),
+    path.join(scope, path.basename(DASHBOARD)),
+  );
 }
 
 function readFlow(file: string, port: number, variables: Record<string, string>): FlowNode[] {
