@@ -88,6 +88,7 @@ function run(node: Node, { host, service, status, defaults }: Parts): void {
     },
     onSubscription: (error) => shown.subscription(error),
     onRefused: (refused) => reportRefused(errors, refused),
+    onFirstReport: () => shown.firstReport(),
   };
   host.join(face);
   onInput(node, async (msg, send) => {

@@ -16,6 +16,7 @@ export class TaskStatus {
   #tasks: readonly Task[] = [];
   #problem: OtaError | null = null;
   #refused = false;
+  #heard = false;
 
   constructor(status: Status, service: ServiceUse) {
     this.#status = status;
@@ -37,6 +38,12 @@ export class TaskStatus {
     this.#show();
   }
 
+  /** Until then nobody knows whether the broker serves what it granted. */
+  firstReport(): void {
+    this.#heard = true;
+    this.#show();
+  }
+
   #show(): void {
     if (this.#problem !== null) {
       this.#status.failure(STORE_STATUS[this.#problem.code] ?? 'ota-task.status.storeFailed');
@@ -53,7 +60,8 @@ export class TaskStatus {
     }
     this.#status.recovered();
     const running = this.#tasks.filter((task) => task.status === 'running');
-    if (running.length === 0) this.#service.setIdle('common.status.ready');
+    if (running.length === 0)
+      this.#service.setIdle(this.#heard ? 'common.status.ready' : 'common.status.noReport');
     else this.#status.going(progressOf(running));
   }
 }

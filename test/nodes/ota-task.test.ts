@@ -84,7 +84,7 @@ describe('ota-task', () => {
 
   const ready = async (): Promise<LoadedFlow> => {
     const loaded = await load();
-    await loaded.status('n1', 'common.status.ready');
+    await loaded.status('n1', 'common.status.noReport');
     return loaded;
   };
 
@@ -195,7 +195,7 @@ describe('ota-task', () => {
       {},
       { userDir: folder.path },
     );
-    await flow.status('n1', 'common.status.ready');
+    await flow.status('n1', 'common.status.noReport');
     const changes = flow.messages('out1');
     await create(flow, ['$dev']);
     await changes.atLeast(2);
@@ -337,7 +337,7 @@ describe('ota-task', () => {
       wires: [[], ['out1'], []],
     };
     flow = await loadFlow(nodes, [...config(broker.port), second], {}, { userDir: folder.path });
-    await flow.status('n1', 'common.status.ready');
+    await flow.status('n1', 'common.status.noReport');
     await device.subscribe(`${TOPIC}/upgrade/+`);
     const changes = flow.messages('out1');
     await create(flow, ['dev-1']);
@@ -384,9 +384,16 @@ describe('ota-task', () => {
     assert.equal((found['counts'] as TaskShape['counts']).succeeded, 1);
   });
 
+  it('says in its status that nothing was reported yet, then that it is ready', async () => {
+    const loaded = await load();
+    await loaded.status('n1', 'common.status.noReport');
+    await report('inform', 'dev-1', { id: '1', params: { version: 'v1' } });
+    await loaded.status('n1', 'common.status.ready');
+  });
+
   it('hears what was reported while it was away, also where its store is locked when it comes back', async () => {
     const loaded = await load({ file: 'tasks.db' });
-    await loaded.status('n1', 'common.status.ready');
+    await loaded.status('n1', 'common.status.noReport');
     await loaded.stop();
     flow = null;
     await report('inform', 'dev-1', { id: '1', params: { version: 'v1' } });

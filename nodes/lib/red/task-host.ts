@@ -30,6 +30,8 @@ export interface Face {
   readonly onSubscription: (error: OtaError | null) => void;
   /** Something from the wire that can't be read. */
   readonly onRefused: (refused: Refused) => void;
+  /** The first report of any device: the broker does serve what it granted. */
+  readonly onFirstReport: () => void;
 }
 
 export interface HostOptions {
@@ -60,6 +62,7 @@ export class TaskHost {
   #problem: OtaError | null = null;
   #tasks: readonly Task[] = [];
   #connected = false;
+  #heard = false;
   /** Why there is no connection; null while there is one, or none was tried in vain yet. */
   #lost: OtaError | null = null;
   /** What the running tasks were told last. */
@@ -169,16 +172,24 @@ export class TaskHost {
         ...common('progress'),
         kind: 'progress',
         onMessage: ({ accessToken, message: { module, step, desc } }, batch) =>
-          this.#engine?.hear({ kind: 'progress', accessToken, module, step, desc, wall: Date.now() }, batch),
+          this.#hear({ kind: 'progress', accessToken, module, step, desc, wall: Date.now() }, batch),
       }),
       channel.listen<'inform'>({
         ...common('inform'),
         kind: 'inform',
         onMessage: ({ accessToken, message: { id, module, version } }, batch) =>
-          this.#engine?.hear({ kind: 'inform', accessToken, id, module, version, wall: Date.now() }, batch),
+          this.#hear({ kind: 'inform', accessToken, id, module, version, wall: Date.now() }, batch),
       }),
     );
     channel.acquire(this.#user);
+  }
+
+  #hear(...report: Parameters<Engine['hear']>): void {
+    if (!this.#heard) {
+      this.#heard = true;
+      this.#each((face) => face.onFirstReport());
+    }
+    this.#engine?.hear(...report);
   }
 
   /** Hears no more. Returns what gives the connection back, for when the engine needs it no more either. */
@@ -272,6 +283,7 @@ export class TaskHost {
     if (!this.#faces.has(face)) return;
     if (this.#problem !== null) face.onProblem(this.#problem);
     if (this.#refusal !== null) face.onSubscription(this.#refusal);
+    if (this.#heard) face.onFirstReport();
     face.onTasks(this.#tasks);
   }
 
