@@ -6,7 +6,7 @@
 import type { TaskPlan } from '../types';
 import { toPlan } from './sqlite-rows';
 import type { Statements } from './sqlite-statements';
-import type { SqliteFile } from './sqlite-store';
+import type { SqliteFile } from './sqlite-file';
 
 /** Modules of a service's devices at most: a hostile device could name a new one each time. */
 const MAX_SCOPES = 1000;

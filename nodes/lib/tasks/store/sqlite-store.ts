@@ -5,6 +5,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { OtaError } from '../../protocol';
+import type { SqliteFile } from './sqlite-file';
 import { openSqlite, type SqlDatabase, type SqliteDriver } from './sqlite-driver';
 import { migrate } from './sqlite-schema';
 import { prepareStatements, type Statements } from './sqlite-statements';
@@ -17,17 +18,6 @@ export interface SqliteOptions {
   readonly drivers?: readonly SqliteDriver[];
   /** Fewer devices than usual, for tests. */
   readonly maxDevices?: number;
-}
-
-/** What all services of one file share. */
-export interface SqliteFile {
-  readonly statements: Statements;
-  readonly maxDevices: number;
-  devices: number;
-  /** Runs `work` in one transaction. @throws OtaError where it can't be written; nothing is changed then */
-  write<T>(work: () => T): T;
-  /** Runs `work` without one. @throws OtaError */
-  read<T>(work: () => T): T;
 }
 
 export class SqliteStore implements SqliteFile {

@@ -43,7 +43,7 @@ import { OpenDevices } from './open-devices';
 import type { SqlRow } from './sqlite-driver';
 import { toDevice, toHistory, toTask } from './sqlite-rows';
 import type { Statements } from './sqlite-statements';
-import type { SqliteFile } from './sqlite-store';
+import type { SqliteFile } from './sqlite-file';
 import { SqliteNames } from './sqlite-names';
 import { SqliteWriter } from './sqlite-writer';
 
