@@ -11,10 +11,7 @@ import type { TaskChange } from '../store';
 import type { Task } from '../types';
 import type { Engine } from './engine';
 import { chooseTargets, shuffleWaves, toDevices, waveSizes } from './targets';
-import { Turns } from './turns';
-
-/** Devices in one transaction: with a million rows each of them touches pages all over the file. */
-const SLICE = 200;
+import { SLICE, Turns } from './turns';
 
 type CommandOf<A> = Command extends infer C
   ? C extends { action: infer Own }

@@ -1,6 +1,9 @@
 /** Lets others have their turn of the event loop, when this one has had enough of it. */
 const TURN_MS = 10;
 
+/** Devices in one transaction: with a million rows each of them touches pages all over the file. */
+export const SLICE = 200;
+
 export class Turns {
   #began = performance.now();
 

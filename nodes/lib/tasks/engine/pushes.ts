@@ -1,0 +1,139 @@
+/**
+ * Pushes on the wire, and what became of them. Owns how many are out, and the answers that aren't in the store
+ * yet. Never chooses a device: what it sends was committed before.
+ */
+import { type OtaError, type SignMethodCase, upgradeWriter } from '../../protocol';
+import type { EventName } from '../machine';
+import type { Answer, Awaitable, Change, Push, TaskStore } from '../store';
+import type { TaskPlan } from '../types';
+import type { PlatformClock, Time } from './clock';
+import { SLICE, Turns } from './turns';
+
+/** What became of a push; the link's own words. */
+export interface PushOutcome {
+  readonly delivery: 'accepted' | 'unknown' | 'offline' | 'refused' | 'timeout';
+  readonly error: OtaError | null;
+}
+
+/** What the engine needs of the connection. */
+export interface EngineLink {
+  /** `settled` is called once, never before this returns. */
+  publish(accessToken: string, body: string, settled: (outcome: PushOutcome) => void): void;
+}
+
+/** What pushes need of their engine. */
+export interface PushEngine {
+  readonly store: TaskStore;
+  readonly clock: PlatformClock;
+  readonly time: Time;
+  readonly stopped: boolean;
+  tell(changes: readonly Change[]): void;
+  kick(): void;
+}
+
+/** Pushes without an answer at most: the link queues what its window doesn't take. */
+const MAX_OPEN = 2000;
+/** Devices have this long to come back after a connection that was lost: until then none of them is offline. */
+const RETURN_MS = 10_000;
+const MAX_WRITERS = 1000;
+
+export class Pushes {
+  readonly #engine: PushEngine;
+  readonly #link: EngineLink;
+  readonly #signMethodCase: SignMethodCase | undefined;
+  readonly #writers = new Map<number, (id: string) => string>();
+  #answers: Answer[] = [];
+  #open = 0;
+  /** When the connection was there again after it was lost. */
+  #returned = -Infinity;
+  #left = false;
+
+  constructor(engine: PushEngine, link: EngineLink, signMethodCase?: SignMethodCase) {
+    this.#engine = engine;
+    this.#link = link;
+    this.#signMethodCase = signMethodCase;
+  }
+
+  /** How many more may go out. */
+  get room(): number {
+    return MAX_OPEN - this.#open;
+  }
+
+  /** The connection is there or not; before the clock hears of it. */
+  setHere(here: boolean): void {
+    const { clock, time } = this.#engine;
+    if (here && this.#left) this.#returned = time.steady();
+    this.#left = !here && (this.#left || clock.here);
+  }
+
+  send(pushes: readonly Push[]): void {
+    const { clock, time } = this.#engine;
+    for (const { plan, device } of pushes) {
+      const id = device.pushId ?? '';
+      const sent = time.steady();
+      this.#open += 1;
+      this.#link.publish(device.accessToken, this.#writer(plan)(id), ({ delivery, error }) => {
+        this.#open -= 1;
+        if (this.#open === MAX_OPEN >> 1) this.#engine.kick();
+        // What was under way is sent again before the connection counts as made.
+        const returning = this.#left || sent < this.#returned + RETURN_MS;
+        const isAway = returning && delivery === 'offline' && plan.policy.offline === 'fail';
+        const on: EventName | null = isAway ? 'away' : ANSWERS[delivery];
+        // After the end nobody can tell any more; the next start repeats what may be lost.
+        if (on === null || this.#engine.stopped) return;
+        const event = { on, now: clock.now(), id, push: device.pushes, desc: error?.message ?? '' };
+        this.#answers.push({ device: device.id, event });
+        this.#engine.kick();
+      });
+    }
+  }
+
+  #writer(plan: TaskPlan): (id: string) => string {
+    const found = this.#writers.get(plan.id);
+    if (found !== undefined) return found;
+    if (this.#writers.size > MAX_WRITERS) this.#writers.clear();
+    const writer = upgradeWriter(plan.upgrade, this.#signMethodCase);
+    this.#writers.set(plan.id, writer);
+    return writer;
+  }
+
+  /** Stores the answers that came, in slices. */
+  async settle(): Promise<void> {
+    const turns = new Turns();
+    while (this.#answers.length > 0) {
+      await this.#settle(SLICE);
+      await turns.next();
+    }
+  }
+
+  /** Stores all of them, in this turn where the store answers in it. */
+  settleNow(): Awaitable<void> {
+    if (this.#answers.length > 0) return this.#settle(this.#answers.length);
+  }
+
+  #settle(limit: number): Awaitable<void> {
+    const { store, time } = this.#engine;
+    const slice = this.#answers.splice(0, limit);
+    // What couldn't be written is tried again.
+    const again = (error: unknown): never => {
+      this.#answers = [...slice, ...this.#answers];
+      throw error;
+    };
+    try {
+      const changes = store.answer(slice, time.wall());
+      if (changes instanceof Promise) return changes.then((all) => this.#engine.tell(all), again);
+      return this.#engine.tell(changes);
+    } catch (error) {
+      return again(error);
+    }
+  }
+}
+
+/** What of a push's outcome matters to its device; a push that was taken is no news. */
+const ANSWERS: Readonly<Record<PushOutcome['delivery'], 'offline' | 'refused' | 'lost' | null>> = {
+  accepted: null,
+  unknown: null,
+  offline: 'offline',
+  refused: 'refused',
+  timeout: 'lost',
+};
