@@ -97,6 +97,7 @@ describe('a fleet of a thousand devices that misbehave', () => {
       onProblem: (error) => faults.push(error),
       onSubscription: (error) => error !== null && faults.push(error),
       onRefused: (refused) => faults.push(refused),
+      onFirstReport: () => undefined,
     });
     const ask = (payload: object): Promise<object> => host.command(readCommand(payload, DEFAULT_POLICY));
     const fleet = later(await Fleet.start(broker.url, plans));

@@ -67,6 +67,7 @@ const face: Parameters<Hosts.TaskHost['join']>[0] = {
   onProblem: (error) => error !== null && fail(error),
   onSubscription: (error) => (error === null ? subscribed() : fail(error)),
   onRefused: ({ error }) => fail(error),
+  onFirstReport: () => undefined,
 };
 let subscribed: () => void;
 const ready = new Promise<void>((resolve) => (subscribed = resolve))

@@ -36,6 +36,7 @@ async function main(): Promise<void> {
     onProblem: (error) => error !== null && fail(error),
     onSubscription: (error) => error !== null && fail(error),
     onRefused: ({ error }) => fail(error),
+    onFirstReport: () => undefined,
   });
   const ask = (payload: object): Promise<object> => host.command(readCommand(payload, DEFAULT_POLICY));
   const { total } = (await ask({ action: 'list' })) as { total: number };
