@@ -1,10 +1,12 @@
 /**
  * What goes out: a bounded queue, a bounded window of unacknowledged QoS 1 packets, and an outcome for each.
- * Owns every packet until it is settled; mqtt.js only writes them. Nothing that was handed in stays open.
+ * Owns every packet until it is settled, and writes it itself: mqtt.js would keep each a second time, which is
+ * a third of what a push costs. Nothing that was handed in stays open.
  */
 import type { MqttClient } from 'mqtt';
 import { OtaError } from '../protocol';
 import type { PacketIds } from './packet-ids';
+import { encodePublishes, PACKET_LIMIT, type Publish, publishSize } from './publish-packet';
 
 /**
  * What became of a publish. `accepted`: MQTT 5, a subscription matched; `unknown`: acknowledged by a broker
@@ -21,9 +23,9 @@ export interface Outcome {
 
 export type Settled = (outcome: Outcome) => void;
 
-interface Entry {
-  readonly topic: string;
-  readonly payload: string;
+interface Entry extends Publish {
+  /** On this connection; 0 while it has none. */
+  id: number;
   readonly settled: Settled;
   /** Milliseconds of performance.now(); Infinity where there is no limit. */
   readonly deadline: number;
@@ -39,8 +41,6 @@ const SWEEP_MS = 250;
 const WINDOW_LIMIT = 65_000;
 /** Packets written at once: one alone is a system call each, sixteen and more let the broker wait. */
 const TOGETHER = 8;
-/** What a PUBLISH has besides topic and payload, in bytes at most. */
-const PACKET_OVERHEAD = 10;
 const REASON_NO_SUBSCRIBER = 16;
 
 export interface OutboxOptions {
@@ -65,11 +65,12 @@ interface Line {
   readonly client: MqttClient;
   readonly ids: PacketIds;
   readonly window: number;
-  /** Bytes; Infinity for no limit. */
+  /** Bytes. */
   readonly maxPacket: number;
-  readonly tellsSubscribers: boolean;
-  /** Packets that wait in the stream to be written together. */
-  held: number;
+  /** PUBACKs tell whether anybody subscribes. */
+  readonly mqtt5: boolean;
+  /** Packets that wait to be written together. */
+  held: Entry[];
 }
 
 export class Outbox {
@@ -99,7 +100,7 @@ export class Outbox {
     if (problem !== null) return this.#refuse(settled, 'refused', problem);
     if (this.#closed) return this.#refuse(settled, 'timeout', closedError());
     const deadline = timeoutMs > 0 ? performance.now() + timeoutMs : Infinity;
-    const entry: Entry = { topic, payload, settled, deadline, sent: false };
+    const entry: Entry = { id: 0, topic, payload, settled, deadline, sent: false };
     if (this.#queue.length === this.#head && this.#hasRoom()) {
       this.#send(entry);
     } else if (this.#queue.length - this.#head < QUEUE_LIMIT) {
@@ -116,8 +117,8 @@ export class Outbox {
       1,
       Math.min(this.#options.window, broker.receiveMaximum ?? Infinity, WINDOW_LIMIT),
     );
-    const maxPacket = broker.maximumPacketSize ?? Infinity;
-    this.#line = { client, ids, window, maxPacket, tellsSubscribers: broker.mqtt5, held: 0 };
+    const maxPacket = Math.min(broker.maximumPacketSize ?? Infinity, PACKET_LIMIT);
+    this.#line = { client, ids, window, maxPacket, mqtt5: broker.mqtt5, held: [] };
     this.#refill();
   }
 
@@ -138,7 +139,8 @@ export class Outbox {
       return;
     }
     this.#sent.delete(id);
-    const tells = this.#line?.tellsSubscribers === true;
+    this.#line?.ids.deallocate(id);
+    const tells = this.#line?.mqtt5 === true;
     this.#refill();
     this.#settle(entry, outcomeOf(reasonCode, tells));
     if (this.pending === 0) this.#stopSweeping();
@@ -148,6 +150,7 @@ export class Outbox {
   close(): void {
     this.#closed = true;
     this.#stopSweeping();
+    if (this.#line !== null) this.#release(this.#line);
     const open = [...this.#sent.values(), ...this.#queue.slice(this.#head)];
     this.#sent.clear();
     this.#queue = [];
@@ -158,7 +161,7 @@ export class Outbox {
 
   #hasRoom(): boolean {
     const line = this.#line;
-    return line !== null && this.#sent.size + line.ids.withdrawn < line.window;
+    return line !== null && line.ids.free > 0 && this.#sent.size + line.ids.withdrawn < line.window;
   }
 
   #refill(): void {
@@ -180,28 +183,29 @@ export class Outbox {
   #send(entry: Entry): void {
     const line = this.#line as Line;
     // A broker closes the connection on a packet that is too large, and would do so each time it comes.
-    if (line.maxPacket < Infinity && packetSize(entry) > line.maxPacket) {
+    if (publishSize(entry.topic, entry.payload, line.mqtt5) > line.maxPacket) {
       return this.#refuse(entry.settled, 'refused', tooLargeError(line.maxPacket));
     }
+    const id = line.ids.allocate() as number;
+    entry.id = id;
     entry.sent = true;
-    this.#hold(line);
-    line.client.publish(entry.topic, entry.payload, PUBLISH_OPTIONS, ignore);
-    this.#sent.set(line.ids.last, entry);
-    if (line.held >= TOGETHER) this.#release(line);
+    this.#sent.set(id, entry);
+    this.#hold(line, entry);
   }
 
   /** The packets of one turn of the event loop leave in a few writes. */
-  #hold(line: Line): void {
-    line.held += 1;
-    if (line.held > 1) return;
-    line.client.stream.cork();
-    setImmediate(() => this.#release(line));
+  #hold(line: Line, entry: Entry): void {
+    line.held.push(entry);
+    if (line.held.length >= TOGETHER) this.#release(line);
+    else if (line.held.length === 1) setImmediate(() => this.#release(line));
   }
 
   #release(line: Line): void {
-    if (line.held === 0) return;
-    line.held = 0;
-    line.client.stream.uncork();
+    // A connection that is gone takes nothing any more; its packets wait for the next one.
+    if (line.held.length === 0 || line !== this.#line) return;
+    const packets = line.held;
+    line.held = [];
+    line.client.stream.write(encodePublishes(packets, line.mqtt5));
   }
 
   #sweep(): void {
@@ -209,9 +213,7 @@ export class Outbox {
     for (const [id, entry] of this.#sent) {
       if (entry.deadline > now) continue;
       this.#sent.delete(id);
-      // Taken out of mqtt.js' store too: it must not be sent after all, behind the user's back.
       this.#line?.ids.withdraw(id);
-      this.#line?.client.removeOutgoingMessage(id);
       this.#settle(entry, { delivery: 'timeout', error: timeoutError(true) });
     }
     const waiting = this.#queue.slice(this.#head);
@@ -250,14 +252,6 @@ export class Outbox {
       this.#options.onFault(error);
     }
   }
-}
-
-const PUBLISH_OPTIONS = { qos: 1, retain: false } as const;
-/** Outcomes come from the PUBACK packets themselves: mqtt.js' callback doesn't tell the reason. */
-const ignore = (): void => undefined;
-
-function packetSize({ topic, payload }: Entry): number {
-  return Buffer.byteLength(topic) + Buffer.byteLength(payload) + PACKET_OVERHEAD;
 }
 
 function outcomeOf(reasonCode: number, tellsSubscribers: boolean): Outcome {

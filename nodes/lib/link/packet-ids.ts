@@ -1,24 +1,28 @@
 /**
- * Packet ids for mqtt.js. Owns one rule that its own provider lacks: the id of a packet that was taken back
- * isn't used again on the connection, because its late PUBACK would answer for another.
+ * Packet ids, for mqtt.js and for what the outbox writes itself. They go round: one that became free is given
+ * again as late as can be. The id of a packet that was taken back isn't used again on the connection before its
+ * late PUBACK came, because that would answer for another.
  */
-import { type IClientOptions, UniqueMessageIdProvider } from 'mqtt';
+import type { IClientOptions } from 'mqtt';
 
 type IMessageIdProvider = NonNullable<IClientOptions['messageIdProvider']>;
 
-export class PacketIds implements IMessageIdProvider {
-  readonly #ids = new UniqueMessageIdProvider();
-  readonly #withdrawn = new Set<number>();
-  #last = 0;
+const IDS = 65_535;
 
-  /** The id of the packet that was sent last. */
-  get last(): number {
-    return this.#last;
-  }
+export class PacketIds implements IMessageIdProvider {
+  /** By id; 1 where it is taken. 0 is no id. */
+  readonly #taken = new Uint8Array(IDS + 1);
+  readonly #withdrawn = new Set<number>();
+  #free = IDS;
+  #last = 0;
 
   /** Packets that were taken back and may still be acknowledged: each still takes a place in the window. */
   get withdrawn(): number {
     return this.#withdrawn.size;
+  }
+
+  get free(): number {
+    return this.#free;
   }
 
   withdraw(id: number): void {
@@ -28,30 +32,46 @@ export class PacketIds implements IMessageIdProvider {
   /** The late acknowledgement came: the id is free. True where it was a withdrawn one. */
   acknowledged(id: number): boolean {
     if (!this.#withdrawn.delete(id)) return false;
-    this.#ids.deallocate(id);
+    this.#release(id);
     return true;
   }
 
+  /** An id that is free, or null where none is. */
   allocate(): number | null {
-    const id = this.#ids.allocate() as number | null;
-    if (id !== null) this.#last = id;
+    if (this.#free === 0) return null;
+    let id = this.#last;
+    do id = id === IDS ? 1 : id + 1;
+    while (this.#taken[id] === 1);
+    this.register(id);
     return id;
   }
 
   getLastAllocated(): number | null {
-    return this.#last;
+    return this.#last === 0 ? null : this.#last;
   }
 
+  /** Takes a certain id. False where it isn't free. */
   register(id: number): boolean {
-    return this.#ids.register(id);
+    if (id < 1 || id > IDS || this.#taken[id] === 1) return false;
+    this.#taken[id] = 1;
+    this.#free -= 1;
+    this.#last = id;
+    return true;
   }
 
   deallocate(id: number): void {
-    if (!this.#withdrawn.has(id)) this.#ids.deallocate(id);
+    if (!this.#withdrawn.has(id)) this.#release(id);
   }
 
   clear(): void {
     this.#withdrawn.clear();
-    this.#ids.clear();
+    this.#taken.fill(0);
+    this.#free = IDS;
+  }
+
+  #release(id: number): void {
+    if (this.#taken[id] !== 1) return;
+    this.#taken[id] = 0;
+    this.#free += 1;
   }
 }
