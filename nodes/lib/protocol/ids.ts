@@ -24,16 +24,19 @@ export type IdSource = (accessToken: string) => string;
 export function createIdSource(tenths: () => number = monotonicTenths()): IdSource {
   const last = new Map<string, number>();
   let first = -1;
+  let highest = -1;
   return (accessToken) => {
     const now = tenths() * EACH_TENTH;
     if (now > first) {
       first = now;
       // A device whose last id lies in the past needs no counter: this keeps the map small.
-      for (const [token, used] of last) if (used < now) last.delete(token);
+      if (highest < now) last.clear();
+      else for (const [token, used] of last) if (used < now) last.delete(token);
     }
     const used = last.get(accessToken);
     const next = used === undefined ? first : Math.max(first, used + 1);
     last.set(accessToken, next);
+    highest = Math.max(highest, next);
     return String(FIRST + (next % RANGE));
   };
 }
