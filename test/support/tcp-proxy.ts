@@ -79,7 +79,11 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
       return accepted;
     },
     cut() {
-      for (const socket of [...clients, ...upstreams]) socket.resetAndDestroy();
+      for (const socket of [...clients, ...upstreams]) {
+        // Node can't reset what it is about to end: the process would then never exit.
+        if (socket.writableEnded) socket.destroy();
+        else socket.resetAndDestroy();
+      }
     },
     blackhole() {
       dropping = true;
