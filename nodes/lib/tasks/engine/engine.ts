@@ -12,7 +12,7 @@ import { InTurn } from './in-turn';
 import { type EngineListener, News } from './news';
 import { type EngineLink, Pushes } from './pushes';
 import { Sweep, type SweepEngine, type SweepOptions } from './sweep';
-import { SLICE, Turns } from './turns';
+import { Turns } from './turns';
 
 /** Something that must be committed before its reports are acknowledged. */
 export interface EngineBatch {
@@ -28,6 +28,8 @@ export interface EngineOptions extends SweepOptions {
 
 /** Every push is answered within this time; a younger one may not have left before a kill. */
 const UNSURE_MS = 40_000;
+/** Devices moved in one transaction: neighbours share pages and a sync of the disk, and each is still short. */
+const MOVE_SLICE = 400;
 
 export class Engine implements SweepEngine {
   readonly store: TaskStore;
@@ -208,7 +210,7 @@ export class Engine implements SweepEngine {
         const event = { on, now: this.clock.now() };
         const slice: Awaited<ReturnType<TaskStore['move']>> = await this.store.move(
           task.id,
-          { status, after, limit: SLICE },
+          { status, after, limit: MOVE_SLICE },
           event,
           this.time.wall(),
         );

@@ -23,8 +23,17 @@ function columnsOf(before: Device, after: Device): typeof DEVICE_COLUMNS {
   return goesOn ? ALL_BUT_DUE : DEVICE_COLUMNS;
 }
 
-/** Columns of a device in the queue: what never changes, and what may. */
-const QUEUED = ['id', 'task', 'token', 'wave', 'ord', ...DEVICE_COLUMNS.map(([name]) => name)];
+/**
+ * A device's columns as one JSON text: what never changes, and what may. A row of so many columns takes the
+ * drivers longer to hand over than SQLite to find.
+ */
+const AS_JSON = ['id', 'task', 'token', 'wave', 'ord', ...DEVICE_COLUMNS.map(([name]) => name)]
+  .map((name) => `'${name}', d.${name}`)
+  .join(', ');
+
+function fromJson(row: SqlRow): SqlRow {
+  return JSON.parse(row['json'] as string) as SqlRow;
+}
 
 export function prepareDeviceStatements(db: SqlDatabase) {
   const sql = (text: string): SqlStatement => db.prepare(text);
@@ -42,9 +51,8 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   const anyBusy = sql(`SELECT 1 AS yes FROM task_devices WHERE hold = ${BUSY_CODE} LIMIT 1`);
   const busyDevices = sql(`SELECT * FROM task_devices WHERE token = ? AND scope = ? AND hold = ${BUSY_CODE}`);
   const dueDevices = sql('SELECT * FROM task_devices WHERE service = ? AND due <= ? ORDER BY due LIMIT ?');
-  // With all that decides on its push: a query for each would cost more than the push. As JSON, because a row
-  // of so many columns takes the drivers longer to hand over than SQLite to find.
-  const queuedDevices = sql(`SELECT json_object(${QUEUED.map((name) => `'${name}', d.${name}`).join(', ')},
+  // With all that decides on its push: a query for each would cost more than the push.
+  const queuedDevices = sql(`SELECT json_object(${AS_JSON},
       'known', v.version,
       'opened', (SELECT count(*) FROM task_devices AS o WHERE o.token = d.token AND o.open = 1),
       'unsettled', EXISTS (SELECT 1 FROM unsettled AS u WHERE u.scope = d.scope AND u.token = d.token)) AS json
@@ -52,9 +60,8 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     WHERE d.task = ? AND d.queue < ? ORDER BY d.queue LIMIT ?`);
   const device = sql('SELECT * FROM task_devices WHERE id = ?');
   const deviceOfTask = sql('SELECT * FROM task_devices WHERE task = ? AND token = ?');
-  const sliceOfTask = sql(
-    'SELECT * FROM task_devices WHERE task = ? AND status = ? AND token > ? ORDER BY token LIMIT ?',
-  );
+  const sliceOfTask = sql(`SELECT json_object(${AS_JSON}) AS json FROM task_devices AS d
+    WHERE d.task = ? AND d.status = ? AND d.token > ? ORDER BY d.token LIMIT ?`);
   const recover = sql(`UPDATE task_devices SET next_push = ?, due = ?
     WHERE service = ? AND due IS NOT NULL AND status = 1 AND since >= ?`);
   const saveDue = sql('UPDATE task_devices SET due = ? WHERE id = ?');
@@ -134,13 +141,11 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     dueDevices: (serviceId: number, now: Ticks, limit: number) => dueDevices.all(serviceId, now, limit),
     /** The next ones of the waves up to `lastWave`. */
     queuedDevices: (taskId: number, lastWave: number, limit: number) =>
-      queuedDevices
-        .all(taskId, queueStart(lastWave + 1), limit)
-        .map((row) => JSON.parse(row['json'] as string) as SqlRow),
+      queuedDevices.all(taskId, queueStart(lastWave + 1), limit).map(fromJson),
     findDevice: (id: number) => device.get(id),
     findDeviceOfTask: (taskId: number, token: string) => deviceOfTask.get(taskId, token),
     sliceOfTask: (taskId: number, status: DeviceStatus, after: string, limit: number) =>
-      sliceOfTask.all(taskId, statusCode(status), after, limit),
+      sliceOfTask.all(taskId, statusCode(status), after, limit).map(fromJson),
     recover: (serviceId: number, since: Ticks, now: Ticks) => recover.run(now, now, serviceId, since),
     saveDevice,
     saveDue: (id: number, due: Ticks | null) => saveDue.run(due, id),
