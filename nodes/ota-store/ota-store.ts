@@ -9,7 +9,7 @@ import { migrate } from '../lib/red/migrate';
 import { textSetting } from '../lib/red/settings';
 import type { OtaStoreNode } from '../lib/red/store';
 import { userFolder } from '../lib/red/user-directory';
-import { type HostOptions, TaskHost } from '../lib/red/task-host';
+import { TaskHosts } from '../lib/red/task-hosts';
 import { SqliteStore } from '../lib/tasks/store';
 
 interface Config extends NodeDef {
@@ -23,22 +23,24 @@ module.exports = (RED: NodeAPI): void => {
   function OtaStore(this: Node, config: Config): void {
     RED.nodes.createNode(this, config);
     const node = this as unknown as { -readonly [K in keyof OtaStoreNode]: OtaStoreNode[K] };
-    const hosts = new Map<string, TaskHost>();
     node.problem = null;
     node.users = {};
     node.host = () => {
       throw node.problem ?? new OtaError('OTA_CLOSED', 'The store was stopped.');
     };
     let store: SqliteStore;
+    let hosts: TaskHosts;
     try {
-      store = openStore(RED, migrate('ota-store', config));
+      const file = fileOf(RED, migrate('ota-store', config));
+      store = new SqliteStore({ file });
+      hosts = new TaskHosts(this, store, file);
     } catch (error) {
       node.problem = toOtaError(error, 'OTA_BAD_SETTINGS');
       return;
     }
-    node.host = (options) => hostOf(hosts, { ...options, store });
+    node.host = (options) => hosts.host(options);
     onClose(this, async (removed) => {
-      await Promise.all([...hosts.values()].map((host) => host.stop(removed)));
+      await hosts.stop(removed);
       store.close();
     });
   }
@@ -48,16 +50,8 @@ module.exports = (RED: NodeAPI): void => {
   });
 };
 
-/** One engine for each service; a new one where the last was stopped. */
-function hostOf(hosts: Map<string, TaskHost>, options: HostOptions): TaskHost {
-  const found = hosts.get(options.service);
-  if (found !== undefined && found.serves(options.channel)) return found;
-  const host = new TaskHost(options, found);
-  hosts.set(options.service, host);
-  return host;
-}
-
-function openStore(RED: NodeAPI, config: Config): SqliteStore {
+/** The database's file. @throws OtaError OTA_BAD_SETTINGS */
+function fileOf(RED: NodeAPI, config: Config): string {
   const driver = textSetting(config.driver, 'sqlite');
   if (driver !== 'sqlite') {
     throw new OtaError(
@@ -65,5 +59,5 @@ function openStore(RED: NodeAPI, config: Config): SqliteStore {
       'The setting "driver" must be sqlite: this version has no other store.',
     );
   }
-  return new SqliteStore({ file: userFolder(RED, textSetting(config.file).trim(), FILE) });
+  return userFolder(RED, textSetting(config.file).trim(), FILE);
 }

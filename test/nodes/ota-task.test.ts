@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { NodeInitializer, NodeStatus } from 'node-red';
 import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
@@ -347,6 +348,105 @@ describe('ota-task', () => {
       changes.items.map((message) => asOut(message).payload['to']),
       ['pushed', 'pushed'],
     );
+  });
+
+  describe('with a second store on the same file', () => {
+    /** `n2` on a store of its own, whose file is the first one's by another name. */
+    const second = (store = 'store2', file = 'link/tasks.db', service = 'service'): FlowNode[] => [
+      { id: 'store2', type: 'ota-store', name: 'Second', file },
+      { id: 'service2', type: 'ota-service', broker: 'broker' },
+      {
+        id: 'n2',
+        type: 'ota-task',
+        z: 'tab',
+        x: 1,
+        y: 1,
+        service,
+        store,
+        perMinute: '0',
+        wires: [[], ['out1'], []],
+      },
+    ];
+    const both = (...more: Parameters<typeof second>): FlowNode[] => [
+      ...config(broker.port, { name: 'First' }),
+      ...second(...more),
+    ];
+    const codeOf = async (loaded: LoadedFlow, id: string): Promise<string | undefined> => {
+      asked += 1;
+      const mine = asked;
+      const caught = loaded.messages('caught');
+      const answers = loaded.messages('answers');
+      loaded.send(id, { payload: { action: 'list' }, mine });
+      const out = await until(
+        () => [...caught.items, ...answers.items].map(asOut).find((one) => one['mine'] === mine),
+        `an answer of ${id}`,
+      );
+      caught.stop();
+      answers.stop();
+      return out.error?.code;
+    };
+    const withAnswers = (nodesOfFlow: FlowNode[]): FlowNode[] => [
+      ...nodesOfFlow.map((node) =>
+        node.type === 'ota-task'
+          ? { ...node, wires: [['answers'], ...(node['wires'] as string[][]).slice(1)] }
+          : node,
+      ),
+      helperNode('answers'),
+    ];
+
+    beforeEach(async () => {
+      await mkdir(path.join(folder.path, 'ota'));
+      await symlink(path.join(folder.path, 'ota'), path.join(folder.path, 'link'));
+    });
+
+    it('refuses it for the same service, names the first, and has one engine', async () => {
+      flow = await loadFlow(nodes, both(), {}, { userDir: folder.path });
+      await flow.status('n1', 'common.status.noReport');
+      await flow.status('n2', 'common.status.badSettings');
+      const caught = flow.messages('caught');
+      flow.send('n2', { payload: { action: 'list' } });
+      const [refused] = (await caught.atLeast(1)).map(asOut);
+      assert.equal(refused?.error?.code, 'OTA_BAD_SETTINGS');
+      assert.match(refused.error.message, /"First".*use one ota-store for both/);
+      await device.subscribe(`${TOPIC}/upgrade/+`);
+      await create(flow, ['dev-1']);
+      assert.equal((await device.atLeast(1)).length, 1, 'one push');
+    });
+
+    it('takes it for another service', async () => {
+      flow = await loadFlow(
+        nodes,
+        withAnswers(both('store2', 'link/tasks.db', 'service2')),
+        {},
+        { userDir: folder.path },
+      );
+      assert.deepEqual([await codeOf(flow, 'n1'), await codeOf(flow, 'n2')], [undefined, undefined]);
+    });
+
+    for (const type of ['full', 'nodes', 'flows'] as const) {
+      it(`knows after a deploy of ${type} which store has the file`, async () => {
+        flow = await loadFlow(nodes, withAnswers(both()), {}, { userDir: folder.path });
+        const loaded = flow;
+        const codes = async (): Promise<unknown[]> => [
+          await codeOf(loaded, 'n1'),
+          await codeOf(loaded, 'n2'),
+        ];
+        assert.deepEqual(await codes(), [undefined, 'OTA_BAD_SETTINGS'], 'the first has it');
+        await loaded.deploy(withAnswers(both('store')), type);
+        assert.deepEqual(await codes(), [undefined, undefined], 'one store for both');
+        await loaded.deploy(withAnswers(both('store2', 'other.db')), type);
+        assert.deepEqual(await codes(), [undefined, undefined], 'another file');
+        // Each gets the file that the other had.
+        const swapped = both('store2', '').map((node) =>
+          node.id === 'store' ? { ...node, file: 'other.db' } : node,
+        );
+        await loaded.deploy(withAnswers(swapped), type);
+        assert.deepEqual(await codes(), [undefined, undefined], 'the files changed over');
+        const alone = swapped.filter(({ id }) => id !== 'n1' && id !== 'store');
+        await loaded.deploy(withAnswers(alone), type);
+        assert.equal(await codeOf(loaded, 'n2'), undefined, 'the first is gone');
+      });
+    }
   });
 
   it('takes the devices that reported, and what it knows survives a redeploy', async () => {

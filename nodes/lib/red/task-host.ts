@@ -75,6 +75,11 @@ export class TaskHost {
     this.#before = before ?? null;
   }
 
+  /** It was stopped, or is about to be. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** True while a face may join it: it wasn't stopped, and its service is still the same. */
   serves(channel: Channel): boolean {
     return !this.#closed && this.#options.channel === channel;
