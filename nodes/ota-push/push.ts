@@ -133,7 +133,7 @@ function tell(push: Push, token: unknown, id: string | null, outcome: Outcome): 
     error === null
       ? { accessToken: token, id, module, version, delivery, at }
       : { accessToken: token, id, module, version, delivery, code: error.code, reason: error.message, at };
-  // As `derive` would make it; a field that is added behind a spread costs as much as all else of a push.
+  // As `derive` would make it, but the fields first: V8 takes fifty times as long for one added behind a spread.
   const out = { topic, accessToken: token, payload, ...push.rest } as Partial<Message>;
   push.send(error === null ? [out, null] : [null, out]);
 }
