@@ -5,10 +5,12 @@
  */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { version as ownNodeRed } from 'node-red/package.json';
 import { build } from '../build';
 import { ROOT } from '../build/paths';
-import { type Prepared, prepare, RUNTIMES, SPECS } from './runtimes';
+import { type Prepared, prepare, type Runtime, RUNTIMES, SPECS } from './runtimes';
 
 const MOCHA = path.join(path.dirname(require.resolve('mocha/package.json')), 'bin', 'mocha.js');
 
@@ -21,19 +23,53 @@ async function main(): Promise<void> {
   const unknown = chosen.find((number) => RUNTIMES[number - 1] === undefined);
   if (unknown !== undefined) throw new Error(`Runs have the numbers 1 to ${RUNTIMES.length}.`);
   await build();
+  const runs = RUNTIMES.filter((_runtime, i) => chosen.length === 0 || chosen.includes(i + 1));
   const failed: string[] = [];
-  for (const [i, runtime] of RUNTIMES.entries()) {
-    if (chosen.length > 0 && !chosen.includes(i + 1)) continue;
-    const prepared = await prepare(runtime, ownNodeRed);
-    console.log(`\n=== ${prepared.title}`);
-    if (!(await passes(prepared, SPECS[whole ? 'all' : runtime.scope]))) failed.push(prepared.title);
+  for (const group of whole ? runs.map((runtime) => [runtime]) : groupsOf(runs)) {
+    const prepared = await Promise.all(
+      group.map(async (runtime) => ({
+        ...(await prepare(runtime, ownNodeRed)),
+        specs: SPECS[whole ? 'all' : runtime.scope],
+      })),
+    );
+    failed.push(...(await runTogether(prepared)));
   }
   for (const title of failed) console.error(`Failed on ${title}`);
   if (failed.length > 0) process.exitCode = 1;
 }
 
+/** A run of everything has the machine to itself; those of a part wait more than they work, and go side by side. */
+function groupsOf(runs: readonly Runtime[]): Runtime[][] {
+  const parts = runs.filter(({ scope }) => scope !== 'all');
+  const alone = runs.filter(({ scope }) => scope === 'all').map((runtime) => [runtime]);
+  return parts.length === 0 ? alone : [...alone, parts];
+}
+
+interface Run extends Prepared {
+  readonly specs: readonly string[];
+}
+
+/** Returns the titles of those that failed. One alone is shown as it goes, several one after the other. */
+async function runTogether(runs: readonly Run[]): Promise<string[]> {
+  const [first] = runs;
+  if (runs.length === 1 && first !== undefined) {
+    console.log(`\n=== ${first.title}`);
+    return (await passes(first, process.stdout)) ? [] : [first.title];
+  }
+  console.log(`\nSide by side: ${runs.map(({ title }) => title).join(', ')}`);
+  const ended = await Promise.all(
+    runs.map(async (run) => {
+      const output = new PassThrough();
+      const [ok, said] = await Promise.all([passes(run, output), text(output)]);
+      return { ok, said, title: run.title };
+    }),
+  );
+  for (const { title, said } of ended) console.log(`\n=== ${title}\n${said}`);
+  return ended.filter(({ ok }) => !ok).map(({ title }) => title);
+}
+
 /** Runs mocha; true where every test passed. */
-function passes({ binFolder, nodeRedFolder }: Prepared, specs: readonly string[]): Promise<boolean> {
+function passes({ binFolder, nodeRedFolder, specs }: Run, output: NodeJS.WritableStream): Promise<boolean> {
   // --spec would be added to those of the configuration file.
   const alone = ['--no-config', '--import=tsx', '--timeout=20000', '--forbid-only', ...specs];
   const env: NodeJS.ProcessEnv = {
@@ -47,11 +83,17 @@ function passes({ binFolder, nodeRedFolder }: Prepared, specs: readonly string[]
   const mocha = spawn(node, [MOCHA, ...again, ...(specs.length === 0 ? [] : alone)], {
     cwd: ROOT,
     env,
-    stdio: 'inherit',
+    stdio: output === process.stdout ? 'inherit' : ['ignore', 'pipe', 'pipe'],
   });
+  mocha.stdout?.pipe(output, { end: false });
+  mocha.stderr?.pipe(output, { end: false });
   return new Promise((resolve, reject) => {
     mocha.once('error', reject);
-    mocha.once('exit', (code) => resolve(code === 0));
+    // Not at `exit`: what it said last may still be on its way.
+    mocha.once('close', (code) => {
+      if (output !== process.stdout) output.end();
+      resolve(code === 0);
+    });
   });
 }
 
