@@ -80,7 +80,10 @@ async function serve(red: DemoNodeRed, broker: DemoBroker, signal: AbortSignal):
   throw new Error(`Node-RED ended by itself (${String(await red.ended)}); its log is above.`);
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-});
+main()
+  .catch((error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  })
+  // What a library keeps open after it was cut short must not keep a process that nobody waits for any more.
+  .finally(() => process.exit());

@@ -1,8 +1,10 @@
 /** `npm start`: however it is ended, nothing of it stays. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import fs from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { ROOT } from '../../scripts/build/paths';
 import { claim } from '../../scripts/demo/claim';
 import { startChild } from '../support/child';
@@ -22,6 +24,23 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
+/** The processes that one has started, and those that they have. */
+async function descendants(pid: number): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid=,ppid=']);
+  const all = stdout.split('\n').map((line) => line.trim().split(/\s+/).map(Number));
+  const of = (parent: number): number[] =>
+    all.flatMap(([child, its]) => (child !== undefined && its === parent ? [child, ...of(child)] : []));
+  return of(pid);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 describe('npm start', function () {
   this.timeout(120_000);
   const later = cleanup();
@@ -36,9 +55,12 @@ describe('npm start', function () {
       'the push to be told',
       90_000,
     );
+    const processes = await descendants(npm.process.pid ?? 0);
+    assert.notEqual(processes.length, 0);
     npm.process.kill('SIGTERM');
     await until(() => isFree(Number(port)), 'Node-RED to end', 20_000);
     await until(async () => (await folders()).every((name) => before.has(name)), 'the folder to go');
+    await until(() => !processes.some(isAlive), 'all its processes to end', 20_000);
   });
 
   it('refuses a user directory that another process works in, and takes over one that was left', async () => {
