@@ -68,10 +68,8 @@ describe("the README's settings for Mosquitto", function () {
     await quietly(two.subscribe('/ota/device/upgrade/device-2'));
     await platform.publish('/ota/device/upgrade/device-2', 'the last');
     await two.atLeast(1);
-    assert.deepEqual(
-      two.messages.map(({ text: body }) => body),
-      ['the last'],
-    );
+    // Through "#" it may come more than once, before this or after it.
+    assert.deepEqual(new Set(two.messages.map(({ text: body }) => body)), new Set(['the last']));
     const heard = (client: TestClient): string[] => client.messages.map(({ text: body }) => body);
     return { platform: heard(platform), device: heard(one) };
   }
