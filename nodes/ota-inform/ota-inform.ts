@@ -6,6 +6,7 @@ import {
   field,
   isObject,
   type JsonObject,
+  isoNow,
   nextId,
   OtaError,
   toOtaError,
@@ -57,7 +58,7 @@ function hear(node: Node, service: ServiceUse, status: Status): void {
       accessToken: EVERY_DEVICE,
       onMessage({ topic, accessToken, message }) {
         const { id, module, version } = message;
-        const payload = { accessToken, id, module, version, at: new Date().toISOString() };
+        const payload = { accessToken, id, module, version, at: isoNow() };
         node.send({ topic, accessToken, payload } as Partial<Message>);
         status.success(shownText(version));
       },
@@ -95,7 +96,7 @@ function report(node: Node, service: ServiceUse, status: Status, config: Config)
     const body = writeInform({ id, module, version });
     const { delivery, error } = await service.publishAsync('inform', accessToken, body, timeoutMs);
     if (error !== null && delivery !== 'offline') throw error;
-    const at = new Date().toISOString();
+    const at = isoNow();
     const payload = { accessToken, id, module, version, delivery, at };
     const topic = channel.scheme.topic('inform', accessToken);
     out(derive(msg, { topic, accessToken, payload } as Partial<Message>));

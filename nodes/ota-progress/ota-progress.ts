@@ -5,6 +5,7 @@ import {
   EVERY_DEVICE,
   field,
   isObject,
+  isoNow,
   OtaError,
   readStep,
   stepStatus,
@@ -65,7 +66,7 @@ function hear(node: Node, service: ServiceUse, status: Status): void {
       kind: 'progress',
       accessToken: EVERY_DEVICE,
       onMessage({ topic, accessToken, message }) {
-        const at = new Date().toISOString();
+        const at = isoNow();
         const { module, step, status: state, failure, desc } = message;
         const payload = { accessToken, module, step, status: state, failure, desc, at };
         node.send({ topic, accessToken, payload } as Partial<Message>);
@@ -111,7 +112,7 @@ function report(node: Node, service: ServiceUse, status: Status, config: Config)
         status.failure(statusOf(error));
         throw error;
       }
-      const at = new Date().toISOString();
+      const at = isoNow();
       const payload = { accessToken, module, step, desc: cutDesc(desc), delivery, at };
       const topic = channel.scheme.topic('progress', accessToken);
       out(derive(msg, { topic, accessToken, payload } as Partial<Message>));

@@ -1,7 +1,7 @@
 /** The device side of ota-push: upgrades as they come, or held until a message asks for them. */
 import type { Node } from 'node-red';
 import type { Batch } from '../lib/link';
-import { toOtaError, type Upgrade } from '../lib/protocol';
+import { isoNow, toOtaError, type Upgrade } from '../lib/protocol';
 import { ownToken, tokenToHear } from '../lib/red/device';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
@@ -95,7 +95,7 @@ function remember(seen: Set<string>, key: string): void {
 function toMessage(topic: string, accessToken: string, upgrade: Upgrade): HeldUpgrade {
   const { id, code, module, version, size, url, signMethod, sign } = upgrade;
   const extData = structuredClone(upgrade.extData);
-  const at = new Date().toISOString();
+  const at = isoNow();
   const payload = { accessToken, id, code, module, version, size, url, signMethod, sign, extData, at };
   return { topic, payload };
 }
