@@ -33,7 +33,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
     arbitrary: fc.record({
       do: one('answer'),
       push: fc.nat(5),
-      on: one('offline', 'away', 'refused', 'lost'),
+      on: one('offline', 'offline-after-reconnect', 'refused', 'push-timeout'),
     }),
   },
   {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import {
-  apply,
-  applyProgress,
+  transition,
+  progressTransitions,
   findMove,
   type Event,
   type Move,
   MOVES,
   progressEvent,
-  SETTLED,
+  CONFIRM_OVER,
   timeEvent,
   versionEvent,
 } from '../../nodes/lib/tasks/machine';
@@ -21,19 +21,19 @@ interface Rule {
   readonly when: Event;
   /** Fields that the device must have then; null where nothing but history may change. */
   readonly then: Partial<Device> | null;
-  readonly unsettled?: 'set' | 'clear';
+  readonly lateReportPossible?: 'set' | 'clear';
 }
 
 const delayed = { status: 'pending', hold: 'delay', retries: 1 } as const;
 const succeeded = (fields: Partial<Device> = {}): Device =>
-  upgrading({ status: 'succeeded', step: 100, hundred: true, ...fields });
+  upgrading({ status: 'succeeded', step: 100, reported100: true, ...fields });
 const failed = (reason: Device['reason'], fields: Partial<Device> = {}): Device =>
   upgrading({ status: 'failed', reason, ...fields });
 const target = event('target', { version: 'v2' });
 const source = event('source', { version: 'v1' });
-const first = event('first', { version: 'v0' });
+const first = event('first-version', { version: 'v0' });
 const other = event('other', { version: 'v9' });
-const hundred = event('hundred', { step: 100 });
+const hundred = event('progress-100', { step: 100 });
 const minus3 = event('failure', { step: -3, desc: 'bad digest' });
 
 const RULES: readonly Rule[] = [
@@ -55,7 +55,7 @@ const RULES: readonly Rule[] = [
   {
     it: 'a push after an upgrade without a last word trusts the version only',
     given: device(),
-    when: event('push', { id: 'id-2', unsettled: true }),
+    when: event('push', { id: 'id-2', lateReportPossible: true }),
     then: { status: 'pushed', versionOnly: true },
   },
   {
@@ -67,7 +67,7 @@ const RULES: readonly Rule[] = [
   {
     it: 'a device that the other task left is in the queue again',
     given: device({ hold: 'busy', reason: 'busy' }),
-    when: event('free'),
+    when: event('unblocked'),
     then: { status: 'pending', hold: null, reason: null },
   },
   {
@@ -104,19 +104,19 @@ const RULES: readonly Rule[] = [
   {
     it: 'a push that got lost is repeated',
     given: pushed(),
-    when: event('lost', { id: 'id-1' }),
+    when: event('push-timeout', { id: 'id-1' }),
     then: { status: 'pushed', nextPush: NOW + 1000 },
   },
   {
     it: 'a lost push of an older attempt changes nothing',
     given: pushed(),
-    when: event('lost', { id: 'id-0' }),
+    when: event('push-timeout', { id: 'id-0' }),
     then: null,
   },
   {
     it: 'offline just after the connection was lost and made anew is no failure: it is pushed again',
     given: pushed(),
-    when: event('away', { id: 'id-1', push: 1 }),
+    when: event('offline-after-reconnect', { id: 'id-1', push: 1 }),
     then: { status: 'pushed', nextPush: NOW + 11_000 },
   },
   {
@@ -201,17 +201,17 @@ const RULES: readonly Rule[] = [
     given: upgrading(),
     policy: { success: 'version' },
     when: hundred,
-    then: { status: 'upgrading', step: 100, hundred: true },
+    then: { status: 'upgrading', step: 100, reported100: true },
   },
   {
     it: '100 waits for the version where it could be an older upgrade’s',
     given: pushed({ versionOnly: true }),
     when: hundred,
-    then: { status: 'upgrading', step: 100, hundred: true },
+    then: { status: 'upgrading', step: 100, reported100: true },
   },
   {
     it: 'a second 100 does not hold off the limit',
-    given: upgrading({ step: 100, hundred: true }),
+    given: upgrading({ step: 100, reported100: true }),
     policy: { success: 'version' },
     when: hundred,
     then: null,
@@ -280,14 +280,14 @@ const RULES: readonly Rule[] = [
     given: device(),
     when: target,
     then: { status: 'succeeded', confirmed: true },
-    unsettled: 'clear',
+    lateReportPossible: 'clear',
   },
   {
     it: 'the target version while waited for is success',
     given: device({ hold: 'wait', reason: 'offline' }),
     when: target,
     then: { status: 'succeeded', hold: null, reason: null },
-    unsettled: 'clear',
+    lateReportPossible: 'clear',
   },
   {
     it: 'the target version while pushed is success',
@@ -295,28 +295,28 @@ const RULES: readonly Rule[] = [
     policy: { success: 'version' },
     when: target,
     then: { status: 'succeeded' },
-    unsettled: 'clear',
+    lateReportPossible: 'clear',
   },
   {
     it: 'the target version while upgrading is success',
     given: upgrading(),
     when: target,
     then: { status: 'succeeded', confirmed: true },
-    unsettled: 'clear',
+    lateReportPossible: 'clear',
   },
   {
     it: 'the target version confirms a 100',
     given: succeeded(),
     when: target,
     then: { status: 'succeeded', confirmed: true, since: NOW },
-    unsettled: 'clear',
+    lateReportPossible: 'clear',
   },
   ...(['offline', 'no-response', 'stalled', 'unconfirmed'] as const).map((reason): Rule => ({
     it: `the target version after ${reason} is success`,
     given: failed(reason),
     when: target,
     then: { status: 'succeeded', reason: null, confirmed: true },
-    unsettled: 'clear',
+    lateReportPossible: 'clear',
   })),
   ...(
     ['upgrade', 'download', 'verification', 'flashing', 'refused', 'rolled-back', 'version-mismatch'] as const
@@ -398,7 +398,7 @@ const RULES: readonly Rule[] = [
   },
   {
     it: 'the source version after an unconfirmed 100 is a roll-back',
-    given: upgrading({ hundred: true, step: 100 }),
+    given: upgrading({ reported100: true, step: 100 }),
     policy: { success: 'version', retries: 3 },
     when: source,
     then: { status: 'failed', reason: 'rolled-back' },
@@ -423,13 +423,13 @@ const RULES: readonly Rule[] = [
   },
   {
     it: 'the source version after the success was settled is history',
-    given: succeeded({ since: SETTLED }),
+    given: succeeded({ since: CONFIRM_OVER }),
     when: source,
     then: null,
   },
   {
     it: 'an unknown source after a 100 is a roll-back',
-    given: upgrading({ hundred: true, source: null }),
+    given: upgrading({ reported100: true, source: null }),
     policy: { success: 'version' },
     when: first,
     then: { status: 'failed', reason: 'rolled-back', source: 'v0' },
@@ -454,7 +454,7 @@ const RULES: readonly Rule[] = [
     given: pushed(),
     when: event('no-response'),
     then: { status: 'failed', reason: 'no-response' },
-    unsettled: 'set',
+    lateReportPossible: 'set',
   },
   {
     it: 'silence uses a retry where one is left',
@@ -462,14 +462,14 @@ const RULES: readonly Rule[] = [
     policy: { retries: 1 },
     when: event('no-response'),
     then: { ...delayed, reason: 'no-response' },
-    unsettled: 'set',
+    lateReportPossible: 'set',
   },
   {
     it: 'no progress fails it',
     given: upgrading(),
     when: event('stalled'),
     then: { status: 'failed', reason: 'stalled' },
-    unsettled: 'set',
+    lateReportPossible: 'set',
   },
   {
     it: 'no progress uses a retry where one is left',
@@ -477,17 +477,17 @@ const RULES: readonly Rule[] = [
     policy: { retries: 1 },
     when: event('stalled'),
     then: { ...delayed, reason: 'stalled' },
-    unsettled: 'set',
+    lateReportPossible: 'set',
   },
   {
     it: 'a 100 without the version fails it',
-    given: upgrading({ hundred: true }),
+    given: upgrading({ reported100: true }),
     when: event('unconfirmed'),
     then: { status: 'failed', reason: 'unconfirmed' },
   },
   {
     it: 'a 100 without the version uses a retry where one is left',
-    given: upgrading({ hundred: true }),
+    given: upgrading({ reported100: true }),
     policy: { retries: 1 },
     when: event('unconfirmed'),
     then: { ...delayed, reason: 'unconfirmed' },
@@ -495,8 +495,8 @@ const RULES: readonly Rule[] = [
   {
     it: 'a success is settled after the confirm time',
     given: succeeded(),
-    when: event('settled'),
-    then: { status: 'succeeded', since: SETTLED },
+    when: event('confirm-over'),
+    then: { status: 'succeeded', since: CONFIRM_OVER },
   },
   // People
   {
@@ -510,7 +510,7 @@ const RULES: readonly Rule[] = [
     given: upgrading(),
     when: event('cancel'),
     then: { status: 'cancelled' },
-    unsettled: 'set',
+    lateReportPossible: 'set',
   },
   { it: 'cancel leaves a succeeded device alone', given: succeeded(), when: event('cancel'), then: null },
   { it: 'cancel leaves a failed device alone', given: failed('upgrade'), when: event('cancel'), then: null },
@@ -538,7 +538,7 @@ describe('the table of moves', () => {
       const before = { ...rule.given };
       const move = findMove({ device: rule.given, policy: rules, event: rule.when });
       if (move !== null) used.add(move);
-      const step = apply(rule.given, rules, rule.when, WALL + 5);
+      const step = transition(rule.given, rules, rule.when, WALL + 5);
       assert.deepEqual(rule.given, before, 'the given device was changed');
       if (rule.then === null) {
         assert.equal(move, null);
@@ -549,7 +549,7 @@ describe('the table of moves', () => {
       for (const [name, value] of Object.entries(rule.then)) {
         assert.equal(step.after[name as keyof Device], value, name);
       }
-      assert.equal(step.unsettled, rule.unsettled ?? null);
+      assert.equal(step.lateReportPossible, rule.lateReportPossible ?? null);
     });
   }
 
@@ -576,7 +576,7 @@ describe('the table of moves', () => {
         'retry: failed → pending',
         'retry: cancelled → pending',
         'failure: succeeded → failed',
-        'first: succeeded → failed',
+        'first-version: succeeded → failed',
         'source: succeeded → failed',
         'target: failed → succeeded',
       ]),
@@ -596,13 +596,13 @@ describe('time', () => {
 
   it('spreads the repeats over noResponse and then fails', () => {
     let now = NOW;
-    let current = apply(device(), rules, event('push', { id: 'a', now }), WALL)?.after as Device;
+    let current = transition(device(), rules, event('push', { id: 'a', now }), WALL)?.after as Device;
     const seen: string[] = [];
     for (; current.status === 'pushed'; now += 1000) {
       const due = timeEvent(current, rules, now, true);
       if (due === null) continue;
       seen.push(`${due.on} ${(now - NOW) / 1000}`);
-      current = apply(current, rules, due, WALL)?.after as Device;
+      current = transition(current, rules, due, WALL)?.after as Device;
     }
     assert.deepEqual(seen, ['repeat 10', 'repeat 20', 'repeat 30', 'no-response 40']);
   });
@@ -617,10 +617,10 @@ describe('time', () => {
 
   const limits: readonly [string, Device, number, string][] = [
     ['an upgrading device', upgrading(), 100, 'stalled'],
-    ['a device that reported 100', upgrading({ hundred: true }), 10, 'unconfirmed'],
+    ['a device that reported 100', upgrading({ reported100: true }), 10, 'unconfirmed'],
     ['a device that is waited for', device({ hold: 'wait' }), 60, 'waited'],
     ['a device before its retry', device({ hold: 'delay' }), 5, 'delay-over'],
-    ['a success', upgrading({ status: 'succeeded' }), 10, 'settled'],
+    ['a success', upgrading({ status: 'succeeded' }), 10, 'confirm-over'],
   ];
   for (const [what, given, seconds, name] of limits) {
     it(`has a limit for ${what}`, () => {
@@ -642,7 +642,7 @@ describe('a progress report', () => {
 
   it('that nobody asked for is history of the task that waits', () => {
     const waiting = { device: device(), plan: plan(1, 'v2') };
-    const steps = applyProgress(report, [waiting], () => null, NOW);
+    const steps = progressTransitions(report, [waiting], () => null, NOW);
     assert.deepEqual(
       steps.map(({ after, history }) => [after.status, after.events, history?.event, history?.step]),
       [['pending', 1, 'progress', 100]],
@@ -652,7 +652,7 @@ describe('a progress report', () => {
   it('that nobody asked for is history of the task before, where there is one', () => {
     const before = { device: device({ id: 7, status: 'cancelled' }), plan: plan(2, 'v2') };
     const waiting = { device: device(), plan: plan(1, 'v2') };
-    const steps = applyProgress(report, [waiting], () => before, NOW);
+    const steps = progressTransitions(report, [waiting], () => before, NOW);
     assert.deepEqual(
       steps.map(({ after }) => after.id),
       [7],
@@ -673,7 +673,7 @@ describe('a version report', () => {
   it('is read as target, source, first or other', () => {
     const names = ['v2', 'v1', 'v9'].map((version) => versionEvent(pushed(), 'v2', report(version), NOW).on);
     assert.deepEqual(names, ['target', 'source', 'other']);
-    assert.equal(versionEvent(pushed({ source: null }), 'v2', report('v1'), NOW).on, 'first');
+    assert.equal(versionEvent(pushed({ source: null }), 'v2', report('v1'), NOW).on, 'first-version');
   });
 
   it('is compared as text', () => {

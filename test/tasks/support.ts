@@ -29,7 +29,7 @@ export function device(fields: Partial<Device> = {}): Device {
     pushes: 0,
     nextPush: null,
     since: NOW,
-    hundred: false,
+    reported100: false,
     confirmed: false,
     versionOnly: false,
     at: WALL,

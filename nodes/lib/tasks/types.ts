@@ -105,7 +105,7 @@ export interface Device {
   /** From when the limit of the present state counts. */
   readonly since: Ticks;
   /** A 100 came in this attempt. */
-  readonly hundred: boolean;
+  readonly reported100: boolean;
   /** The target version was reported. */
   readonly confirmed: boolean;
   /** An older upgrade's 100 may still come: only the version counts. */
@@ -158,12 +158,12 @@ export interface HistoryEvent {
 }
 
 /** What the store must write for one device, and whether anybody outside should hear of it. */
-export interface Step {
+export interface Transition {
   readonly before: Device;
   readonly after: Device;
   readonly history: Omit<HistoryEvent, 'at' | 'from' | 'to'> | null;
   /** `set`: an attempt ended without the device's last word; `clear`: the device's version is known again. */
-  readonly unsettled: 'set' | 'clear' | null;
+  readonly lateReportPossible: 'set' | 'clear' | null;
 }
 
 /** What a device said of its version, as it is remembered. */

@@ -28,7 +28,7 @@ export type Happening =
   | { do: 'pause' | 'resume'; task: number }
   | { do: 'restart' };
 
-type Answered = 'offline' | 'away' | 'refused' | 'lost';
+type Answered = 'offline' | 'offline-after-reconnect' | 'refused' | 'push-timeout';
 type Reported = Extract<Happening, { do: 'progress' | 'inform' }>;
 type Cause =
   | Reported
@@ -306,7 +306,7 @@ export class World {
       );
     if (after.retries !== before.retries + 1 || after.retries > policy.retries) return false;
     if (after.reason === 'rebooted')
-      return cause.do === 'inform' && !before.hundred && cause.version === before.source;
+      return cause.do === 'inform' && !before.reported100 && cause.version === before.source;
     return this.#hasReason(before, after, policy, cause);
   }
 
@@ -317,7 +317,7 @@ export class World {
     }
     if (cause.do === 'inform') {
       if (reason === 'rolled-back')
-        return before.hundred && (before.source === null || cause.version === before.source);
+        return before.reported100 && (before.source === null || cause.version === before.source);
       return reason === 'version-mismatch' && cause.version !== before.source && before.source !== null;
     }
     if (cause.do === 'answer' && cause.on === 'refused')
@@ -337,7 +337,7 @@ export class World {
         return cause.on === 'offline' && isOfFirstPush(before, cause);
       case 'time':
         if (before.status === 'pushed') return reason === 'no-response' && over(policy.noResponse);
-        if (before.hundred) return reason === 'unconfirmed' && over(policy.confirm);
+        if (before.reported100) return reason === 'unconfirmed' && over(policy.confirm);
         return reason === 'stalled' && over(policy.stalled);
       default:
         return false;

@@ -78,7 +78,7 @@ export class Pushes {
         // What was under way is sent again before the connection counts as made.
         const returning = this.#left || sent < this.#returned + RETURN_MS;
         const isAway = returning && delivery === 'offline' && plan.policy.offline === 'fail';
-        const on: EventName | null = isAway ? 'away' : ANSWERS[delivery];
+        const on: EventName | null = isAway ? 'offline-after-reconnect' : ANSWERS[delivery];
         // After the end nobody can tell any more; the next start repeats what may be lost.
         if (on === null || this.#engine.stopped) return;
         const event = { on, now: clock.now(), id, push: device.pushes, desc: error?.message ?? '' };
@@ -130,10 +130,10 @@ export class Pushes {
 }
 
 /** What of a push's outcome matters to its device; a push that was taken is no news. */
-const ANSWERS: Readonly<Record<PushOutcome['delivery'], 'offline' | 'refused' | 'lost' | null>> = {
+const ANSWERS: Readonly<Record<PushOutcome['delivery'], 'offline' | 'refused' | 'push-timeout' | null>> = {
   accepted: null,
   unknown: null,
   offline: 'offline',
   refused: 'refused',
-  timeout: 'lost',
+  timeout: 'push-timeout',
 };

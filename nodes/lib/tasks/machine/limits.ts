@@ -9,7 +9,7 @@ const SECOND = 1000;
 /** Failures that a late report of the target version turns into success. */
 const LATE_SUCCESS: ReadonlySet<string> = new Set(['offline', 'no-response', 'stalled', 'unconfirmed']);
 
-export type LimitName = 'no-response' | 'stalled' | 'unconfirmed' | 'waited' | 'delay-over' | 'settled';
+export type LimitName = 'no-response' | 'stalled' | 'unconfirmed' | 'waited' | 'delay-over' | 'confirm-over';
 
 /** The limit that runs in the device's present state, or null where none does. */
 export function limitOf(device: Device, policy: Policy): { name: LimitName; at: Ticks } | null {
@@ -21,12 +21,12 @@ export function limitOf(device: Device, policy: Policy): { name: LimitName; at: 
     case 'pushed':
       return after('no-response', policy.noResponse);
     case 'upgrading':
-      return device.hundred ? after('unconfirmed', policy.confirm) : after('stalled', policy.stalled);
+      return device.reported100 ? after('unconfirmed', policy.confirm) : after('stalled', policy.stalled);
     case 'pending':
       if (device.hold === 'wait') return after('waited', policy.waitLimit);
       return device.hold === 'delay' ? after('delay-over', policy.retryDelay) : null;
     case 'succeeded':
-      return after('settled', policy.confirm);
+      return after('confirm-over', policy.confirm);
     default:
       return null;
   }
@@ -56,14 +56,14 @@ export function isOpen(device: Device): boolean {
     case 'failed':
       return LATE_SUCCESS.has(device.reason ?? '');
     case 'succeeded':
-      return device.since !== SETTLED;
+      return device.since !== CONFIRM_OVER;
     default:
       return true;
   }
 }
 
 /** `since` of a success that nothing can refute any more. */
-export const SETTLED: Ticks = -1;
+export const CONFIRM_OVER: Ticks = -1;
 
 export function isActive(device: { readonly status: string }): boolean {
   return device.status === 'pushed' || device.status === 'upgrading';
@@ -75,7 +75,7 @@ export function isEnded(device: { readonly status: string }): boolean {
 
 /** True where the confirm time of a success or of a 100 is still running. */
 export function confirming(device: Device, policy: Policy, now: Ticks): boolean {
-  return device.since !== SETTLED && now < device.since + policy.confirm * SECOND;
+  return device.since !== CONFIRM_OVER && now < device.since + policy.confirm * SECOND;
 }
 
 export function hasLateSuccess(device: Device): boolean {

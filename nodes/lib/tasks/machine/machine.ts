@@ -3,18 +3,18 @@
  * no I/O, no clock; the device that is given is never changed.
  */
 import { STEP_SUCCEEDED } from '../../protocol';
-import type { Device, Policy, Step, Ticks } from '../types';
+import type { Device, Policy, Transition, Ticks } from '../types';
 import { limitOf } from './limits';
 import { type Event, type EventName, findMove } from './table';
 
 /** What happens so often, or means so little, that it isn't history. */
-const QUIET: ReadonlySet<EventName> = new Set(['postpone', 'settled', 'free', 'delay-over']);
+const QUIET: ReadonlySet<EventName> = new Set(['postpone', 'confirm-over', 'unblocked', 'delay-over']);
 /** What happens to devices that it isn't meant for, and is then not even history. */
 const OURS: ReadonlySet<EventName> = new Set([
   'push',
   'busy',
   'unfit',
-  'free',
+  'unblocked',
   'repeat',
   'postpone',
   'cancel',
@@ -23,14 +23,14 @@ const OURS: ReadonlySet<EventName> = new Set([
 /** Events that a person reads by the report's own name. */
 const SHOWN_AS: { readonly [name: string]: string } = {
   step: 'progress',
-  hundred: 'progress',
+  'progress-100': 'progress',
   failure: 'progress',
   target: 'version',
-  first: 'version',
+  'first-version': 'version',
   source: 'version',
   other: 'version',
-  lost: 'timeout',
-  away: 'offline',
+  'push-timeout': 'timeout',
+  'offline-after-reconnect': 'offline',
 };
 /** Longest text that is kept of what a device says. */
 const MAX_KEPT_TEXT = 256;
@@ -41,11 +41,16 @@ export function keptText(text: string): string {
 }
 
 /** The next state of a device. Returns null where nothing happens and nothing is to be remembered. */
-export function apply(device: Device, policy: Policy, event: Event, wall: number): Step | null {
+export function transition(device: Device, policy: Policy, event: Event, wall: number): Transition | null {
   const move = findMove({ device, policy, event });
   if (move === null) {
-    if (OURS.has(event.on) || event.on === 'settled') return null;
-    return { before: device, after: remember(device), history: historyOf(event, device), unsettled: null };
+    if (OURS.has(event.on) || event.on === 'confirm-over') return null;
+    return {
+      before: device,
+      after: remember(device),
+      history: historyOf(event, device),
+      lateReportPossible: null,
+    };
   }
   const moved: Device = { ...device, ...move.change({ device, policy, event }), status: move.to };
   const quiet = QUIET.has(event.on);
@@ -55,7 +60,7 @@ export function apply(device: Device, policy: Policy, event: Event, wall: number
     before: device,
     after,
     history: quiet ? null : historyOf(event, after),
-    unsettled: move.unsettled ?? null,
+    lateReportPossible: move.lateReportPossible ?? null,
   };
 }
 
@@ -63,7 +68,7 @@ function remember(device: Device): Device {
   return { ...device, events: device.events + 1 };
 }
 
-function historyOf(event: Event, device: Device): Step['history'] {
+function historyOf(event: Event, device: Device): Transition['history'] {
   const isVersion = event.version !== undefined;
   return {
     event: SHOWN_AS[event.on] ?? event.on,
@@ -83,7 +88,7 @@ export function progressEvent(report: { step: number; desc: string }, now: Ticks
   const { step } = report;
   const desc = keptText(report.desc);
   if (step < 0) return { on: 'failure', now, step, desc };
-  return { on: step >= STEP_SUCCEEDED ? 'hundred' : 'step', now, step, desc };
+  return { on: step >= STEP_SUCCEEDED ? 'progress-100' : 'step', now, step, desc };
 }
 
 /** The event that a version report is, for one task's device. */
@@ -96,7 +101,7 @@ export function versionEvent(
   const version = keptText(report.version);
   const event = (on: EventName): Event => ({ on, now, version, duplicate: report.duplicate });
   if (report.version === target) return event('target');
-  if (device.source === null) return event('first');
+  if (device.source === null) return event('first-version');
   return event(version === device.source ? 'source' : 'other');
 }
 

@@ -2,9 +2,9 @@
  * Whose report it is: finds, among the tasks of a device, those that a report means. Pure.
  */
 import { DEFAULT_MODULE } from '../../protocol';
-import type { Device, KnownDevice, Step, TaskPlan, Ticks } from '../types';
+import type { Device, KnownDevice, Transition, TaskPlan, Ticks } from '../types';
 import { isActive, isOpen } from './limits';
-import { apply, progressEvent, versionEvent } from './machine';
+import { transition, progressEvent, versionEvent } from './machine';
 
 export interface ProgressReport {
   readonly kind: 'progress';
@@ -41,16 +41,16 @@ const DUPLICATE_MS = 60_000;
  * @param open the device's tasks, of any module, that a report may still move
  * @param latest the newest task of the module that is over, for the history; asked only where it is needed
  */
-export function applyProgress(
+export function progressTransitions(
   report: ProgressReport,
   open: readonly Member[],
   latest: (module: string) => Member | null,
   now: Ticks,
-): Step[] {
+): Transition[] {
   const module = report.module ?? DEFAULT_MODULE;
   const member = meant(report.module, open) ?? latest(module) ?? unpushed(module, open);
   if (member === null) return [];
-  return list(apply(member.device, member.plan.policy, progressEvent(report, now), report.wall));
+  return list(transition(member.device, member.plan.policy, progressEvent(report, now), report.wall));
 }
 
 /** The one upgrade that a progress report belongs to: there is no id in it. */
@@ -98,13 +98,13 @@ export function isDuplicate(report: VersionReport, known: KnownDevice | null): b
 }
 
 /** What a version report makes of the device's tasks for that module: it may move several of them. */
-export function applyVersion(
+export function versionTransitions(
   report: VersionReport,
   known: KnownDevice | null,
   open: readonly Member[],
   latest: (module: string) => Member | null,
   now: Ticks,
-): Step[] {
+): Transition[] {
   const duplicate = isDuplicate(report, known);
   const members = open.filter(({ plan, device }) => plan.upgrade.module === report.module && isOpen(device));
   const last = members.length === 0 ? latest(report.module) : null;
@@ -117,10 +117,10 @@ export function applyVersion(
       { version: report.version, duplicate },
       now,
     );
-    return list(apply(member.device, member.plan.policy, event, report.wall));
+    return list(transition(member.device, member.plan.policy, event, report.wall));
   });
 }
 
-function list(step: Step | null): Step[] {
+function list(step: Transition | null): Transition[] {
   return step === null ? [] : [step];
 }

@@ -4,25 +4,25 @@
  */
 import { FAILURES, STEP_SUCCEEDED } from '../../protocol';
 import type { Device, DeviceStatus, FailReason, Hold, Policy, Reason, Ticks } from '../types';
-import { confirming, hasLateSuccess, type LimitName, nextRepeat, SETTLED } from './limits';
+import { confirming, hasLateSuccess, type LimitName, nextRepeat, CONFIRM_OVER } from './limits';
 
 /** What can happen to a device in a task. */
 export type EventName =
   | 'push' // the queue's turn: an id was made for it
   | 'busy' // its turn, but another task upgrades it
   | 'unfit' // its turn, but it runs a version that the package isn't made for
-  | 'free' // the other task is through with it
+  | 'unblocked' // the other task is through with it
   | 'repeat' // the push goes out again
   | 'postpone' // the repeat may not go out now
   | 'offline' // the broker knows nobody who would get the push
-  | 'away' // the same, but everybody's connection was cut just now
+  | 'offline-after-reconnect' // the same, but everybody's connection was cut just now
   | 'refused' // the push can't be sent to this token
-  | 'lost' // nobody knows whether the push went out
+  | 'push-timeout' // nobody knows whether the push went out
   | 'step' // progress below 100
-  | 'hundred'
+  | 'progress-100'
   | 'failure' // -1 to -4
   | 'target' // it reported the target version
-  | 'first' // it reported a version, and none was known
+  | 'first-version' // it reported a version, and none was known
   | 'source' // it reported the version it had before
   | 'other' // it reported a third version
   | LimitName
@@ -35,13 +35,13 @@ export interface Event {
   /** step, failure */
   readonly step?: number;
   readonly desc?: string;
-  /** push: the id of the attempt; offline, away, refused, lost: the id of the push that it answers */
+  /** push: the id of the attempt; offline, offline-after-reconnect, refused, push-timeout: the id of the push that it answers */
   readonly id?: string;
-  /** offline, away, refused: which push of the attempt it answers, from 1 */
+  /** offline, offline-after-reconnect, refused: which push of the attempt it answers, from 1 */
   readonly push?: number;
   readonly version?: string;
   /** push: an older attempt ended without the device's last word */
-  readonly unsettled?: boolean;
+  readonly lateReportPossible?: boolean;
   /** source: the same report as before, delivered again */
   readonly duplicate?: boolean;
 }
@@ -59,7 +59,7 @@ export interface Move {
   readonly to: DeviceStatus;
   readonly change: (c: Case) => Partial<Device>;
   readonly why: string;
-  readonly unsettled?: 'set' | 'clear';
+  readonly lateReportPossible?: 'set' | 'clear';
 }
 
 const ACTIVE = ['pushed', 'upgrading'] as const;
@@ -110,9 +110,9 @@ function failing(
   from: readonly DeviceStatus[],
   reason: (c: Case) => FailReason,
   why: string,
-  more: Pick<Move, 'when' | 'unsettled'> = {},
+  more: Pick<Move, 'when' | 'lateReportPossible'> = {},
 ): Move[] {
-  const { when = () => true, unsettled } = more;
+  const { when = () => true, lateReportPossible } = more;
   return [
     {
       on,
@@ -121,9 +121,9 @@ function failing(
       to: 'pending',
       change: again(reason, 'delay'),
       why: `${why}; another attempt is left`,
-      unsettled,
+      lateReportPossible,
     },
-    { on, from, when, to: 'failed', change: fail(reason), why, unsettled },
+    { on, from, when, to: 'failed', change: fail(reason), why, lateReportPossible },
   ];
 }
 
@@ -143,9 +143,9 @@ export const MOVES: readonly Move[] = [
       pushes: 1,
       since: event.now,
       nextPush: nextRepeat({ since: event.now }, policy, event.now),
-      hundred: false,
+      reported100: false,
       confirmed: false,
-      versionOnly: event.unsettled === true,
+      versionOnly: event.lateReportPossible === true,
     }),
     why: 'its turn came: the attempt and its id are committed before the push goes out',
   },
@@ -157,7 +157,7 @@ export const MOVES: readonly Move[] = [
     why: 'a device has at most one active upgrade for each module, over all tasks',
   },
   {
-    on: 'free',
+    on: 'unblocked',
     from: ['pending'],
     when: (c) => c.device.hold === 'busy',
     to: 'pending',
@@ -207,7 +207,7 @@ export const MOVES: readonly Move[] = [
     why: 'a pause, a closed window and the rate stop repeats too',
   },
   {
-    on: 'lost',
+    on: 'push-timeout',
     from: ['pushed'],
     when: (c) => c.device.pushId === c.event.id,
     to: 'pushed',
@@ -215,7 +215,7 @@ export const MOVES: readonly Move[] = [
     why: 'a push is repeated rather than lost',
   },
   {
-    on: 'away',
+    on: 'offline-after-reconnect',
     from: ['pushed'],
     when: firstPush,
     to: 'pushed',
@@ -250,7 +250,7 @@ export const MOVES: readonly Move[] = [
     why: 'the highest step of the attempt counts, in whatever order the reports come',
   },
   {
-    on: 'hundred',
+    on: 'progress-100',
     from: ACTIVE,
     when: trusts100,
     to: 'succeeded',
@@ -262,18 +262,18 @@ export const MOVES: readonly Move[] = [
       since: c.event.now,
       desc: textOf(c),
       step: STEP_SUCCEEDED,
-      hundred: true,
+      reported100: true,
     }),
     why: 'the platform takes an upgrade as successful when the device reports 100',
   },
   {
-    on: 'hundred',
+    on: 'progress-100',
     from: ACTIVE,
-    when: (c) => !c.device.hundred,
+    when: (c) => !c.device.reported100,
     to: 'upgrading',
     change: (c) => ({
       step: STEP_SUCCEEDED,
-      hundred: true,
+      reported100: true,
       nextPush: null,
       since: c.event.now,
       desc: textOf(c),
@@ -300,16 +300,16 @@ export const MOVES: readonly Move[] = [
     to: 'succeeded',
     change: confirm,
     why: 'it runs the target version, however it got there',
-    unsettled: 'clear',
+    lateReportPossible: 'clear',
   },
   {
     on: 'target',
     from: ['succeeded'],
-    when: (c) => !c.device.confirmed && c.device.since !== SETTLED,
+    when: (c) => !c.device.confirmed && c.device.since !== CONFIRM_OVER,
     to: 'succeeded',
     change: () => ({ confirmed: true }),
     why: 'the version confirms the 100',
-    unsettled: 'clear',
+    lateReportPossible: 'clear',
   },
   {
     on: 'target',
@@ -318,9 +318,9 @@ export const MOVES: readonly Move[] = [
     to: 'succeeded',
     change: confirm,
     why: 'it was taken for lost, but it made it',
-    unsettled: 'clear',
+    lateReportPossible: 'clear',
   },
-  ...(['first', 'source', 'other'] as const).map((on): Move => ({
+  ...(['first-version', 'source', 'other'] as const).map((on): Move => ({
     on,
     from: ['pending'],
     to: 'pending',
@@ -331,9 +331,9 @@ export const MOVES: readonly Move[] = [
     why: 'before the push its version may change; one that was waited for is there now',
   })),
   ...ACTIVE.map((status): Move => ({
-    on: 'first',
+    on: 'first-version',
     from: [status],
-    when: (c) => !c.device.hundred,
+    when: (c) => !c.device.reported100,
     to: status,
     change: ({ event }) => ({ source: event.version ?? null }),
     why: 'where no source was known, the first report other than the target becomes it',
@@ -341,16 +341,16 @@ export const MOVES: readonly Move[] = [
   {
     on: 'source',
     from: ACTIVE,
-    when: (c) => !c.device.hundred && retriesLeft(c) && !resent(c),
+    when: (c) => !c.device.reported100 && retriesLeft(c) && !resent(c),
     to: 'pending',
     change: (c) => ({ ...again(() => 'rebooted', null)(c), desc: '' }),
     why: 'it rebooted without the upgrade: a new attempt with a new id',
   },
-  ...(['first', 'source'] as const).flatMap((on): Move[] => [
+  ...(['first-version', 'source'] as const).flatMap((on): Move[] => [
     {
       on,
       from: ['upgrading'],
-      when: (c) => c.device.hundred,
+      when: (c) => c.device.reported100,
       to: 'failed',
       change: (c) => ({ ...fail(because('rolled-back'))(c), source: c.event.version ?? c.device.source }),
       why: 'after its 100 it came back with the old version',
@@ -374,15 +374,17 @@ export const MOVES: readonly Move[] = [
 
   // Time
   ...failing('no-response', ['pushed'], because('no-response'), 'not a word after the push', {
-    unsettled: 'set',
+    lateReportPossible: 'set',
   }),
-  ...failing('stalled', ['upgrading'], because('stalled'), 'no progress for too long', { unsettled: 'set' }),
+  ...failing('stalled', ['upgrading'], because('stalled'), 'no progress for too long', {
+    lateReportPossible: 'set',
+  }),
   ...failing('unconfirmed', ['upgrading'], because('unconfirmed'), 'a 100, but never the version'),
   {
-    on: 'settled',
+    on: 'confirm-over',
     from: ['succeeded'],
     to: 'succeeded',
-    change: () => ({ since: SETTLED }),
+    change: () => ({ since: CONFIRM_OVER }),
     why: 'the time in which the success could be refuted is over',
   },
 
@@ -394,7 +396,7 @@ export const MOVES: readonly Move[] = [
     to: 'cancelled',
     change: (c) => leave(c),
     why: 'cancelled here; the device is told nothing, what it reports later is history',
-    unsettled: 'set',
+    lateReportPossible: 'set',
   },
   {
     on: 'retry',

@@ -19,7 +19,7 @@ const ALL_BUT_DUE = DEVICE_COLUMNS.slice(0, -1);
  */
 function columnsOf(before: Device, after: Device): typeof DEVICE_COLUMNS {
   const goesOn =
-    before.status === 'upgrading' && after.status === 'upgrading' && before.hundred === after.hundred;
+    before.status === 'upgrading' && after.status === 'upgrading' && before.reported100 === after.reported100;
   return goesOn ? ALL_BUT_DUE : DEVICE_COLUMNS;
 }
 
@@ -55,7 +55,7 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   const queuedDevices = sql(`SELECT json_object(${AS_JSON},
       'known', v.version,
       'opened', (SELECT count(*) FROM task_devices AS o WHERE o.token = d.token AND o.open = 1),
-      'unsettled', EXISTS (SELECT 1 FROM unsettled AS u WHERE u.scope = d.scope AND u.token = d.token)) AS json
+      'lateReportPossible', EXISTS (SELECT 1 FROM unsettled AS u WHERE u.scope = d.scope AND u.token = d.token)) AS json
     FROM task_devices AS d LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token
     WHERE d.task = ? AND d.queue < ? ORDER BY d.queue LIMIT ?`);
   const device = sql('SELECT * FROM task_devices WHERE id = ?');
@@ -69,8 +69,8 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     (SELECT id FROM task_devices WHERE task = ? ORDER BY token LIMIT ?)`);
   const deleteHistoryOf = sql(`DELETE FROM history WHERE device IN
     (SELECT id FROM task_devices WHERE task = ? ORDER BY token LIMIT ?)`);
-  const setUnsettled = sql('INSERT OR IGNORE INTO unsettled (scope, token) VALUES (?, ?)');
-  const clearUnsettled = sql('DELETE FROM unsettled WHERE scope = ? AND token = ?');
+  const setLateReportPossible = sql('INSERT OR IGNORE INTO unsettled (scope, token) VALUES (?, ?)');
+  const clearLateReportPossible = sql('DELETE FROM unsettled WHERE scope = ? AND token = ?');
 
   const addHistory = sql('INSERT INTO history (device, upto, at, lines) VALUES (?, ?, ?, ?)');
   const trimHistory = sql('DELETE FROM history WHERE device = ? AND upto <= ?');
@@ -153,8 +153,8 @@ export function prepareDeviceStatements(db: SqlDatabase) {
       deleteHistoryOf.run(taskId, limit);
       return deleteDevices.run(taskId, limit);
     },
-    setUnsettled: (scopeId: number, token: string) => setUnsettled.run(scopeId, token),
-    clearUnsettled: (scopeId: number, token: string) => clearUnsettled.run(scopeId, token),
+    setLateReportPossible: (scopeId: number, token: string) => setLateReportPossible.run(scopeId, token),
+    clearLateReportPossible: (scopeId: number, token: string) => clearLateReportPossible.run(scopeId, token),
 
     /** What one transaction brings to a device; older events than are kept go. */
     addHistory: (id: number, upto: number, lines: readonly HistoryLine[]) => {

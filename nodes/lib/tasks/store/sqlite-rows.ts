@@ -10,7 +10,7 @@ import {
   type HistoryEvent,
   type Policy,
   type Reason,
-  type Step,
+  type Transition,
   type Task,
   type TaskPlan,
   type TaskStatus,
@@ -66,7 +66,7 @@ export function toDevice(row: SqlRow): Device {
     pushes: row['pushes'] as number,
     nextPush: number(row['next_push']),
     since: row['since'] as number,
-    hundred: row['hundred'] === 1,
+    reported100: row['hundred'] === 1,
     confirmed: row['confirmed'] === 1,
     versionOnly: row['version_only'] === 1,
     at: row['at'] as number,
@@ -113,7 +113,7 @@ export type HistoryLine = readonly [
   id: string | null,
 ];
 
-export function toLine({ before, after, history }: Step, wall: number): HistoryLine | null {
+export function toLine({ before, after, history }: Transition, wall: number): HistoryLine | null {
   if (history === null) return null;
   const { event, step, desc, id } = history;
   return [wall, event, statusCode(before.status), statusCode(after.status), step, desc, id];
@@ -147,7 +147,7 @@ const COLUMNS: readonly Column[] = [
   ['pushes', (d) => d.pushes],
   ['next_push', (d) => d.nextPush],
   ['since', (d) => d.since],
-  ['hundred', (d) => (d.hundred ? 1 : 0)],
+  ['hundred', (d) => (d.reported100 ? 1 : 0)],
   ['confirmed', (d) => (d.confirmed ? 1 : 0)],
   ['version_only', (d) => (d.versionOnly ? 1 : 0)],
   ['at', (d) => d.at],

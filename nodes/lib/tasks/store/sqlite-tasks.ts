@@ -3,9 +3,9 @@
  * say, with the counts, the history and what follows for other tasks, in the same transaction.
  */
 import {
-  apply,
-  applyProgress,
-  applyVersion,
+  transition,
+  progressTransitions,
+  versionTransitions,
   dueOf,
   type Event,
   fitsVersion,
@@ -17,7 +17,7 @@ import {
   type VersionReport,
   type WaveCounts,
 } from '../machine';
-import type { Device, HistoryEvent, KnownDevice, Step, Task, Ticks } from '../types';
+import type { Device, HistoryEvent, KnownDevice, Transition, Task, Ticks } from '../types';
 import type {
   Answer,
   Change,
@@ -79,12 +79,12 @@ export class SqliteTasks implements TaskStore {
         const open = this.#open(writer, report.accessToken);
         const latest = (module: string): Member | null => this.#latest(writer, report.accessToken, module);
         if (report.kind === 'progress') {
-          writer.apply(applyProgress(report, open, latest, now), report.wall);
+          writer.record(progressTransitions(report, open, latest, now), report.wall);
           continue;
         }
         const scope = this.#names.scopeFor(report.module);
         const known = scope === null ? null : this.#sql.findKnown(scope, report.accessToken);
-        writer.apply(applyVersion(report, known, open, latest, now), report.wall);
+        writer.record(versionTransitions(report, known, open, latest, now), report.wall);
         if (!this.#remember(scope, report, known)) leftOut += 1;
       }
       return { changes: writer.changes, leftOut };
@@ -115,10 +115,10 @@ export class SqliteTasks implements TaskStore {
         const waits = timeEvent(device, plan.policy, now, false);
         const event =
           waits?.on === 'postpone' && mayPush(plan) ? timeEvent(device, plan.policy, now, true) : waits;
-        const step = event === null ? null : apply(device, plan.policy, event, wall);
+        const step = event === null ? null : transition(device, plan.policy, event, wall);
         // The limit had moved on; only the next look at it was due.
         if (step === null) this.#sql.saveDue(device.id, dueOf(device, plan.policy));
-        else writer.apply([step], wall);
+        else writer.record([step], wall);
         if (step !== null && event?.on === 'repeat') pushes.push({ plan, device: step.after });
       }
       return { changes: writer.changes, pushes, more: rows.length === limit };
@@ -139,7 +139,7 @@ export class SqliteTasks implements TaskStore {
         if (row['opened'] === 1) this.#reporting.set(device.accessToken, this.#member(device));
         const step = this.#turn(device, row, task, scope, rules);
         if (step === null) continue;
-        writer.apply([{ ...step, before: device }], rules.wall);
+        writer.record([{ ...step, before: device }], rules.wall);
         if (step.after.status === 'pushed') pushes.push({ plan: task, device: step.after });
       }
       if (pushes.length > 0) this.#sql.savePace(id, rules.pace(task, pushes.length));
@@ -154,20 +154,20 @@ export class SqliteTasks implements TaskStore {
     task: Task,
     scope: number,
     { now, wall, nextId }: ClaimRules,
-  ): Step | null {
+  ): Transition | null {
     const { policy, upgrade } = task;
     const token = device.accessToken;
     if (row['opened'] !== 1 && this.#sql.hasActive(token, scope)) {
-      return apply(device, policy, { on: 'busy', now }, wall);
+      return transition(device, policy, { on: 'busy', now }, wall);
     }
     const known = (row['known'] as string | null) ?? device.source;
     if (known === upgrade.version && policy.skipCurrent) {
-      return apply(device, policy, { on: 'target', now, version: known }, wall);
+      return transition(device, policy, { on: 'target', now, version: known }, wall);
     }
-    if (!fitsVersion(policy, known)) return apply(device, policy, { on: 'unfit', now }, wall);
+    if (!fitsVersion(policy, known)) return transition(device, policy, { on: 'unfit', now }, wall);
     const from = { ...device, source: known === upgrade.version ? null : known };
-    const unsettled = row['unsettled'] === 1;
-    return apply(from, policy, { on: 'push', now, id: nextId(token), unsettled }, wall);
+    const lateReportPossible = row['lateReportPossible'] === 1;
+    return transition(from, policy, { on: 'push', now, id: nextId(token), lateReportPossible }, wall);
   }
 
   recover(since: Ticks, now: Ticks): void {
@@ -373,8 +373,8 @@ export class SqliteTasks implements TaskStore {
   #one(writer: SqliteWriter, row: SqlRow, event: Event, wall: number): boolean {
     const device = writer.see(toDevice(row));
     const plan = this.#names.plan(device.task);
-    const step = plan === null ? null : apply(device, plan.policy, event, wall);
-    if (step !== null) writer.apply([step], wall);
+    const step = plan === null ? null : transition(device, plan.policy, event, wall);
+    if (step !== null) writer.record([step], wall);
     return step !== null;
   }
 

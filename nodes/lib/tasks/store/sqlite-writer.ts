@@ -1,9 +1,9 @@
 /**
- * Writes the steps of one transaction: devices, their history, the counts of tasks and waves, and what follows
- * for a device's other tasks. Several steps of a device are one write. Decides nothing of what a device does.
+ * Writes the transitions of one transaction: devices, their history, the counts of tasks and waves, and what follows
+ * for a device's other tasks. Several transitions of a device are one write. Decides nothing of what a device does.
  */
-import { apply, isActive, isVisible, type Member } from '../machine';
-import { type Device, DEVICE_STATUSES, type Step, type TaskPlan } from '../types';
+import { transition, isActive, isVisible, type Member } from '../machine';
+import { type Device, DEVICE_STATUSES, type Transition, type TaskPlan } from '../types';
 import type { Change } from './store';
 import { type HistoryLine, statusCode, toDevice, toLine } from './sqlite-rows';
 import type { SqliteNames } from './sqlite-names';
@@ -34,8 +34,8 @@ export class SqliteWriter {
   }
 
   /** @param wall the time that its history gets */
-  apply(steps: readonly Step[], wall: number): void {
-    for (const step of steps) this.#write(step, wall);
+  record(transitions: readonly Transition[], wall: number): void {
+    for (const move of transitions) this.#write(move, wall);
   }
 
   /** A device as this transaction has it: what was read may be older than what is still to be written. */
@@ -59,12 +59,12 @@ export class SqliteWriter {
     this.#counts.clear();
   }
 
-  #write(step: Step, wall: number): void {
-    const { before, after } = step;
+  #write(move: Transition, wall: number): void {
+    const { before, after } = move;
     const unwritten = this.#devices.get(after.id);
     const plan = unwritten?.plan ?? this.#names.plan(after.task);
     if (plan === null) return;
-    const line = toLine(step, wall);
+    const line = toLine(move, wall);
     if (unwritten === undefined) {
       this.#devices.set(after.id, { plan, before, after, lines: line === null ? [] : [line] });
     } else {
@@ -73,16 +73,19 @@ export class SqliteWriter {
     }
     this.#written({ device: after, plan });
     if (after.hold === 'busy') this.#anyBusy = true;
-    if (before.status !== after.status) this.#count(step);
-    if (step.unsettled !== null) {
-      const change = step.unsettled === 'set' ? this.#sql.setUnsettled : this.#sql.clearUnsettled;
+    if (before.status !== after.status) this.#count(move);
+    if (move.lateReportPossible !== null) {
+      const change =
+        move.lateReportPossible === 'set'
+          ? this.#sql.setLateReportPossible
+          : this.#sql.clearLateReportPossible;
       change(this.#names.scopeOf(plan.upgrade.module), after.accessToken);
     }
     if (isVisible(before, after)) this.changes.push({ plan, before, after });
-    if (isActive(before) && !isActive(after)) this.#free(step, plan, wall);
+    if (isActive(before) && !isActive(after)) this.#unblock(move, plan, wall);
   }
 
-  #count({ before, after }: Step): void {
+  #count({ before, after }: Transition): void {
     let counts = this.#counts.get(after.task);
     if (counts === undefined) {
       counts = { all: zeros(), waves: new Map() };
@@ -102,15 +105,17 @@ export class SqliteWriter {
   }
 
   /** The device is through with one task: those that waited for that are in their queues again. */
-  #free({ after }: Step, plan: TaskPlan, wall: number): void {
+  #unblock({ after }: Transition, plan: TaskPlan, wall: number): void {
     this.#anyBusy ??= this.#sql.anyBusy();
     if (!this.#anyBusy) return;
     for (const row of this.#sql.busyDevices(after.accessToken, this.#names.scopeOf(plan.upgrade.module))) {
       const device = this.see(toDevice(row));
       const other = this.#names.plan(device.task);
-      const step =
-        other === null ? null : apply(device, other.policy, { on: 'free', now: device.since }, wall);
-      if (step !== null) this.#write(step, wall);
+      const move =
+        other === null
+          ? null
+          : transition(device, other.policy, { on: 'unblocked', now: device.since }, wall);
+      if (move !== null) this.#write(move, wall);
     }
   }
 }
