@@ -4,7 +4,7 @@
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { FILES_PATH, readBaseUrl } from '../lib/packages/library';
 import { FileServer } from '../lib/packages/serve';
-import { parsePrivateKey } from '../lib/packages/signature';
+import { parsePrivateKey } from '../lib/packages/verify/signature';
 import { onClose, onInput } from '../lib/red/input';
 import { migrate } from '../lib/red/migrate';
 import { numberSetting, textSetting } from '../lib/red/settings';
@@ -12,7 +12,7 @@ import { setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
 import { userFolder } from '../lib/red/user-directory';
 import { OtaError, readSignMethod, type SignMethod } from '../lib/protocol';
-import { type PackageSettings, Shelf } from './shelf';
+import { type PackageSettings, PackageCommands } from './package-commands';
 
 interface Config extends NodeDef {
   directory?: unknown;
@@ -39,14 +39,14 @@ module.exports = (RED: NodeAPI): void => {
     setup(this, status, () => {
       const config = migrate('ota-package', saved);
       const settings = readSettings(RED, config, (this.credentials as { privateKey?: unknown }).privateKey);
-      const shelf = new Shelf(this, status, settings);
-      const stopServing = fileServer(RED.httpNode).add((id, name) => shelf.find(id, name));
+      const commands = new PackageCommands(this, status, settings);
+      const stopServing = fileServer(RED.httpNode).add((id, name) => commands.find(id, name));
       if (isGuarded(RED, settings.baseUrl)) this.warn(GUARDED);
-      onInput(this, (msg, send) => shelf.command(msg, send));
+      onInput(this, (msg, send) => commands.run(msg, send));
       onClose(this, async (removed) => {
         stopServing(removed ? undefined : 'restart');
         status.close();
-        await shelf.close();
+        await commands.close();
       });
     });
   }

@@ -3,7 +3,7 @@
  * that is complete and verified; output 2: reports made for ota-progress, failures among them.
  */
 import type { Node, NodeAPI, NodeDef } from 'node-red';
-import { parsePublicKeys } from '../lib/packages/signature';
+import { parsePublicKeys } from '../lib/packages/verify/signature';
 import {
   DEFAULT_RETRIES,
   type Expectation,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { generateKeyPairSync } from 'node:crypto';
-import { parsePublicKeys } from '../../nodes/lib/packages/signature';
+import { parsePublicKeys } from '../../nodes/lib/packages/verify/signature';
 import { parseHostList } from '../../nodes/lib/packages/verify';
 import { createScheme, isToken } from '../../nodes/lib/protocol';
 import {

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { runInNewContext } from 'node:vm';
 import type { Node, NodeAPI, NodeInitializer, NodeMessage } from 'node-red';
-import { parsePublicKeys, verifySignature } from '../../nodes/lib/packages/signature';
+import { parsePublicKeys, verifySignature } from '../../nodes/lib/packages/verify/signature';
 import { checkUpgrade } from '../../nodes/lib/protocol';
 import { cleanup } from '../support/cleanup';
 import { catchNode, helperNode, tabNode } from '../support/flow';

@@ -5,7 +5,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { runInNewContext } from 'node:vm';
 import type { NodeInitializer, NodeMessage } from 'node-red';
-import { signFields } from '../../nodes/lib/packages/signature';
+import { signFields } from '../../nodes/lib/packages/verify/signature';
 import { digestOf, FIRMWARE, upgradeTo } from '../packages/support/packages';
 import { chunked, good, raw, stallAt, startServer, status } from '../packages/support/server';
 import { makeCertificates, opensslMissing } from '../support/certificates';

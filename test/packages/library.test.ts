@@ -5,7 +5,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { acquireLibrary, Library } from '../../nodes/lib/packages/library';
-import { verifySignature } from '../../nodes/lib/packages/signature';
+import { verifySignature } from '../../nodes/lib/packages/verify/signature';
 import { checkUpgrade, OtaError } from '../../nodes/lib/protocol';
 import { cleanup } from '../support/cleanup';
 import { temporaryFolder } from '../support/temporary-folder';

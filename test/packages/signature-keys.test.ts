@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { parsePublicKeys, signFields, verifySignature } from '../../nodes/lib/packages/signature';
+import { parsePublicKeys, signFields, verifySignature } from '../../nodes/lib/packages/verify/signature';
 import { cleanup } from '../support/cleanup';
 import { temporaryFolder } from '../support/temporary-folder';
 

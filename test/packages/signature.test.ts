@@ -9,7 +9,7 @@ import {
   type SignedFields,
   signFields,
   verifySignature,
-} from '../../nodes/lib/packages/signature';
+} from '../../nodes/lib/packages/verify/signature';
 import type { OtaError } from '../../nodes/lib/protocol';
 
 const ours = generateKeyPairSync('ed25519');

@@ -9,8 +9,8 @@ import {
   type HostRules,
   isLocalAddress,
   isLocalHost,
-} from '../../nodes/lib/packages/verify/host-rules';
-import { httpGet } from '../../nodes/lib/packages/verify/http-get';
+} from '../../nodes/lib/packages/transfer/hosts';
+import { httpGet } from '../../nodes/lib/packages/transfer/http';
 import type { OtaError } from '../../nodes/lib/protocol';
 import { makeCertificates, opensslMissing } from '../support/certificates';
 import { cleanup } from '../support/cleanup';

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type HttpAnswer, httpGet, type HttpRules } from '../../nodes/lib/packages/verify/http-get';
-import { pour } from '../../nodes/lib/packages/verify/pour';
-import { BATCH_BYTES } from '../../nodes/lib/packages/verify/sink';
+import { type HttpAnswer, httpGet, type HttpRules } from '../../nodes/lib/packages/transfer/http';
+import { consume } from '../../nodes/lib/packages/transfer/consume';
+import { BATCH_BYTES } from '../../nodes/lib/packages/transfer/hashing-file-writer';
 import { cleanup } from '../support/cleanup';
 import { until } from '../support/wait';
 import { type Answer, chunked, good, startServer } from './support/server';
@@ -27,7 +27,7 @@ describe('the body of a download', () => {
   ] as const) {
     it(`comes in pieces that stay as they came, ${how}`, async () => {
       const pieces: Buffer[] = [];
-      await pour(await ask(answer), (piece) => {
+      await consume(await ask(answer), (piece) => {
         pieces.push(piece);
         return null;
       });

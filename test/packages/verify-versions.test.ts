@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
-import { signFields } from '../../nodes/lib/packages/signature';
+import { signFields } from '../../nodes/lib/packages/verify/signature';
 import { compareVersions, refuseRollback } from '../../nodes/lib/packages/verify/rollback';
 import { cleanup } from '../support/cleanup';
 import { digestOf, FIRMWARE, startVerifier, upgradeTo } from './support/packages';

@@ -2,11 +2,11 @@
 import type { KeyObject } from 'node:crypto';
 import path from 'node:path';
 import { OtaError, type SignMethod } from '../../protocol';
-import { SIGNATURE_KEY, signFields } from '../signature';
+import { SIGNATURE_KEY, signFields } from '../verify/signature';
 import { fileUrl, safeName } from './addresses';
 import { MAX_LINE, type PackageFields } from './fields';
 import type { Package, PackageRecord } from './record';
-import type { Measured, PackageSource } from './sources';
+import type { Measured, PackageSource } from './import-file';
 
 export interface PackageRequest {
   readonly fields: PackageFields;

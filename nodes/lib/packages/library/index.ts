@@ -4,4 +4,4 @@ export { type PackageFields, type PackageType, readFields } from './fields';
 export { type AddRequest, Library, type ServedFile } from './library';
 export type { Package } from './record';
 export { acquireLibrary, type LibraryLease } from './shared';
-export type { PackageSource } from './sources';
+export type { PackageSource } from './import-file';

@@ -12,16 +12,16 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { OtaError } from '../../protocol';
-import type { OnBytes } from '../verify/download';
-import { makeDirectory, syncDirectory } from '../verify/files';
-import { Queue } from '../verify/queue';
+import type { OnBytes } from '../transfer/download';
+import { makeDirectory, syncDirectory } from '../transfer/files';
+import { Queue } from '../transfer/queue';
 import { newId } from './addresses';
 import { describePackage, fileNameOf, type PackageRequest, toPackage } from './describe';
 import { checkPushable } from './fields';
 import { fileErrorOf, folderError } from './folder-errors';
 import { readFolder } from './read-folder';
 import { byAge, type Package, type PackageRecord, RECORD_FILE, writeRecord } from './record';
-import { bring, type Measured, type PackageSource } from './sources';
+import { importFile, type Measured, type PackageSource } from './import-file';
 
 export interface AddRequest extends PackageRequest {
   /** Where devices fetch it; blank: a package from a URL is measured and stays there, others are refused. */
@@ -120,7 +120,7 @@ export class Library {
       // With the folders above it: somebody may have taken them away.
       await makeDirectory(adding);
       const target = path.join(adding, file);
-      const measured = await bring(source, target, { ...request, method: fields.signMethod });
+      const measured = await importFile(source, target, { ...request, method: fields.signMethod });
       const isServed = baseUrl !== '';
       if (!isServed) await fs.rm(target);
       const record = describePackage(id, isServed ? file : null, request, measured, this.#now());

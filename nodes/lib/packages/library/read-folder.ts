@@ -3,7 +3,7 @@ import type { Dirent } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { type OtaError, toOtaError } from '../../protocol';
-import { makeDirectory } from '../verify/files';
+import { makeDirectory } from '../transfer/files';
 import { isId, safeName } from './addresses';
 import { folderError } from './folder-errors';
 import { type PackageRecord, readRecord, RECORD_FILE, unreadable } from './record';

@@ -2,7 +2,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { OtaError } from '../../protocol';
-import { makeDirectory } from '../verify/files';
+import { makeDirectory } from '../transfer/files';
 import { folderError } from './folder-errors';
 import { Library } from './library';
 

@@ -1,7 +1,7 @@
 /** Packages downloaded and verified: the door of this folder. */
-export { type Expectation, failureStep, isContentKnown, moduleOf } from './check';
-export { DEFAULT_RETRIES } from './download';
-export { parseHostList } from './host-rules';
-export type { TlsOptions } from './http-get';
+export { type Expectation, failureStep, isContentKnown, moduleOf } from './expectation';
+export { DEFAULT_RETRIES } from '../transfer/download';
+export { parseHostList } from '../transfer/hosts';
+export type { TlsOptions } from '../transfer/http';
 export { Progress, type ProgressReport } from './progress';
 export { type Source, type Verified, Verifier, type VerifierOptions, type VerifyRequest } from './verifier';

@@ -3,11 +3,15 @@ import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { OtaError, toOtaError } from '../../protocol';
-import { checkDigests, type Expectation, methodsOf, tooLarge, wrongSize } from './check';
-import type { OnBytes, Stored } from './download';
-import { checkFreeSpace, fileError, finalName, makeDirectory, removePartial } from './files';
-import { Hasher } from './hasher';
-import { BATCH_BYTES, Sink } from './sink';
+import { tooLarge, wrongSize } from '../transfer/content';
+import type { OnBytes } from '../transfer/download';
+import { checkFreeSpace, fileError, makeDirectory } from '../transfer/files';
+import { Hasher } from '../transfer/hasher';
+import { BATCH_BYTES, HashingFileWriter } from '../transfer/hashing-file-writer';
+import { removePartial } from '../transfer/partial';
+import { checkDigests, type Expectation, methodsOf } from './expectation';
+import { finalName } from './folder';
+import type { Stored } from './stored';
 
 /** To open a named pipe for reading would wait for its writer, for ever where none comes. */
 const READ_WITHOUT_WAITING = constants.O_RDONLY | constants.O_NONBLOCK;
@@ -65,22 +69,22 @@ export async function verifyBuffer(
   await makeDirectory(rules.directory);
   await checkFreeSpace(rules.directory, total);
   const file = path.join(rules.directory, partial);
-  const sink = await Sink.open(file, methodsOf(expected));
+  const writer = await HashingFileWriter.open(file, methodsOf(expected));
   try {
     for (let at = 0; at < total; at += BATCH_BYTES) {
       stop.throwIfAborted();
-      await sink.write(content.subarray(at, at + BATCH_BYTES));
-      await sink.flush();
-      onBytes(sink.bytes, total);
+      await writer.write(content.subarray(at, at + BATCH_BYTES));
+      await writer.flush();
+      onBytes(writer.bytes, total);
     }
-    const digests = sink.digests();
+    const digests = writer.digests();
     checkDigests(expected, digests);
     const digest = digests.get(expected.method) ?? '';
     const filename = path.join(rules.directory, finalName(expected, digest));
-    await sink.commit(filename);
+    await writer.commit(filename);
     return { filename, bytes: total, digest };
   } catch (error) {
-    await sink.close();
+    await writer.close();
     await removePartial(file);
     throw toOtaError(error);
   }

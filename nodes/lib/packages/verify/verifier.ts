@@ -7,12 +7,13 @@ import { setMaxListeners } from 'node:events';
 import path from 'node:path';
 import { isUint8Array } from 'node:util/types';
 import { field, isObject, OtaError, toOtaError } from '../../protocol';
-import { type CheckRules, type Expectation, readExpectation } from './check';
-import { download, type DownloadRules, fullJitter, type OnBytes, type Stored } from './download';
-import { keepNewest, partialName, sweepPartials } from './files';
-import { checkUrl } from './host-rules';
+import { download, type DownloadRules, fullJitter, type OnBytes } from '../transfer/download';
+import { checkUrl } from '../transfer/hosts';
+import { Queue } from '../transfer/queue';
+import { type CheckRules, type Expectation, readExpectation } from './expectation';
+import { keepNewest, partialName, sweepPartials } from './folder';
 import { verifyBuffer, verifyFile } from './local';
-import { Queue } from './queue';
+import { type Stored, storedOf, wantedContent } from './stored';
 
 export type Source = 'url' | 'file' | 'buffer';
 
@@ -194,11 +195,14 @@ export class Verifier {
     return partialName({ ...expected, sign: '', signedSha256: '' }, randomUUID(), owner);
   }
 
-  #work(input: Input, expected: Expectation, partial: string, onBytes: OnBytes): Promise<Stored> {
+  async #work(input: Input, expected: Expectation, partial: string, onBytes: OnBytes): Promise<Stored> {
     const stop = this.#stop.signal;
     switch (input.source) {
       case 'url':
-        return download(input.url, expected, partial, this.#rules, stop, onBytes);
+        return storedOf(
+          expected,
+          await download(input.url, wantedContent(expected), partial, this.#rules, stop, onBytes),
+        );
       case 'file':
         return verifyFile(input.filename, expected, this.#rules.maxBytes, stop, onBytes);
       case 'buffer':

@@ -1,7 +1,7 @@
 /** All the digests of one stream of bytes, in one pass. */
 import { createHash } from 'node:crypto';
 import { HASH_NAME, type SignMethod } from '../../protocol';
-import type { Digests } from './check';
+import type { Digests } from './content';
 
 export class Hasher {
   readonly #hashes;

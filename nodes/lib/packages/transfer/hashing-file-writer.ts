@@ -5,7 +5,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { SignMethod } from '../../protocol';
-import type { Digests } from './check';
+import type { Digests } from './content';
 import { fileError, syncDirectory } from './files';
 import { Hasher } from './hasher';
 
@@ -14,7 +14,7 @@ export const BATCH_BYTES = 1024 * 1024;
 /** A smaller batch is written after this. */
 const LONGEST_IN_MEMORY_MS = 100;
 
-export class Sink {
+export class HashingFileWriter {
   readonly #handle: fs.FileHandle;
   readonly #file: string;
   readonly #methods: readonly SignMethod[];
@@ -38,10 +38,10 @@ export class Sink {
    * Opens a file for writing; it is made where it is absent. Its content counts only after `resume`.
    * @throws OtaError OTA_FILE, OTA_DISK_FULL (as every method)
    */
-  static async open(file: string, methods: readonly SignMethod[]): Promise<Sink> {
+  static async open(file: string, methods: readonly SignMethod[]): Promise<HashingFileWriter> {
     const flags = fs.constants.O_RDWR | fs.constants.O_CREAT;
     const handle = await fs.open(file, flags, 0o644).catch(rethrow);
-    return new Sink(handle, file, methods);
+    return new HashingFileWriter(handle, file, methods);
   }
 
   /** Bytes taken so far. */

@@ -3,9 +3,9 @@
  * Pure: reads headers, never the body.
  */
 import { OtaError } from '../../protocol';
-import { tooLarge, wrongSize } from './check';
-import type { Sidecar } from './files';
-import { type HttpAnswer, TransferFault } from './http-get';
+import { tooLarge, wrongSize } from './content';
+import type { Sidecar } from './partial';
+import { type HttpAnswer, TransferFault } from './http';
 
 export interface Have {
   /** Bytes on disk; above 0 the request had a `Range`. */

@@ -18,7 +18,8 @@ import {
   STEP_DOWNLOAD_FAILED,
   STEP_VERIFICATION_FAILED,
 } from '../../protocol';
-import { SIGNATURE_KEY, verifySignature } from '../signature';
+import { SIGNATURE_KEY, verifySignature } from './signature';
+import { type Digests, tooLarge } from '../transfer/content';
 import { refuseRollback } from './rollback';
 
 export interface CheckRules {
@@ -43,8 +44,6 @@ export interface Expectation {
   /** Lower-case hex of the SHA-256 that an Ed25519 signature vouches for; empty without one. */
   readonly signedSha256: string;
 }
-
-export type Digests = ReadonlyMap<SignMethod, string>;
 
 /**
  * Reads an upgrade as ota-push gives it.
@@ -88,17 +87,6 @@ function sizeOf(upgrade: JsonObject, maxBytes: number): number | null {
   }
   if (size !== null && size > maxBytes) throw tooLarge(size, maxBytes);
   return size;
-}
-
-/** @returns OTA_SIZE_LIMIT for a package that says, or turns out, to be larger than the node takes. */
-export function tooLarge(bytes: number | null, maxBytes: number): OtaError {
-  const has = bytes === null ? 'more bytes than' : `${bytes} bytes, more than`;
-  return new OtaError('OTA_SIZE_LIMIT', `The package has ${has} the node takes ("maxBytes" ${maxBytes}).`);
-}
-
-/** @returns OTA_SIZE_MISMATCH; `found` is what came or was announced. */
-export function wrongSize(found: number | string, expected: number): OtaError {
-  return new OtaError('OTA_SIZE_MISMATCH', `The package has ${found} bytes, not ${expected} as announced.`);
 }
 
 function readSign(upgrade: JsonObject): { method: SignMethod; sign: string } {

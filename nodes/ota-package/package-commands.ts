@@ -39,7 +39,7 @@ export interface PackageSettings {
   readonly privateKey: KeyObject | null;
 }
 
-export class Shelf {
+export class PackageCommands {
   readonly #node: Node;
   readonly #status: Status;
   readonly #settings: PackageSettings;
@@ -60,7 +60,7 @@ export class Shelf {
   }
 
   /** Answers one command. @throws OtaError */
-  async command(msg: Message, send: Send): Promise<void> {
+  async run(msg: Message, send: Send): Promise<void> {
     const answer = this.#answer(msg);
     this.#pending.add(answer);
     try {

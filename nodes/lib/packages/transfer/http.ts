@@ -10,8 +10,8 @@ import type net from 'node:net';
 import type { Readable } from 'node:stream';
 import type { TLSSocketOptions } from 'node:tls';
 import { OtaError } from '../../protocol';
-import { checkUrl, guardedLookup, type HostRules } from './host-rules';
-import { BATCH_BYTES } from './sink';
+import { checkUrl, guardedLookup, type HostRules } from './hosts';
+import { BATCH_BYTES } from './hashing-file-writer';
 
 export interface HttpRules extends HostRules {
   readonly maxRedirects: number;

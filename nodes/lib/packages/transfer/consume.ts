@@ -10,7 +10,10 @@ import { finished } from 'node:stream/promises';
  * destroyed.
  * @param take returns what to wait for before the next piece, or null
  */
-export async function pour(stream: Readable, take: (chunk: Buffer) => Promise<void> | null): Promise<void> {
+export async function consume(
+  stream: Readable,
+  take: (chunk: Buffer) => Promise<void> | null,
+): Promise<void> {
   let failure: { readonly reason: unknown } | null = null;
   const fail = (reason: unknown): void => {
     failure ??= { reason };

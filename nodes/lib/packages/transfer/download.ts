@@ -5,20 +5,12 @@
 import path from 'node:path';
 import { OtaError, toOtaError, type OtaCode } from '../../protocol';
 import { rangeHeaders, readAnswer, type Have } from './answers';
-import { checkDigests, type Expectation, isContentKnown, methodsOf, tooLarge, wrongSize } from './check';
-import {
-  checkFreeSpace,
-  finalName,
-  makeDirectory,
-  readSidecar,
-  removePartial,
-  type Sidecar,
-  sidecarName,
-  writeSidecar,
-} from './files';
-import { bodyError, httpGet, type HttpRules, TransferFault } from './http-get';
-import { pour } from './pour';
-import { Sink } from './sink';
+import { consume } from './consume';
+import { type Digests, tooLarge, type WantedContent, wrongSize } from './content';
+import { checkFreeSpace, makeDirectory } from './files';
+import { bodyError, httpGet, type HttpRules, TransferFault } from './http';
+import { HashingFileWriter } from './hashing-file-writer';
+import { readSidecar, removePartial, type Sidecar, sidecarName, writeSidecar } from './partial';
 import { Watch } from './watch';
 
 export interface DownloadRules extends HttpRules {
@@ -32,11 +24,11 @@ export interface DownloadRules extends HttpRules {
   readonly backoff: (retry: number) => number;
 }
 
-export interface Stored {
+export interface Downloaded {
   readonly filename: string;
   readonly bytes: number;
-  /** Of the expectation's method, lower-case hex. */
-  readonly digest: string;
+  /** Of the methods that were wanted. */
+  readonly digests: Digests;
 }
 
 export type OnBytes = (bytes: number, total: number | null) => void;
@@ -65,26 +57,26 @@ export function fullJitter(retry: number, random: () => number = Math.random): n
 }
 
 /**
- * Downloads a package and verifies it.
+ * Downloads a file that is what was wanted.
  * @param url checked by checkUrl
- * @param partial the name of the half-done file (see partialName)
+ * @param partial the name of the half-done file in the folder: two downloads at once never have the same
  * @param stop aborts it; its reason is thrown. What can be gone on with stays on the disk.
  * @throws OtaError
  */
 export async function download(
   url: URL,
-  expected: Expectation,
+  wanted: WantedContent,
   partial: string,
   rules: DownloadRules,
   stop: AbortSignal,
   onBytes: OnBytes,
-): Promise<Stored> {
+): Promise<Downloaded> {
   stop.throwIfAborted();
   await makeDirectory(rules.directory);
   const file = path.join(rules.directory, partial);
-  const sink = await Sink.open(file, methodsOf(expected));
+  const writer = await HashingFileWriter.open(file, wanted.methods);
   const watch = new Watch(stop, rules);
-  const run = new Download(url, expected, rules, { file, sink, watch, onBytes });
+  const run = new Download(url, wanted, rules, { file, writer, watch, onBytes });
   try {
     return await run.run();
   } catch (error) {
@@ -98,14 +90,14 @@ export async function download(
 
 interface Parts {
   readonly file: string;
-  readonly sink: Sink;
+  readonly writer: HashingFileWriter;
   readonly watch: Watch;
   readonly onBytes: OnBytes;
 }
 
 class Download {
   readonly #url: URL;
-  readonly #expected: Expectation;
+  readonly #wanted: WantedContent;
   readonly #rules: DownloadRules;
   readonly #parts: Parts;
   /** Which file at the server the bytes on disk are part of. */
@@ -116,31 +108,31 @@ class Download {
   #joined = false;
   #doubted = false;
 
-  constructor(url: URL, expected: Expectation, rules: DownloadRules, parts: Parts) {
+  constructor(url: URL, wanted: WantedContent, rules: DownloadRules, parts: Parts) {
     this.#url = url;
-    this.#expected = expected;
+    this.#wanted = wanted;
     this.#rules = rules;
     this.#parts = parts;
   }
 
-  async run(): Promise<Stored> {
+  async run(): Promise<Downloaded> {
     await this.#findEarlier();
     await this.#tryUntilVerified();
-    const { sink, file } = this.#parts;
-    const { bytes } = sink;
-    const digest = sink.digests().get(this.#expected.method) ?? '';
-    const filename = path.join(this.#rules.directory, finalName(this.#expected, digest));
-    await sink.commit(filename);
+    const { writer, file } = this.#parts;
+    const { bytes } = writer;
+    const digests = writer.digests();
+    const filename = path.join(this.#rules.directory, this.#wanted.fileName(digests));
+    await writer.commit(filename);
     await removePartial(file);
-    return { filename, bytes, digest };
+    return { filename, bytes, digests };
   }
 
   /** After a failure: keeps what another run can go on with. */
   async leave(reason: OtaError): Promise<void> {
-    const { sink, file } = this.#parts;
+    const { writer, file } = this.#parts;
     try {
-      await sink.close();
-      const useful = this.#described && sink.bytes > 0 && !USELESS.has(reason.code);
+      await writer.close();
+      const useful = this.#described && writer.bytes > 0 && !USELESS.has(reason.code);
       if (!useful) await removePartial(file);
     } catch {
       // The reason of the failure is what counts; the next sweep removes what lies about.
@@ -149,20 +141,20 @@ class Download {
 
   /** What a run before us left, where its digest will tell whether it was any good. */
   async #findEarlier(): Promise<void> {
-    const { sink, file, watch } = this.#parts;
-    const sidecar = isContentKnown(this.#expected) ? await readSidecar(sidecarName(file)) : null;
-    if (sidecar === null) return sink.restart();
+    const { writer, file, watch } = this.#parts;
+    const sidecar = this.#wanted.isKnown ? await readSidecar(sidecarName(file)) : null;
+    if (sidecar === null) return writer.restart();
     this.#described = true;
     this.#source = sidecar;
-    await sink.resume(watch.signal);
+    await writer.resume(watch.signal);
     const total = this.#total;
-    if (total !== null && sink.bytes > total) await this.#restart();
-    this.#joined = sink.bytes > 0;
+    if (total !== null && writer.bytes > total) await this.#restart();
+    this.#joined = writer.bytes > 0;
   }
 
   async #tryUntilVerified(): Promise<void> {
-    const { sink } = this.#parts;
-    let furthest = sink.bytes;
+    const { writer } = this.#parts;
+    let furthest = writer.bytes;
     for (let retry = 1; ; retry += 1) {
       try {
         await this.#fetch();
@@ -170,8 +162,8 @@ class Download {
         return;
       } catch (error) {
         if (!(error instanceof TransferFault)) throw error;
-        if (sink.bytes >= furthest + GAIN_BYTES) {
-          furthest = sink.bytes;
+        if (writer.bytes >= furthest + GAIN_BYTES) {
+          furthest = writer.bytes;
           retry = 1;
         }
         if (error.fromZero) await this.#restart();
@@ -191,9 +183,9 @@ class Download {
 
   /** One request, its body written to the file. */
   async #fetch(): Promise<void> {
-    const { sink, watch } = this.#parts;
-    if (sink.bytes > 0 && sink.bytes === this.#total) return;
-    if (sink.bytes > 0 && !this.#mayJoin()) await this.#restart();
+    const { writer, watch } = this.#parts;
+    if (writer.bytes > 0 && writer.bytes === this.#total) return;
+    if (writer.bytes > 0 && !this.#mayJoin()) await this.#restart();
     const request = watch.request((why) => new TransferFault(new OtaError('OTA_STALLED', why)));
     try {
       const have = this.#have();
@@ -202,7 +194,7 @@ class Download {
         request.answered();
         const plan = readAnswer(answer, have);
         await this.#accept(plan.from, plan.source);
-        await pour(answer.body, (chunk) => {
+        await consume(answer.body, (chunk) => {
           request.got(chunk.length);
           return this.#take(chunk);
         });
@@ -215,7 +207,7 @@ class Download {
     } finally {
       request.end();
     }
-    await sink.flush();
+    await writer.flush();
   }
 
   async #accept(from: number, source: Sidecar): Promise<void> {
@@ -227,32 +219,32 @@ class Download {
     const total = this.#total;
     if (total !== null) await checkFreeSpace(this.#rules.directory, total - from);
     // A kill while it is written again would cost the part beside it.
-    if (isContentKnown(this.#expected) && !same) {
+    if (this.#wanted.isKnown && !same) {
       await writeSidecar(sidecarName(file), source);
       this.#described = true;
     }
   }
 
   #take(chunk: Buffer): Promise<void> | null {
-    const { sink, onBytes } = this.#parts;
+    const { writer, onBytes } = this.#parts;
     const total = this.#total;
-    const bytes = sink.bytes + chunk.length;
+    const bytes = writer.bytes + chunk.length;
     if (total !== null && bytes > total) throw wrongSize(`more than ${total}`, total);
     if (bytes > this.#rules.maxBytes) throw tooLarge(null, this.#rules.maxBytes);
-    const wait = sink.take(chunk);
+    const wait = writer.take(chunk);
     onBytes(bytes, total);
     return wait;
   }
 
   #checkAll(): void {
-    const { sink } = this.#parts;
+    const { writer } = this.#parts;
     const total = this.#total;
     // Also where the server ended the body properly: it may be another server behind the same name.
-    if (total !== null && sink.bytes < total) throw new TransferFault(wrongSize(sink.bytes, total));
+    if (total !== null && writer.bytes < total) throw new TransferFault(wrongSize(writer.bytes, total));
     // Nothing at all is a cut too, where neither a size nor a digest says so.
-    if (sink.bytes === 0 && !isContentKnown(this.#expected)) throw new TransferFault(nothingCame());
+    if (writer.bytes === 0 && !this.#wanted.isKnown) throw new TransferFault(nothingCame());
     try {
-      checkDigests(this.#expected, sink.digests());
+      this.#wanted.check(writer.digests());
     } catch (error) {
       if (!this.#joined || this.#doubted || !(error instanceof OtaError)) throw error;
       // The parts may be of two files, or a power cut spoilt the first: once, all of it from one answer.
@@ -263,28 +255,28 @@ class Download {
 
   /** Without a digest only a strong ETag proves that two parts belong together. */
   #mayJoin(): boolean {
-    return isContentKnown(this.#expected) || this.#source.etag !== null;
+    return this.#wanted.isKnown || this.#source.etag !== null;
   }
 
   async #restart(): Promise<void> {
-    await this.#parts.sink.restart();
+    await this.#parts.writer.restart();
     this.#joined = false;
     this.#source = UNKNOWN;
   }
 
   #have(): Have {
     return {
-      bytes: this.#parts.sink.bytes,
+      bytes: this.#parts.writer.bytes,
       source: this.#source,
-      size: this.#expected.size,
+      size: this.#wanted.size,
       maxBytes: this.#rules.maxBytes,
-      contentKnown: isContentKnown(this.#expected),
+      contentKnown: this.#wanted.isKnown,
     };
   }
 
   /** Bytes of the whole file, where the upgrade or the server told. */
   get #total(): number | null {
-    return this.#expected.size ?? this.#source.total;
+    return this.#wanted.size ?? this.#source.total;
   }
 }
 

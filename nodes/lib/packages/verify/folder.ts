@@ -8,8 +8,9 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { OtaError, type OtaCode } from '../../protocol';
-import type { Expectation } from './check';
+import { fileError } from '../transfer/files';
+import { sidecarName } from '../transfer/partial';
+import type { Expectation } from './expectation';
 
 const FINAL = /-([0-9a-f]{8})[0-9a-f]{16}\.bin$/;
 const PARTIAL = /-[0-9a-f]{24}\.([0-9a-f]{8})\.part(\.json)?$/;
@@ -35,10 +36,6 @@ export function partialName(expected: Expectation, url: string, owner: string): 
   return `${prefix(expected)}${hash(identity, 16)}.${ownerTag(owner)}.part`;
 }
 
-export function sidecarName(partial: string): string {
-  return `${partial}.json`;
-}
-
 function prefix(expected: Expectation): string {
   return `${harmless(expected.module)}-${harmless(expected.version)}-${hash([expected.module], 8)}`;
 }
@@ -58,93 +55,6 @@ function ownerTag(owner: string): string {
 
 function hash(parts: readonly string[], characters: number): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, characters);
-}
-
-/** What must be known to go on with a partial file: which version of the file at the server it is part of. */
-export interface Sidecar {
-  /** A strong ETag with its quotes, or null. */
-  readonly etag: string | null;
-  readonly lastModified: string | null;
-  /** Bytes of the whole file, or null. */
-  readonly total: number | null;
-}
-
-/** null where there is none that can be read: then the part beside it is of no use. */
-export async function readSidecar(file: string): Promise<Sidecar | null> {
-  let value: unknown;
-  try {
-    value = JSON.parse(await fs.readFile(file, 'utf8'));
-  } catch {
-    return null;
-  }
-  if (typeof value !== 'object' || value === null) return null;
-  const { etag, lastModified, total } = value as Record<string, unknown>;
-  const ok =
-    isTextOrNull(etag) && isTextOrNull(lastModified) && (total === null || Number.isSafeInteger(total));
-  return ok ? { etag, lastModified, total: total as number | null } : null;
-}
-
-function isTextOrNull(value: unknown): value is string | null {
-  return value === null || typeof value === 'string';
-}
-
-export async function writeSidecar(file: string, sidecar: Sidecar): Promise<void> {
-  await fs.writeFile(file, JSON.stringify(sidecar)).catch(rethrow);
-}
-
-/** Removes a partial file and what lies beside it. */
-export async function removePartial(file: string): Promise<void> {
-  await fs.rm(sidecarName(file), { force: true }).catch(rethrow);
-  await fs.rm(file, { force: true }).catch(rethrow);
-}
-
-/** Makes a folder and those above it, where they are absent. */
-export async function makeDirectory(directory: string): Promise<void> {
-  // Not mkdir's own "recursive": below a folder that takes none (/proc) it never comes back.
-  try {
-    await makeOne(directory);
-  } catch (error) {
-    const parent = path.dirname(directory);
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === directory) rethrow(error);
-    await makeDirectory(parent);
-    await makeOne(directory).catch(rethrow);
-  }
-}
-
-async function makeOne(directory: string): Promise<void> {
-  try {
-    await fs.mkdir(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    // Somebody else may have made it; a file of that name shows when it is used.
-  }
-}
-
-/** A rename survives a power cut only when the folder is on the disk too. */
-export async function syncDirectory(directory: string): Promise<void> {
-  try {
-    const handle = await fs.open(directory, 'r');
-    await handle.sync().finally(() => handle.close());
-  } catch (error) {
-    // Windows can't open a folder, some network file systems can't sync one: they write names by themselves.
-    if (!CANT_SYNC.has((error as NodeJS.ErrnoException).code ?? '')) throw fileError(error);
-  }
-}
-
-const CANT_SYNC: ReadonlySet<string> = new Set([
-  'EISDIR',
-  'EPERM',
-  'EINVAL',
-  'ENOTSUP',
-  'EOPNOTSUPP',
-  'ENOSYS',
-]);
-
-/** @throws OtaError OTA_DISK_FULL where fewer bytes are free than are still to come. */
-export async function checkFreeSpace(directory: string, bytes: number): Promise<void> {
-  // Where a file system can't tell, writing will.
-  const disk = await fs.statfs(directory).catch(() => null);
-  if (disk !== null && disk.blocks > 0 && disk.bavail * disk.bsize < bytes) throw diskFull();
 }
 
 /** Removes the verified files of a module beyond the newest `keep`; never `justMade`. */
@@ -217,33 +127,3 @@ function emptyWhereAbsent(error: NodeJS.ErrnoException): string[] {
   if (error.code === 'ENOENT') return [];
   throw fileError(error);
 }
-
-function rethrow(error: unknown): never {
-  throw fileError(error);
-}
-
-function diskFull(cause?: unknown): OtaError {
-  return new OtaError('OTA_DISK_FULL', 'The disk of the download folder is full: make room there.', {
-    cause,
-  });
-}
-
-/** An error of the file system as one of ours. Its path isn't told: it says nothing to the platform. */
-export function fileError(error: unknown, what = 'The download folder'): OtaError {
-  if (error instanceof OtaError) return error;
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(error);
-  const why = FILE_REASONS[code ?? ''] ?? `can't be used (${code ?? 'unknown'}, ${syscall ?? 'file system'})`;
-  return new OtaError('OTA_FILE' satisfies OtaCode, `${what} ${why}.`, { cause: error });
-}
-
-const FILE_REASONS: { readonly [code: string]: string } = {
-  ENOENT: "doesn't exist",
-  EACCES: "can't be used: permission is denied",
-  EPERM: "can't be used: permission is denied",
-  EROFS: "can't be written: the file system is read-only",
-  ENOTDIR: 'lies below something that is no folder',
-  EISDIR: 'is a folder, not a file',
-  ENAMETOOLONG: 'has a name that is too long',
-  EMFILE: "can't be opened: too many files are open",
-};

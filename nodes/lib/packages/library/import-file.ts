@@ -7,11 +7,11 @@ import type { BigIntStats } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { HASH_NAME, OtaError, type SignMethod } from '../../protocol';
-import { type Digests, tooLarge } from '../verify/check';
-import { download, fullJitter, type OnBytes } from '../verify/download';
-import { checkFreeSpace } from '../verify/files';
-import { checkUrl, isLocalHost } from '../verify/host-rules';
-import { BATCH_BYTES, Sink } from '../verify/sink';
+import { type Digests, tooLarge, type WantedContent } from '../transfer/content';
+import { download, fullJitter, type OnBytes } from '../transfer/download';
+import { checkFreeSpace } from '../transfer/files';
+import { checkUrl, isLocalHost } from '../transfer/hosts';
+import { BATCH_BYTES, HashingFileWriter } from '../transfer/hashing-file-writer';
 import { folderError } from './folder-errors';
 
 export type PackageSource =
@@ -27,7 +27,7 @@ export interface Measured {
   readonly settle: () => Promise<void>;
 }
 
-export interface BringOptions {
+export interface ImportOptions {
   readonly method: SignMethod;
   readonly maxBytes: number;
   readonly stop: AbortSignal;
@@ -54,52 +54,55 @@ const WHOSE_FILE = 'The file of msg.filename';
 const nothingToSettle = (): Promise<void> => Promise.resolve();
 
 /** Brings the file to `target`, which must not be there yet. @throws OtaError */
-export async function bring(source: PackageSource, target: string, options: BringOptions): Promise<Measured> {
+export async function importFile(
+  source: PackageSource,
+  target: string,
+  options: ImportOptions,
+): Promise<Measured> {
   switch (source.kind) {
     case 'content':
-      return bringContent(source.content, target, options);
+      return importContent(source.content, target, options);
     case 'file':
-      return bringFile(path.resolve(source.filename), target, options);
+      return importPath(path.resolve(source.filename), target, options);
     case 'url':
-      return bringUrl(source.url, target, options);
+      return importUrl(source.url, target, options);
   }
 }
 
-async function bringContent(content: Uint8Array, target: string, options: BringOptions): Promise<Measured> {
+async function importContent(content: Uint8Array, target: string, options: ImportOptions): Promise<Measured> {
   checkSize(content.length, options.maxBytes);
   await checkFreeSpace(path.dirname(target), content.length);
-  const sink = await Sink.open(target, methods(options));
+  const writer = await HashingFileWriter.open(target, methods(options));
   try {
     for (let at = 0; at < content.length; at += BATCH_BYTES) {
       options.stop.throwIfAborted();
-      await sink.write(content.subarray(at, at + BATCH_BYTES));
-      await sink.flush();
-      options.onBytes(sink.bytes, content.length);
+      await writer.write(content.subarray(at, at + BATCH_BYTES));
+      await writer.flush();
+      options.onBytes(writer.bytes, content.length);
     }
-    await sink.commit(target);
+    await writer.commit(target);
   } catch (error) {
-    await sink.close();
+    await writer.close();
     throw error;
   }
-  return { size: sink.bytes, digests: sink.digests(), settle: nothingToSettle };
+  return { size: writer.bytes, digests: writer.digests(), settle: nothingToSettle };
 }
 
 /**
  * The flow names the address, so local ones are fine; only http and https are. Where a server of another machine
  * redirects to, nobody here has named: what only this machine can reach isn't to be fetched for all devices.
  */
-async function bringUrl(text: string, target: string, options: BringOptions): Promise<Measured> {
+async function importUrl(text: string, target: string, options: ImportOptions): Promise<Measured> {
   const hosts = { allowedHosts: [], allowLocal: true };
   const url = checkUrl(text, hosts);
   const directory = path.dirname(target);
-  const expected = {
-    module: '',
-    version: '',
+  const wanted: WantedContent = {
     size: null,
-    method: 'SHA256',
-    sign: '',
-    signedSha256: '',
-  } as const;
+    methods: methods(options),
+    isKnown: false,
+    check: () => {},
+    fileName: () => path.basename(target),
+  };
   const rules = {
     ...hosts,
     directory,
@@ -111,17 +114,11 @@ async function bringUrl(text: string, target: string, options: BringOptions): Pr
     allowLocalRedirects: isLocalHost(url),
     backoff: (retry: number) => fullJitter(retry),
   };
-  const stored = await download(url, expected, 'download.part', rules, options.stop, options.onBytes).catch(
+  const stored = await download(url, wanted, 'download.part', rules, options.stop, options.onBytes).catch(
     rethrowRedirect,
   );
   checkSize(stored.bytes, options.maxBytes);
-  await fs.rename(stored.filename, target);
-  const digests = new Map<SignMethod, string>([['SHA256', stored.digest]]);
-  if (options.method !== 'SHA256') {
-    const more = await readThrough(target, { ...options, onBytes: () => {} }, [options.method]);
-    for (const [method, digest] of more.digests) digests.set(method, digest);
-  }
-  return { size: stored.bytes, digests, settle: nothingToSettle };
+  return { size: stored.bytes, digests: stored.digests, settle: nothingToSettle };
 }
 
 /** The node has no setting to allow it: the flow names the address itself. */
@@ -138,7 +135,7 @@ function rethrowRedirect(error: unknown): never {
  * very end. Until then a crash leaves it where it was. What nobody may take away (a read-only folder) is copied
  * and stays.
  */
-async function bringFile(filename: string, target: string, options: BringOptions): Promise<Measured> {
+async function importPath(filename: string, target: string, options: ImportOptions): Promise<Measured> {
   const own = await fs.lstat(filename, { bigint: true }).catch(rethrowSource);
   const isLink = own.isSymbolicLink();
   const stat = isLink ? await fs.stat(filename, { bigint: true }).catch(rethrowSource) : own;
@@ -154,16 +151,16 @@ async function bringFile(filename: string, target: string, options: BringOptions
     return { ...measured, settle };
   }
   await checkFreeSpace(path.dirname(target), Number(stat.size));
-  const sink = await Sink.open(target, methods(options));
+  const writer = await HashingFileWriter.open(target, methods(options));
   try {
-    await readThrough(filename, options, [], (chunk) => sink.write(Buffer.from(chunk)));
-    checkUnchanged(stat, await fs.stat(filename, { bigint: true }).catch(rethrowSource), sink.bytes);
-    await sink.commit(target);
+    await readThrough(filename, options, [], (chunk) => writer.write(Buffer.from(chunk)));
+    checkUnchanged(stat, await fs.stat(filename, { bigint: true }).catch(rethrowSource), writer.bytes);
+    await writer.commit(target);
   } catch (error) {
-    await sink.close();
+    await writer.close();
     throw error;
   }
-  return { size: sink.bytes, digests: sink.digests(), settle };
+  return { size: writer.bytes, digests: writer.digests(), settle };
 }
 
 /** May its name be taken away? In a sticky folder such as /tmp only by its owner. */
@@ -195,7 +192,7 @@ async function link(filename: string, target: string): Promise<boolean> {
 /** Reads a file once, hashing; each piece is valid until the next. */
 async function readThrough(
   file: string,
-  { maxBytes, stop, onBytes }: Pick<BringOptions, 'maxBytes' | 'stop' | 'onBytes'>,
+  { maxBytes, stop, onBytes }: Pick<ImportOptions, 'maxBytes' | 'stop' | 'onBytes'>,
   hashed: readonly SignMethod[],
   take?: (chunk: Uint8Array) => Promise<void>,
 ): Promise<Measured> {
@@ -237,7 +234,7 @@ function checkSize(bytes: number, maxBytes: number): void {
   if (bytes > maxBytes) throw tooLarge(bytes, maxBytes);
 }
 
-function methods({ method }: BringOptions): SignMethod[] {
+function methods({ method }: ImportOptions): SignMethod[] {
   return [...new Set<SignMethod>(['SHA256', method])];
 }
 

@@ -8,7 +8,7 @@
  * expires. About 170 characters, ASCII, without quotes: it stands in JSON as it is.
  */
 import { createPrivateKey, createPublicKey, KeyObject, sign, verify } from 'node:crypto';
-import { OtaError } from '../protocol';
+import { OtaError } from '../../protocol';
 
 /** What is signed. `expires` is ISO 8601, kept to the second; `sha256` lower-case hex; `size` bytes. */
 export interface SignedFields {
