@@ -22,7 +22,7 @@ const NODE_RED = [
   "Node-RED's API belongs to nodes/ota-* and lib/red.",
 ];
 const MQTT = ['^mqtt(-packet)?(/.*)?$', 'MQTT belongs to lib/link.', true];
-const SIBLINGS = ['^\\.\\./(link|packages|tasks)(/.*)?$', 'This room imports lib/protocol only.'];
+const SIBLINGS = ['^\\.\\./(device|link|packages|tasks)(/.*)?$', 'This room imports lib/protocol only.'];
 const OTHER_ROOMS = ['^\\.\\.', 'The protocol imports nothing of ours.'];
 const OTHER_NODES = ['^\\.\\./ota-', 'No node imports another.'];
 
@@ -97,7 +97,7 @@ export default tseslint.config(
   { files: ['nodes/ota-*/**/*.ts'], rules: noImports(MQTT, OTHER_NODES) },
   { files: ['nodes/lib/red/**/*.ts'], rules: noImports(MQTT) },
   { files: ['nodes/lib/link/**/*.ts'], rules: noImports(NODE_RED, SIBLINGS) },
-  { files: ['nodes/lib/{packages,tasks}/**/*.ts'], rules: noImports(NODE_RED, MQTT, SIBLINGS) },
+  { files: ['nodes/lib/{device,packages,tasks}/**/*.ts'], rules: noImports(NODE_RED, MQTT, SIBLINGS) },
   { files: ['nodes/lib/protocol/**/*.ts'], rules: noImports(NODE_RED, MQTT, OTHER_ROOMS) },
   {
     files: ['test/**/*.ts', 'scripts/**/*.ts'],
