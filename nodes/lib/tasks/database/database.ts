@@ -1,0 +1,261 @@
+/**
+ * What the transactions of tasks ask of a database, whichever it is: load and lock what a `Need` names, let a pure
+ * rule decide, save the whole decision or nothing. A database stores and finds; it holds no rule of tasks.
+ *
+ * Answers are `Awaitable`: SQLite answers in the same turn, which keeps a batch of reports free of promises; a
+ * database over the network answers with a promise. Callers cope with both.
+ */
+import type { Member, WaveCounts } from '../machine';
+import type { Device, DeviceStatus, HistoryEvent, KnownDevice, Task, TaskPlan, Ticks } from '../types';
+import type { Effects } from './effects';
+
+export type Awaitable<T> = T | Promise<T>;
+
+/** One moment on both clocks. */
+export interface Instant {
+  /** Wall clock, milliseconds since 1970. */
+  readonly wall: number;
+  /** The platform's own time, in which limits are counted. */
+  readonly ticks: Ticks;
+}
+
+// What a transaction reads
+
+/**
+ * What a transaction reads and locks. Everything is a set, so that a database over the network needs one statement
+ * for each part. Device rows are locked as whole devices (all rows of a token that a rule may look at), in the order
+ * of token and number, by one statement.
+ */
+export interface Need {
+  /** By this process's clocks. A database that several instances share answers its own time in `Rows.at`. */
+  readonly at: Instant;
+  /**
+   * The row of one task, locked against every other transaction that names it. With a search in the queue a task
+   * that somebody else has locked is not waited for: `Rows.task` is null then.
+   */
+  readonly task?: number;
+  /** The counts of the task's waves as well, see `Rows.wave`. */
+  readonly waves?: boolean;
+  /**
+   * Devices by their access tokens: their open rows in all tasks, the newest closed row of each module, and what is
+   * known of them. Locks are waited for.
+   */
+  readonly tokens?: Iterable<string>;
+  /** Rows of devices in tasks by their numbers, open or not; the tokens of these devices stand in `tokens`. */
+  readonly devices?: readonly number[];
+  /** Rows that the database finds: `Rows.found`, each with its whole device, as by `tokens`. */
+  readonly search?: Search;
+}
+
+/** Which rows a database finds for a transaction. */
+export type Search =
+  /** Limits of all tasks that are over: due at or before `until`, the earliest first. Locked rows are left out. */
+  | { readonly in: 'due'; readonly until: Ticks; readonly limit: number }
+  /**
+   * Pushes of `Need.task`: its repeats that are due at or before `Rows.at.ticks` (the earliest first), then the
+   * next places of its queue up to the open wave. Locked rows are left out.
+   * @see PushRoom what `room` answers for the task as it was loaded; asked only where it runs
+   */
+  | { readonly in: 'queue'; readonly room: (task: Task, at: Instant) => PushRoom }
+  /**
+   * Devices of the service that are pushed since a time, in the order of their numbers after `after`: whether these
+   * pushes left isn't known after a start. Those that another living instance sent are left out.
+   */
+  | { readonly in: 'pushed'; readonly since: Ticks; readonly after: number; readonly limit: number }
+  /** Devices of `Need.task` in one state, in the order of their tokens after `after`. Locks are waited for. */
+  | { readonly in: 'task'; readonly status: DeviceStatus; readonly after: string; readonly limit: number }
+  /**
+   * The next of the tokens that were named in `Need.task` (`Decision.names`), in their order. They are struck off
+   * when the decision is saved; `Rows.unknown` counts those that the task doesn't have. Locks are waited for.
+   */
+  | { readonly in: 'names'; readonly limit: number };
+
+/** How many pushes a task may make now. */
+export interface PushRoom {
+  /** All together; repeats come first. */
+  readonly pushes: number;
+  /** First pushes among them at most: as many as `concurrency` still admits. */
+  readonly first: number;
+}
+
+/** A row that the database found, with what a push needs to know of its device. */
+export interface Found extends Member {
+  /** The version that the device reported last for the task's module; null where it never did. */
+  readonly knownVersion: string | null;
+  /** Another task has this device and module in work. */
+  readonly occupied: boolean;
+  /** An earlier upgrade of this device and module ended without the device's last word. */
+  readonly lateReportPossible: boolean;
+}
+
+/**
+ * What was loaded, as it stood when the transaction began. Look-ups without side effects, each defined for what the
+ * `Need` named only.
+ */
+export interface Rows {
+  /** The time that the decision counts with. */
+  readonly at: Instant;
+  /** `Need.task`; null where there is none (any more, or it isn't published yet), or where it is locked. */
+  readonly task: Task | null;
+  /** The counts of one wave of `Need.task`, from 1; zeros where it has no such wave. */
+  wave(number: number): WaveCounts;
+  /** All rows of a device, in any task, that a report may still move. */
+  open(accessToken: string): readonly Member[];
+  /** The newest row of a device and module that no report moves any more; not of tasks that were removed. */
+  latest(accessToken: string, module: string): Member | null;
+  /** The rows of a device and module that wait until another task is through with it (`hold: busy`). */
+  busy(accessToken: string, module: string): readonly Member[];
+  /** What is remembered of a device and module. */
+  known(accessToken: string, module: string): KnownDevice | null;
+  /**
+   * True where a device and module that isn't known yet can be remembered.
+   * @param taken how many this decision remembers for the first time already
+   */
+  hasRoom(accessToken: string, module: string, taken: number): boolean;
+  /** One of `Need.devices`; null where it isn't there any more. */
+  device(id: number): Member | null;
+  /** What `Need.search` found, in its order. */
+  readonly found: readonly Found[];
+  /** Tokens of a search in the names that aren't in the task. */
+  readonly unknown: number;
+}
+
+// What a transaction writes
+
+/** What a rule decided. All of it is written in the transaction that loaded the rows, or none of it. */
+export interface Decision<T> {
+  /** What the caller gets, after the commit. */
+  readonly result: T;
+  /** What becomes of devices, with their history and all counts that follow. */
+  readonly effects?: Effects;
+  /** Versions to remember, at most one of each device and module. */
+  readonly known?: readonly KnownChange[];
+  /** What becomes of `Need.task`. */
+  readonly task?: TaskState;
+  /** Devices that `Need.task` takes in, published or not; its counts and waves follow. */
+  readonly add?: readonly NewDevice[];
+  /** Tokens that a person named for the task's intent, behind those that stand there (`anew`: in place of them). */
+  readonly names?: { readonly tokens: readonly string[]; readonly anew: boolean };
+}
+
+/** What is remembered of a device and module from now on. */
+export interface KnownChange {
+  readonly accessToken: string;
+  readonly module: string;
+  readonly known: KnownDevice;
+}
+
+/** All of a task that a rule may change. Its counts follow from the devices and aren't part of it. */
+export interface TaskState {
+  readonly status: Task['status'];
+  readonly reason: Task['reason'];
+  readonly wave: Task['wave'];
+  readonly startedAt: Task['startedAt'];
+  readonly endedAt: Task['endedAt'];
+  readonly pace: Task['pace'];
+  readonly base: Task['base'];
+  /** False once nothing is left to do for it: `TaskDatabase.live` doesn't answer it any more. */
+  readonly live: boolean;
+}
+
+export interface NewTask extends Omit<TaskPlan, 'id'> {
+  readonly status: 'scheduled' | 'running';
+  /** Waves; devices are added to them afterwards. */
+  readonly waves: number;
+}
+
+export interface NewDevice {
+  readonly accessToken: string;
+  /** What it runs, as far as it is known. */
+  readonly source: string | null;
+  /** From 1. */
+  readonly wave: number;
+  /** Its place within the wave's queue. */
+  readonly order: number;
+  /** Wall clock, milliseconds. */
+  readonly at: number;
+}
+
+// Reading
+
+/** A device that was changed, with the task it belongs to. */
+export interface Change {
+  readonly plan: TaskPlan;
+  readonly before: Device;
+  readonly after: Device;
+}
+
+export interface Page {
+  /** From 1. */
+  readonly page: number;
+  readonly pageSize: number;
+}
+
+export interface DeviceQuery extends Page {
+  readonly task: Task;
+  readonly status: DeviceStatus | null;
+  /** A prefix of the token. */
+  readonly search: string;
+}
+
+export interface DeviceRow extends Device {
+  readonly currentVersion: string | null;
+}
+
+export interface KnownQuery {
+  readonly module: string;
+  /** Tokens after this one, in their order. */
+  readonly after: string;
+  readonly limit: number;
+  /** Wall clock: reported since. */
+  readonly since: number;
+}
+
+/**
+ * The tasks and devices of one fleet. Every method throws, or rejects with, an `OtaError` where the database can't
+ * do it (`OTA_STORE_FAILED`, `OTA_DISK_FULL`, …); nothing is changed then.
+ */
+export interface TaskDatabase {
+  /**
+   * Loads and locks what `need` names, lets the rule decide, saves: all or nothing.
+   * @param decide pure and synchronous: it may run again, after a conflict with another transaction
+   */
+  transact<T>(need: Need, decide: (rows: Rows) => Decision<T>): Awaitable<T>;
+
+  /** Makes a task without devices: invisible, and without effect, until it is published. Answers its number. */
+  create(task: NewTask): Awaitable<number>;
+  publish(task: number): Awaitable<void>;
+  /** Hides a task that is over, so that nothing reaches it any more; its rows go by `deleteSlice`. */
+  hide(task: number): Awaitable<void>;
+  /**
+   * Deletes some rows of hidden tasks, and of those whose making was broken off. False when all are gone.
+   * @param madeBefore wall clock: what isn't published and is younger is still being made
+   */
+  deleteSlice(limit: number, madeBefore: number): Awaitable<boolean>;
+  /** Deletes some history older than `before`; goes round and round. */
+  prune(before: number): Awaitable<void>;
+
+  /** The platform's own time, as it was saved last. */
+  clock(): Awaitable<Ticks>;
+  /** Never sets it back. */
+  saveClock(now: Ticks): Awaitable<void>;
+
+  /** Tasks that aren't over, or not cleared up yet. */
+  live(): Awaitable<readonly Task[]>;
+  task(taskId: string): Awaitable<Task | null>;
+  /** The newest first. */
+  list(page: Page): Awaitable<{ readonly total: number; readonly tasks: readonly Task[] }>;
+  devices(query: DeviceQuery): Awaitable<{ readonly total: number; readonly devices: readonly DeviceRow[] }>;
+  /** Null where the task has no such device. */
+  history(task: number, accessToken: string): Awaitable<readonly HistoryEvent[] | null>;
+  /** Devices that are known to run a module, by their tokens. */
+  known(query: KnownQuery): Awaitable<readonly { readonly accessToken: string; readonly version: string }[]>;
+  /** What is known of these devices. */
+  versions(module: string, accessTokens: readonly string[]): Awaitable<ReadonlyMap<string, KnownDevice>>;
+}
+
+/** Devices and modules that are remembered at most, over all fleets: anyone who may publish can add one. */
+export const MAX_DEVICES = 1_000_000;
+/** Events of history that are kept of one device in one task. */
+export const MAX_HISTORY = 100;
+export const HISTORY_DAYS = 90;
