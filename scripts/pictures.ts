@@ -1,6 +1,6 @@
 /**
- * `npm run pictures`: makes the README's pictures in .github/pictures from the running system, in both languages:
- * the editor with the examples of the README, and the console's pages. Fails where a font is missing, instead of
+ * `npm run pictures`: makes the pictures of the README and of docs, in docs/pictures, from the running system, in both languages:
+ * the editor with the examples shown there, and the console's pages. Fails where a font is missing, instead of
  * printing boxes. They ship with nothing.
  */
 import { execFileSync } from 'node:child_process';
@@ -23,7 +23,7 @@ const TABS = [
   ['OTA: own platform', 'own-platform'],
   ['OTA: a fleet', 'fleet-task'],
 ] as const;
-const TARGET = path.join(ROOT, '.github/pictures');
+const TARGET = path.join(ROOT, 'docs/pictures');
 const LANGUAGES = ['en-US', 'zh-CN'];
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--hide-scrollbars'];
 
@@ -76,7 +76,7 @@ async function withDemo(
   }
 }
 
-/** The canvas of each example that the README shows, after it was used. */
+/** The canvas of each example that is shown, after it was used. */
 async function editor(red: DemoNodeRed, browser: Browser, language: string): Promise<void> {
   const page = await browser.newPage({ viewport: { width: 1440, height: 760 }, locale: language });
   await page.goto(red.url);

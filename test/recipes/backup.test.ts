@@ -1,4 +1,4 @@
-/** The README's back-up, made while Node-RED runs, and restored into another user directory. */
+/** The back-up of the recipes, made while Node-RED runs, and restored into another user directory. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import fs from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { brokerNode, tabNode } from '../support/flow';
 import { requireProgram } from '../support/missing';
 import { type FlowNode, type NodeRed, startNodeRed } from '../support/node-red';
 import { freePort } from '../support/ports';
-import { blocksOf, chapter, readReadme } from '../support/readme';
+import { blocksOf, chapterOf, ORIGINAL } from '../support/docs';
 
 const run = promisify(execFile);
 
@@ -66,13 +66,13 @@ interface Answer {
   readonly devices: readonly { readonly accessToken: string }[];
 }
 
-describe("the README's back-up", function () {
+describe('the back-up of the recipes', function () {
   this.timeout(INSTALL_TIMEOUT_MS);
   const later = cleanup();
 
   it('is whole while Node-RED runs, and brings tasks, packages and credentials into another one', async function () {
     requireProgram(this, 'sqlite3');
-    const [backUp, restore] = blocksOf(chapter(await readReadme('README.md'), 'Back-up and restore'))
+    const [backUp, restore] = blocksOf(chapterOf(ORIGINAL, 'recipes', 'Back-up and restore'))
       .filter(({ language }) => language === 'sh')
       .map(({ code }) => code);
     const broker = later(await startAedes());

@@ -1,12 +1,12 @@
-/** The README's templates for one's own database, run in the databases that they are for. */
+/** The documented templates for one's own database, run in the databases that they are for. */
 import assert from 'node:assert/strict';
 import vm from 'node:vm';
 import type { SqlValue } from '../../nodes/lib/tasks/store/sqlite-driver';
 import { cleanup } from '../support/cleanup';
 import { type Database, MISSING, START } from '../support/databases';
-import { blockOf, chapter, readReadme } from '../support/readme';
+import { blockOf, chapterOf, ORIGINAL } from '../support/docs';
 
-/** The database, what is told of it in its template, and what the README adds to the table there. */
+/** The database, what is told of it in its template, and what the documentation adds to the table there. */
 const DATABASES = [
   { name: 'PostgreSQL', own: /msg\.query/, suffix: '' },
   { name: 'SQLite', own: /msg\.topic = `[^`]*\$1/, suffix: '' },
@@ -34,7 +34,7 @@ const progress = (step: number, failure: string | null = null, module: string | 
 });
 
 for (const { name, own, suffix } of DATABASES) {
-  describe(`the README's template for ${name}`, function () {
+  describe(`the documented template for ${name}`, function () {
     this.timeout(90_000);
     const later = cleanup(after);
     let db: Database;
@@ -43,7 +43,7 @@ for (const { name, own, suffix } of DATABASES) {
 
     before(async function () {
       MISSING[name](this);
-      const text = chapter(await readReadme('README.md'), 'Your own database');
+      const text = chapterOf(ORIGINAL, 'recipes', 'Your own database');
       if (suffix !== '') assert.ok(text.includes(suffix.trim()), 'says what the table needs');
       const code = blockOf(text, 'js', own);
       const make = vm.runInThisContext(`(function (msg) {${code}})`) as (msg: object) => {

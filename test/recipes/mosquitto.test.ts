@@ -1,4 +1,4 @@
-/** The README's settings for Mosquitto, given to a real one: a device may do what is its own, and nothing else. */
+/** The documented settings for Mosquitto, given to a real one: a device may do what is its own, and nothing else. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import fs from 'node:fs/promises';
@@ -10,27 +10,27 @@ import { connectClient, type TestClient } from '../support/client';
 import { dynsecPlugin } from '../support/dynsec';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { freePort } from '../support/ports';
-import { blockOf, chapter, readReadme } from '../support/readme';
+import { blockOf, chapterOf, ORIGINAL } from '../support/docs';
 import { temporaryFolder } from '../support/temporary-folder';
 
 const run = promisify(execFile);
 const PASSWORD = 'recipe-password';
 const USERS = { platform: PASSWORD, 'device-1': PASSWORD, 'device-2': PASSWORD };
 
-describe("the README's settings for Mosquitto", function () {
+describe('the documented settings for Mosquitto', function () {
   this.timeout(60_000);
   const later = cleanup();
   let text: string;
 
   before(async function () {
     mosquittoMissing(this);
-    text = chapter(await readReadme('README.md'), 'Mosquitto');
+    text = chapterOf(ORIGINAL, 'brokers', 'Mosquitto');
   });
 
   const connect = async (broker: Mosquitto, username: string): Promise<TestClient> =>
     later(await connectClient(broker.url, { username, password: PASSWORD, protocolVersion: 5 }));
 
-  /** The README's configuration, with the files of this test. */
+  /** The documented configuration, with the files of this test. */
   async function withAclFile(acl: string): Promise<Mosquitto> {
     const folder = later(await temporaryFolder('ota-acl-'));
     const file = path.join(folder.path, 'ota.acl');
@@ -85,7 +85,7 @@ describe("the README's settings for Mosquitto", function () {
     assert.notDeepEqual(heard, OWN);
   });
 
-  it('bind it by its client id, as the README says', async () => {
+  it('bind it by its client id, as the documentation says', async () => {
     const broker = await withAclFile(acl().replaceAll('%u', '%c'));
     const named = async (clientId: string, username: string): Promise<TestClient> =>
       later(await connectClient(broker.url, { clientId, username, password: PASSWORD }));
@@ -101,7 +101,7 @@ describe("the README's settings for Mosquitto", function () {
     );
   });
 
-  it('bind it with the dynamic security plug-in, by the commands of the README', async () => {
+  it('bind it with the dynamic security plug-in, by the documented commands', async () => {
     const folder = later(await temporaryFolder('ota-dynsec-'));
     const file = path.join(folder.path, 'dynamic-security.json');
     await run('mosquitto_ctrl', ['dynsec', 'init', file, 'admin', PASSWORD]);
@@ -146,7 +146,7 @@ describe("the README's settings for Mosquitto", function () {
       keyfile: good.key,
       acl_file: file,
     };
-    const config = blockOf(chapter(await readReadme('README.md'), 'TLS'), 'conf')
+    const config = blockOf(chapterOf(ORIGINAL, 'brokers', 'TLS'), 'conf')
       .trim()
       .split('\n')
       .map((line) => line.split(' '))

@@ -9,7 +9,7 @@ import { cleanup } from '../support/cleanup';
 import { brokerNode } from '../support/flow';
 import type { FlowNode } from '../support/node-red';
 import { freePort } from '../support/ports';
-import { blocksOf, chapter, readReadme } from '../support/readme';
+import { blocksOf, chapterOf, FRONT, ORIGINAL } from '../support/docs';
 import { until } from '../support/wait';
 
 /** What went over the broker, as `inform v1.0`, `upgrade v1.1`, `progress 100`. */
@@ -40,8 +40,9 @@ describe("the README's first upgrade", function () {
   const later = cleanup();
 
   it('ends with the new version, by one press of the inject node', async () => {
-    const text = await readReadme('README.md');
-    const blocks = blocksOf(chapter(text, 'Your first upgrade')).filter(({ language }) => language === 'js');
+    const blocks = blocksOf(chapterOf(ORIGINAL, FRONT, 'Your first upgrade')).filter(
+      ({ language }) => language === 'js',
+    );
     const [add, whom, install] = blocks.map(({ code }) => code);
     assert.equal(blocks.length, 3);
     const func = (code: string | undefined, outputs: number): Record<string, unknown> => ({
