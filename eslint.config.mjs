@@ -22,8 +22,28 @@ const NODE_RED = [
   "Node-RED's API belongs to nodes/ota-* and lib/red.",
 ];
 const MQTT = ['^mqtt(-packet)?(/.*)?$', 'MQTT belongs to lib/link.', true];
-const SIBLINGS = ['^\\.\\./(device|link|packages|tasks)(/.*)?$', 'This room imports lib/protocol only.'];
-const OTHER_ROOMS = ['^\\.\\.', 'The protocol imports nothing of ours.'];
+const SIBLINGS = [
+  '^(\\.\\./)+(device|link|packages|tasks)(/.*)?$',
+  'Of the other rooms this one imports lib/protocol and lib/rules only.',
+];
+const OTHER_ROOMS = ['^\\.\\.(?!/rules(/|$))', 'Of the other rooms the protocol imports lib/rules only.'];
+const RULES_ONLY = [
+  '^(?!\\./)',
+  'A rule imports nothing from outside lib/rules: it runs in the browser too.',
+];
+const PURE_ONLY = [
+  '^(?!\\./|\\.\\./types$|\\.\\./\\.\\./(protocol|rules)(/|$))',
+  'The machine is pure: it imports lib/protocol, lib/rules and the types of tasks only.',
+];
+
+/** What does I/O, or is Node.js only, without an import. */
+const NO_IO_GLOBALS = {
+  'no-restricted-globals': [
+    'error',
+    ...['process', 'Buffer', 'require', 'fetch', 'performance', 'console', 'crypto'],
+    ...['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask'],
+  ],
+};
 const OTHER_NODES = ['^\\.\\./ota-', 'No node imports another.'];
 
 /** Rules of the language itself; the checks that TypeScript makes are left to it. */
@@ -99,6 +119,8 @@ export default tseslint.config(
   { files: ['nodes/lib/link/**/*.ts'], rules: noImports(NODE_RED, SIBLINGS) },
   { files: ['nodes/lib/{device,packages,tasks}/**/*.ts'], rules: noImports(NODE_RED, MQTT, SIBLINGS) },
   { files: ['nodes/lib/protocol/**/*.ts'], rules: noImports(NODE_RED, MQTT, OTHER_ROOMS) },
+  { files: ['nodes/lib/rules/**/*.ts'], rules: { ...noImports(RULES_ONLY), ...NO_IO_GLOBALS } },
+  { files: ['nodes/lib/tasks/machine/**/*.ts'], rules: { ...noImports(PURE_ONLY), ...NO_IO_GLOBALS } },
   {
     files: ['test/**/*.ts', 'scripts/**/*.ts'],
     rules: { 'no-console': 'off' },

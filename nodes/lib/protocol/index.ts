@@ -8,6 +8,7 @@ export * from './json';
 export * from './messages';
 export * from './modules';
 export * from './read';
+export * from './reasons';
 export * from './schemes';
 export * from './steps';
 export * from './times';

@@ -1,14 +1,14 @@
 /**
  * Topic schemes: how the three topics are built. Another scheme is one entry of SCHEMES.
  */
+import { isToken, PLACEHOLDER, readTemplate, togetherReason } from '../rules';
 import { OtaError } from './errors';
-import { checkToken, isToken } from './token';
+import { reasonText } from './reasons';
+import { checkToken } from './token';
 
 export type MessageKind = 'inform' | 'upgrade' | 'progress';
 export const KINDS: readonly MessageKind[] = ['inform', 'upgrade', 'progress'];
 
-/** Stands for the device's identity in a template. */
-export const PLACEHOLDER = '{accessToken}';
 /** Every device, where a filter allows it. */
 export const EVERY_DEVICE = '+';
 
@@ -136,41 +136,19 @@ function levelOf(pattern: Pattern, topic: string): string | null {
   return level.includes('/') ? null : level;
 }
 
-/** The reason why a template can't be used, or null. */
-export function templateProblem(template: string): string | null {
-  if (template === '') return 'is missing';
-  if (/[+#\p{Cc}\p{Cs}]/u.test(template)) return 'must not hold "+", "#" or control characters';
-  if (/^\$(share|sys)\//i.test(template)) return 'must not begin with $share/ or $SYS/';
-  const levels = template.split('/').filter((level) => level === PLACEHOLDER).length;
-  if (levels !== 1 || template.split(PLACEHOLDER).length !== 2) {
-    return `must hold ${PLACEHOLDER} exactly once, as a whole level`;
-  }
-  return Buffer.byteLength(template) > 1024 ? 'is longer than 1024 bytes' : null;
-}
-
 function checkTemplates(custom: Partial<Templates>): Templates {
   for (const kind of KINDS) {
-    const problem = templateProblem(custom[kind] ?? '');
-    if (problem !== null) throw new OtaError('OTA_BAD_TEMPLATE', `The ${kind} topic ${problem}.`);
+    const { reason } = readTemplate(custom[kind]);
+    if (reason !== null) throw new OtaError('OTA_BAD_TEMPLATE', `The ${kind} topic ${reasonText(reason)}.`);
   }
   const templates = custom as Templates;
   for (const [i, a] of KINDS.entries()) {
     for (const b of KINDS.slice(i + 1)) {
-      if (overlap(templates[a], templates[b])) {
-        throw new OtaError(
-          'OTA_BAD_TEMPLATE',
-          `The ${a} topic and the ${b} topic must differ: a topic could be either.`,
-        );
+      const reason = togetherReason(templates[a], templates[b]);
+      if (reason !== null) {
+        throw new OtaError('OTA_BAD_TEMPLATE', `The ${a} topic and the ${b} topic ${reasonText(reason)}.`);
       }
     }
   }
   return templates;
-}
-
-/** True where one topic could fit both templates. */
-function overlap(a: string, b: string): boolean {
-  const left = a.split('/');
-  const right = b.split('/');
-  if (left.length !== right.length) return false;
-  return left.every((level, i) => level === right[i] || level === PLACEHOLDER || right[i] === PLACEHOLDER);
 }

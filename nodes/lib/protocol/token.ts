@@ -1,15 +1,12 @@
 /**
- * The AccessToken: a device's identity and secret. Owns what a token may look like and how it is masked.
+ * The AccessToken: a device's identity and secret. Owns how it is refused and how it is masked; what it may
+ * look like is a rule of lib/rules.
  */
+import { isToken } from '../rules';
 import { OtaError } from './errors';
+import { reasonText } from './reasons';
 
-/** 1 to 128 characters without `/`, `+`, `#`, NUL and other control characters, and valid Unicode. */
-const TOKEN = /^[^/+#\p{Cc}\p{Cs}]{1,128}$/u;
-
-/** True where the value can stand as one level of a topic. */
-export function isToken(value: unknown): value is string {
-  return typeof value === 'string' && TOKEN.test(value);
-}
+export { isToken };
 
 /** The token, or an OTA_BAD_TOKEN that says what is wrong with it without showing it. */
 export function checkToken(value: unknown): string {
@@ -23,10 +20,8 @@ export function checkToken(value: unknown): string {
   if (typeof value !== 'string') {
     throw new OtaError('OTA_BAD_TOKEN', `The access token must be text, not ${typeof value}.`);
   }
-  throw new OtaError(
-    'OTA_BAD_TOKEN',
-    `The access token "${maskToken(value)}" must have 1 to 128 characters, none of them "/", "+", "#" or a control character.`,
-  );
+  const why = reasonText({ key: 'token' });
+  throw new OtaError('OTA_BAD_TOKEN', `The access token "${maskToken(value)}" ${why}.`);
 }
 
 /** What of a token may be shown in a log, a status or an error: its first four characters at most. */

@@ -1,0 +1,41 @@
+/**
+ * What a device's identity may be: one level of a topic (the access token), or two levels written as
+ * `productKey/deviceName`. Pure; runs in the browser too.
+ */
+import { type Reading, refused, type Rule, taken } from './reason';
+
+/** `token`: one level. `pair`: two levels with a slash between them. `none`: nothing in the topic. */
+export type IdentityForm = 'token' | 'pair' | 'none';
+
+/** Characters of a whole identity, counted as code points. */
+export const MAX_IDENTITY = 128;
+
+/** No separator, no wildcard, no control character (NUL is one), no half of a surrogate pair. */
+const LEVEL = String.raw`[^/+#\p{Cc}\p{Cs}]+`;
+
+const TOKEN = new RegExp(`^[^/+#\\p{Cc}\\p{Cs}]{1,${MAX_IDENTITY}}$`, 'u');
+const PAIR = new RegExp(`^(?=.{3,${MAX_IDENTITY}}$)${LEVEL}/${LEVEL}$`, 'su');
+
+/** True where the value can stand as one level of a topic, in at most 128 characters. */
+export function isToken(value: unknown): value is string {
+  return typeof value === 'string' && TOKEN.test(value);
+}
+
+/** True for `productKey/deviceName`: two levels, in at most 128 characters together. */
+export function isPair(value: unknown): value is string {
+  return typeof value === 'string' && PAIR.test(value);
+}
+
+export const tokenRule: Rule<string> = { read: (value) => readIdentity(value, isToken, 'token') };
+
+export const pairRule: Rule<string> = { read: (value) => readIdentity(value, isPair, 'pair') };
+
+function readIdentity(
+  value: unknown,
+  fits: (value: unknown) => value is string,
+  key: 'token' | 'pair',
+): Reading<string> {
+  if (value === undefined || value === null || value === '') return refused('missing');
+  if (typeof value !== 'string') return refused('text');
+  return fits(value) ? taken(value) : refused(key);
+}
