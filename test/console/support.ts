@@ -7,7 +7,7 @@ import { ROOT } from '../../scripts/build/paths';
 import { type AedesServer, startAedes } from '../support/aedes';
 import { connectClient, type TestClient } from '../support/client';
 import { requireProgram } from '../support/missing';
-import { type FlowNode, type NodeRed, startNodeRed } from '../support/node-red';
+import { type FlowNode, type NodeRed, type NodeRedOptions, startNodeRed } from '../support/node-red';
 import { temporaryFolder, type TemporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
 
@@ -18,7 +18,7 @@ export const NARROW = 375;
 
 const folders: TemporaryFolder[] = [];
 const DASHBOARD = '@flowfuse/node-red-dashboard';
-const FLAGS = [
+export const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -78,7 +78,10 @@ export function requireChromium(context: Mocha.Context): void {
 }
 
 /** Starts everything. The flow gets new ids, as an import gives them. */
-export async function startConsole(file: 'console' | 'console-and-simulator' = 'console'): Promise<Console> {
+export async function startConsole(
+  file: 'console' | 'console-and-simulator' = 'console',
+  options: Pick<NodeRedOptions, 'settings' | 'settingsCode' | 'env'> = {},
+): Promise<Console> {
   await build();
   const folder = await temporaryFolder('ota-console-');
   const uploads = path.join(folder.path, 'uploads');
@@ -87,7 +90,12 @@ export async function startConsole(file: 'console' | 'console-and-simulator' = '
   linkDashboard(userDir);
   const broker = await startAedes();
   const start = (port?: number): Promise<NodeRed> =>
-    startNodeRed({ userDir, nodesDir: [ROOT], ...(port === undefined ? { flows: [] } : { port }) });
+    startNodeRed({
+      ...options,
+      userDir,
+      nodesDir: [ROOT],
+      ...(port === undefined ? { flows: [] } : { port }),
+    });
   let red = await start();
   const simulator = path.join(folder.path, 'simulator.json');
   const variables = { BASE_URL: red.url, UPLOAD_FOLDER: uploads, SIMULATOR_FILE: simulator };

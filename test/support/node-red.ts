@@ -27,6 +27,8 @@ export interface NodeRedOptions {
   readonly port?: number;
   /** More settings (plain data). */
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Code before the settings, and more settings in code, for what can't be data: `{ httpNodeAuth, … }`. */
+  readonly settingsCode?: { readonly code: string; readonly settings: string };
   readonly env?: Readonly<Record<string, string>>;
   /** The Node.js to run it with. Default: this one. */
   readonly node?: string;
@@ -63,7 +65,9 @@ export async function startNodeRed(options: NodeRedOptions): Promise<NodeRed> {
   const port = options.port ?? (await freePort());
   const url = `http://127.0.0.1:${port}`;
   const settings = path.join(options.userDir, 'settings.test.js');
-  await fs.writeFile(settings, `module.exports = ${JSON.stringify(settingsOf(options, port))};\n`);
+  const { code, settings: inCode } = options.settingsCode ?? { code: '', settings: '' };
+  const data = JSON.stringify(settingsOf(options, port)).slice(0, -1);
+  await fs.writeFile(settings, `${code}\nmodule.exports = ${data}, ${inCode} };\n`);
   const flowFile = path.join(options.userDir, 'flows.json');
   noteFlow(options.flows ?? []);
   if (options.flows) await fs.writeFile(flowFile, JSON.stringify(options.flows));

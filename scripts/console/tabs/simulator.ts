@@ -20,7 +20,8 @@ export const simulatorTab: Tab = {
           [0.7, 0],
           text('info/simulator.md'),
         ),
-        page('simulator', 'Simulator', [0, 1], [['simulator_command']]),
+        page('simulator', 'Simulator', [0, 1], [['simulator_login']]),
+        fn('simulator_login', 'is the login whole?', [0, 2], [['simulator_command']], 'login-check'),
         fn(
           'simulator_command',
           'what may be asked',
