@@ -7,13 +7,13 @@ import { chromium, type Browser } from 'playwright-core';
 import { cleanup } from '../support/cleanup';
 import { requireProgram } from '../support/missing';
 import { startNginx } from '../support/nginx';
-import { blockOf, readReadme } from '../support/readme';
+import { blockOf, readPage } from '../support/docs';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
 import { type Console, FLAGS, requireChromium, startConsole, word } from './support';
 import { openSocket } from './socket-client';
 
-const PAGE = 'docs/en-US/console-login.md';
+const PAGE = 'console-login';
 const PASSWORD = 'correct horse';
 const basic = (name: string, password: string): string =>
   `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
@@ -21,7 +21,7 @@ const ALICE = basic('alice', PASSWORD);
 
 /** What the documentation says to write into settings.js, and Alice's entry. */
 async function documentedLogin(names: 'both' | 'page'): Promise<Parameters<typeof startConsole>[1]> {
-  const text = await readReadme(PAGE);
+  const text = readPage('en-US', PAGE);
   const code = blockOf(text, 'js', /^const crypto/);
   const both = blockOf(text, 'js', /^ *httpNodeAuth,/);
   const salt = randomBytes(16).toString('hex');
@@ -170,7 +170,7 @@ describe('the reverse proxy that the documentation gives', function () {
     const users = `${folder.path}/ota.htpasswd`;
     const hash = execFileSync('openssl', ['passwd', '-apr1', PASSWORD], { encoding: 'utf8' }).trim();
     writeFileSync(users, `alice:${hash}\n`);
-    const conf = blockOf(await readReadme(PAGE), 'nginx')
+    const conf = blockOf(readPage('en-US', PAGE), 'nginx')
       .replaceAll('http://127.0.0.1:1880', ota.red.url)
       .replaceAll('/etc/nginx/ota.htpasswd', users);
     const nginx = later(await startNginx(folder.path, conf));
