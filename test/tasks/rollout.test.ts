@@ -1,8 +1,30 @@
 import assert from 'node:assert/strict';
-import { allowance, decide, fitsVersion, isWindowOpen, spend, waveEnds } from '../../nodes/lib/tasks/machine';
+import {
+  allowance,
+  decide as decideAt,
+  fitsVersion,
+  isWindowOpen,
+  spend,
+  type TaskMove,
+  waveEnds,
+} from '../../nodes/lib/tasks/machine';
 import { DEFAULT_POLICY, readPolicy } from '../../nodes/lib/tasks/policy';
-import type { Counts, Policy, Task } from '../../nodes/lib/tasks/types';
-import { plan, WALL } from './support';
+import type { Counts, Policy, Task, WaveCounts } from '../../nodes/lib/tasks/types';
+import { NOW, plan, WALL } from './support';
+
+const NOBODY: WaveCounts = {
+  total: 0,
+  pending: 0,
+  waiting: 0,
+  active: 0,
+  succeeded: 0,
+  failed: 0,
+  incompatible: 0,
+  cancelled: 0,
+};
+const AT = { now: NOW, wall: WALL };
+const decide = (task: Task, counts: (wave: number) => WaveCounts): TaskMove | null =>
+  decideAt(task, counts, AT);
 
 function task(counts: Partial<Counts>, policy: Partial<Policy> = {}, more: Partial<Task> = {}): Task {
   return {
@@ -15,13 +37,25 @@ function task(counts: Partial<Counts>, policy: Partial<Policy> = {}, more: Parti
     endedAt: null,
     pace: 0,
     base: { succeeded: 0, failed: 0 },
+    waiting: 0,
+    incompatible: 0,
+    open: NOBODY,
+    soakFrom: null,
+    taken: 0,
     ...more,
   };
 }
 
 const wave =
   (total: number, succeeded: number, failed = 0, cancelled = 0) =>
-  () => ({ total, succeeded, failed, cancelled });
+  (): WaveCounts => ({
+    ...NOBODY,
+    total,
+    pending: total - succeeded - failed - cancelled,
+    succeeded,
+    failed,
+    cancelled,
+  });
 
 describe('the rules of a whole task', () => {
   it('rounds the sizes of waves up, and the last holds all', () => {
@@ -149,6 +183,22 @@ describe('a policy', () => {
       window: null,
       skipCurrent: true,
       fromVersions: [],
+      waveAdvance: 'ended',
+      soak: 0,
+      afterWave: 'next',
+      maxWaiting: 50,
+      supersede: false,
+      retryOn: [
+        'upgrade',
+        'download',
+        'verification',
+        'flashing',
+        'offline',
+        'no-response',
+        'stalled',
+        'unconfirmed',
+      ],
+      retryBackoff: 'fixed',
     });
   });
 

@@ -13,7 +13,14 @@ import {
   type UpgradeOut,
 } from '../protocol';
 import { readPolicy } from './policy';
-import { DEVICE_STATUSES, type DeviceStatus, type Policy } from './types';
+import {
+  DEVICE_STATUSES,
+  type DeviceStatus,
+  type EndBehavior,
+  type Joining,
+  type PackageVariant,
+  type Policy,
+} from './types';
 
 export const ACTIONS = [
   'create',
@@ -36,11 +43,16 @@ export type Targets = 'all' | readonly string[] | { readonly versions: readonly 
 export interface TaskInput {
   readonly name: string;
   readonly upgrade: UpgradeOut;
+  readonly description: string;
   readonly package: { readonly [key: string]: unknown };
+  readonly packages: readonly PackageVariant[];
   readonly targets: Targets;
   /** Wall clock, milliseconds; null for now. */
   readonly startAt: number | null;
   readonly policy: Policy;
+  readonly endAt: number | null;
+  readonly endBehavior: EndBehavior;
+  readonly joining: Joining | null;
 }
 
 export type Command =
@@ -134,15 +146,21 @@ function readTask(payload: JsonObject, defaults: Policy): TaskInput {
   if (!isObject(given))
     throw bad('package', `must be an object {version, url, size, sign, …}, not ${typeName(given)}`);
   const upgrade = checkUpgrade(given);
+  const pack = readPackage(given, upgrade);
   const targets = readTargets(field(payload, 'targets'));
   const startAt = readStartAt(field(payload, 'startAt'));
   return {
     name: optional(payload, 'name').slice(0, MAX_NAME),
     upgrade,
-    package: readPackage(given, upgrade),
+    description: '',
+    package: pack,
+    packages: [{ upgrade, package: pack, fromVersions: [], requires: null }],
     targets,
     startAt,
     policy: readPolicy(field(payload, 'policy'), policyFor(given, defaults)),
+    endAt: null,
+    endBehavior: 'stop',
+    joining: null,
   };
 }
 

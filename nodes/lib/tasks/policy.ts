@@ -2,7 +2,10 @@
  * The policy of a task: its defaults, its ranges, and how it is read from a message. Pure.
  */
 import { isObject, type JsonObject, OtaError, typeName } from '../protocol';
-import type { Policy, TimeWindow } from './types';
+import { DAYS, type Day, FAIL_REASONS, type FailReason, type Policy, type TimeWindow } from './types';
+
+/** Trying these again would end the same way, until a person has looked at them. */
+const NOT_RETRIED: readonly string[] = ['refused', 'incompatible', 'version-mismatch', 'rolled-back'];
 
 export const DEFAULT_POLICY: Policy = {
   success: 'progress',
@@ -25,6 +28,13 @@ export const DEFAULT_POLICY: Policy = {
   window: null,
   skipCurrent: true,
   fromVersions: [],
+  waveAdvance: 'ended',
+  soak: 0,
+  afterWave: 'next',
+  maxWaiting: 50,
+  supersede: false,
+  retryOn: FAIL_REASONS.filter((reason) => !NOT_RETRIED.includes(reason)),
+  retryBackoff: 'fixed',
 };
 
 /** Ten years: beyond it a limit is a mistake, and times would leave the safe range. */
@@ -54,6 +64,13 @@ const READERS: { readonly [K in keyof Policy]: Reader<Policy[K]> } = {
   window: readWindow,
   skipCurrent: boolean,
   fromVersions: texts,
+  waveAdvance: oneOf(['ended', 'threshold']),
+  soak: number(0, MAX_SECONDS),
+  afterWave: oneOf(['next', 'pause']),
+  maxWaiting: number(0, 100),
+  supersede: boolean,
+  retryOn: readReasons,
+  retryBackoff: oneOf(['fixed', 'exponential']),
 };
 
 export const POLICY_FIELDS = Object.keys(READERS) as (keyof Policy)[];
@@ -157,7 +174,15 @@ function texts(value: unknown, name: string): readonly string[] {
   });
 }
 
-const WINDOW_FIELDS: readonly string[] = ['from', 'to', 'timeZone'];
+function readReasons(value: unknown, name: string): readonly FailReason[] {
+  return asList(value, name).map((item) => {
+    const found = FAIL_REASONS.find((reason) => reason === item);
+    if (found === undefined) throw bad(name, `must be a list of reasons: ${FAIL_REASONS.join(', ')}`);
+    return found;
+  });
+}
+
+const WINDOW_FIELDS: readonly string[] = ['from', 'to', 'timeZone', 'days'];
 const TIME = /^([01][0-9]|2[0-3]):[0-5][0-9]$/;
 
 function readWindow(value: unknown, name: string): TimeWindow | null {
@@ -167,7 +192,8 @@ function readWindow(value: unknown, name: string): TimeWindow | null {
   if (!isObject(read))
     throw bad(name, 'must be null, {from: "01:00", to: "05:00", timeZone}, or "01:00-05:00 Europe/Berlin"');
   const extra = Object.keys(read).find((key) => !WINDOW_FIELDS.includes(key));
-  if (extra !== undefined) throw bad(`${name}.${extra}`, 'is no field of a window: use {from, to, timeZone}');
+  if (extra !== undefined)
+    throw bad(`${name}.${extra}`, 'is no field of a window: use {from, to, timeZone, days}');
   const time = (key: 'from' | 'to'): string => {
     const text = read[key];
     if (typeof text !== 'string' || !TIME.test(text))
@@ -185,13 +211,30 @@ function readWindow(value: unknown, name: string): TimeWindow | null {
   if (typeof timeZone !== 'string' || !isTimeZone(timeZone)) {
     throw bad(`${name}.timeZone`, 'must be the name of a time zone such as "Europe/Berlin"');
   }
-  return { from, to, timeZone };
+  const days = readDays(read['days'], `${name}.days`);
+  return days === null ? { from, to, timeZone } : { from, to, timeZone, days };
 }
 
-/** `01:00-05:00 Europe/Berlin`, as a setting has it; or JSON. */
+/** The days of a window in their order, each once; null for every day. */
+function readDays(value: unknown, name: string): readonly Day[] | null {
+  if (value === undefined || value === null || value === '') return null;
+  const given = asList(value, name);
+  const wrong = given.find((day) => !DAYS.some((known) => known === day));
+  if (wrong !== undefined || given.length === 0) {
+    throw bad(name, `must be a list of days, of ${DAYS.join(', ')}`);
+  }
+  const days = DAYS.filter((day) => given.includes(day));
+  return days.length === DAYS.length ? null : days;
+}
+
+/** `01:00-05:00 Europe/Berlin mon,tue`, as a setting has it; or JSON. Zone and days may be left out. */
 function parseWindow(value: string): unknown {
-  const found = /^\s*([0-9:]{5})\s*-\s*([0-9:]{5})(?:\s+(\S+))?\s*$/.exec(value);
-  return found === null ? parseJson(value) : { from: found[1], to: found[2], timeZone: found[3] };
+  const found =
+    /^\s*([0-9:]{5})\s*-\s*([0-9:]{5})(?:\s+(?!(?:mon|tue|wed|thu|fri|sat|sun)\b)(\S+))?(?:\s+([a-z,]+))?\s*$/.exec(
+      value,
+    );
+  if (found === null) return parseJson(value);
+  return { from: found[1], to: found[2], timeZone: found[3], days: found[4] };
 }
 
 function isTimeZone(name: string): boolean {

@@ -14,7 +14,8 @@ export const DEVICE_STATUSES = [
 ] as const;
 export type DeviceStatus = (typeof DEVICE_STATUSES)[number];
 
-export const TASK_STATUSES = ['scheduled', 'running', 'paused', 'ended', 'cancelled'] as const;
+/** A draft does nothing until a person starts it. */
+export const TASK_STATUSES = ['draft', 'scheduled', 'running', 'paused', 'ended', 'cancelled'] as const;
 export type TaskStatus = (typeof TASK_STATUSES)[number];
 
 export const FAIL_REASONS = [
@@ -29,11 +30,15 @@ export const FAIL_REASONS = [
   'unconfirmed',
   'rolled-back',
   'version-mismatch',
+  'incompatible',
 ] as const;
 /** Why a device failed. The first four are the device's own words. */
 export type FailReason = Failure | (typeof FAIL_REASONS)[number];
+/** Why a device was cancelled, where no person did it: a newer task brought it up, or the task's time was over. */
+export const CANCEL_REASONS = ['superseded', 'ended'] as const;
+export type CancelReason = (typeof CANCEL_REASONS)[number];
 /** `reason` of a device; a pending one may wait for another task (`busy`) or for another try (a failure). */
-export type Reason = FailReason | 'busy' | 'rebooted';
+export type Reason = FailReason | CancelReason | 'busy' | 'rebooted';
 
 /** Why a pending device isn't in the queue: a retry's delay, waiting for a sign of life, another task. */
 export const HOLDS = ['delay', 'wait', 'busy'] as const;
@@ -44,7 +49,12 @@ export interface TimeWindow {
   readonly from: string;
   readonly to: string;
   readonly timeZone: string;
+  /** The days on which the window begins; absent: every day. */
+  readonly days?: readonly Day[];
 }
+
+export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+export type Day = (typeof DAYS)[number];
 
 /** How a task treats its devices. All limits are in seconds. */
 export interface Policy {
@@ -68,7 +78,54 @@ export interface Policy {
   readonly window: TimeWindow | null;
   readonly skipCurrent: boolean;
   readonly fromVersions: readonly string[];
+  /** When a wave is through: all of its devices ended, or enough of them succeeded. */
+  readonly waveAdvance: 'ended' | 'threshold';
+  /** Seconds between reaching a wave's gate and opening the next wave. */
+  readonly soak: number;
+  readonly afterWave: 'next' | 'pause';
+  /** Percent of a wave that may sleep when it is taken as complete. */
+  readonly maxWaiting: number;
+  /** Takes its devices, where they are pending, out of older tasks of the module. */
+  readonly supersede: boolean;
+  /** The failures that are tried again. */
+  readonly retryOn: readonly FailReason[];
+  readonly retryBackoff: 'fixed' | 'exponential';
 }
+
+/** Labels of a device: at most 16 names of 64 characters with values of 128. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** Labels that a device must have: for each name the values that fit. */
+export type LabelFilter = Readonly<Record<string, readonly string[]>>;
+
+/** Devices by what is known of them; null means that it doesn't matter. */
+export interface DeviceFilter {
+  readonly versions: readonly string[] | null;
+  readonly labels: LabelFilter | null;
+  /** The module whose version is looked at; null for the package's. */
+  readonly module: string | null;
+}
+
+/** One of a task's packages, all of one module and target version. */
+export interface PackageVariant {
+  readonly upgrade: UpgradeOut;
+  /** As it was given, for people. */
+  readonly package: { readonly [key: string]: unknown };
+  /** The versions that it may be installed on; empty for any. */
+  readonly fromVersions: readonly string[];
+  /** Labels that a device needs for it; null for none. */
+  readonly requires: LabelFilter | null;
+}
+
+/** Devices that report later are taken in while the task runs. */
+export interface Joining {
+  readonly filter: DeviceFilter;
+  /** Devices taken in this way at most. */
+  readonly max: number;
+}
+
+/** What becomes of a task's open devices at `endAt`: those that are active go on, or all are cancelled. */
+export type EndBehavior = 'stop' | 'cancel';
 
 /**
  * Milliseconds of the platform's own time: it stands still while the platform can't hear its devices, and
@@ -116,20 +173,42 @@ export interface Device {
   readonly events: number;
 }
 
-/** What the rules need of a task; never changes after it was created. */
+/** What the rules need of a task; only `update` changes it. */
 export interface TaskPlan {
   readonly id: number;
   readonly taskId: string;
   readonly name: string;
+  readonly description: string;
+  /** The first package, as it is pushed. Module and version are those of all variants. */
   readonly upgrade: UpgradeOut;
-  /** As it was given, for people. */
+  /** The first package as it was given, for people. */
   readonly package: { readonly [key: string]: unknown };
+  /** All packages, the first included; a device gets the first that fits. */
+  readonly packages: readonly PackageVariant[];
   readonly policy: Policy;
   readonly createdAt: number;
   readonly startAt: number | null;
+  /** Wall clock, milliseconds; null for never. */
+  readonly endAt: number | null;
+  readonly endBehavior: EndBehavior;
+  /** null: the devices are those that it was created with. */
+  readonly joining: Joining | null;
 }
 
 export type Counts = Readonly<Record<DeviceStatus, number>>;
+
+/** The devices of one wave. `waiting` is part of `pending`, `incompatible` part of `failed`. */
+export interface WaveCounts {
+  readonly total: number;
+  readonly pending: number;
+  readonly waiting: number;
+  /** Pushed or upgrading. */
+  readonly active: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly incompatible: number;
+  readonly cancelled: number;
+}
 
 /** A task with what changes. */
 export interface Task extends TaskPlan {
@@ -138,11 +217,24 @@ export interface Task extends TaskPlan {
   /** The wave that is open; counts from 1. */
   readonly wave: number;
   readonly counts: Counts;
+  /** Pending devices that wait for a sign of life. */
+  readonly waiting: number;
+  /** Failed devices that no package fits: they count neither for nor against the release. */
+  readonly incompatible: number;
+  /** The wave that is open. */
+  readonly open: WaveCounts;
+  /** When the open wave's gate was reached, and its soak time began; null before. */
+  readonly soakFrom: Ticks | null;
+  /** Devices taken in by joining. */
+  readonly taken: number;
   readonly startedAt: number | null;
   readonly endedAt: number | null;
   /** Up to when the rate is used up; wall clock, milliseconds. */
   readonly pace: number;
-  /** Devices that had succeeded and failed when a person resumed it: thresholds look at later ones. */
+  /**
+   * Devices that had succeeded, and failed (incompatible ones left out), when a person resumed it: thresholds
+   * look at later ones.
+   */
   readonly base: { readonly succeeded: number; readonly failed: number };
 }
 
@@ -164,6 +256,16 @@ export interface Transition {
   readonly history: Omit<HistoryEvent, 'at' | 'from' | 'to'> | null;
   /** `set`: an attempt ended without the device's last word; `clear`: the device's version is known again. */
   readonly lateReportPossible: 'set' | 'clear' | null;
+}
+
+/** Why a task changed, or what a person asked for: one line of its log. */
+export interface TaskEvent {
+  readonly at: number;
+  readonly event: string;
+  readonly by: string | null;
+  readonly remark: string | null;
+  readonly reason: string | null;
+  readonly wave: number | null;
 }
 
 /** What a device said of its version, as it is remembered. */

@@ -415,7 +415,16 @@ export class World {
           for (const wave of [1, 2]) {
             const of = rows.filter((row) => row.wave === wave);
             const [succeeded, failed, cancelled] = ENDED.map((status) => count(status, of));
-            assert.deepEqual(waveCounts(wave), { total: 1, succeeded, failed, cancelled });
+            assert.deepEqual(waveCounts(wave), {
+              total: 1,
+              pending: count('pending', of),
+              waiting: of.filter(({ status, hold }) => status === 'pending' && hold === 'wait').length,
+              active: of.filter(isActive).length,
+              succeeded,
+              failed,
+              incompatible: 0,
+              cancelled,
+            });
           }
           return null;
         },

@@ -5,8 +5,17 @@
  * Answers are `Awaitable`: SQLite answers in the same turn, which keeps a batch of reports free of promises; a
  * database over the network answers with a promise. Callers cope with both.
  */
-import type { Member, WaveCounts } from '../machine';
-import type { Device, DeviceStatus, HistoryEvent, KnownDevice, Task, TaskPlan, Ticks } from '../types';
+import type { Member } from '../machine';
+import type {
+  Device,
+  DeviceStatus,
+  HistoryEvent,
+  KnownDevice,
+  Task,
+  TaskPlan,
+  Ticks,
+  WaveCounts,
+} from '../types';
 import type { Effects } from './effects';
 
 export type Awaitable<T> = T | Promise<T>;
@@ -154,12 +163,13 @@ export interface TaskState {
   readonly endedAt: Task['endedAt'];
   readonly pace: Task['pace'];
   readonly base: Task['base'];
+  readonly soakFrom: Task['soakFrom'];
   /** False once nothing is left to do for it: `TaskDatabase.live` doesn't answer it any more. */
   readonly live: boolean;
 }
 
 export interface NewTask extends Omit<TaskPlan, 'id'> {
-  readonly status: 'scheduled' | 'running';
+  readonly status: 'draft' | 'scheduled' | 'running';
   /** Waves; devices are added to them afterwards. */
   readonly waves: number;
 }

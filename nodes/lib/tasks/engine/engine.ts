@@ -4,7 +4,7 @@
  * in the store first: killed at any moment and started again, it goes on where it was.
  */
 import type { OtaError, SignMethodCase } from '../../protocol';
-import { decide, isActive, openDevices, type Report } from '../machine';
+import { decide, isActive, type Moment, openDevices, type Report } from '../machine';
 import type { Awaitable, Change, Reported, TaskStore } from '../store';
 import type { DeviceStatus, Task } from '../types';
 import { PlatformClock, SYSTEM_TIME, type Time } from './clock';
@@ -177,13 +177,22 @@ export class Engine implements SweepEngine {
     }
   }
 
+  /** Both clocks. */
+  moment(): Moment {
+    return { now: this.clock.now(), wall: this.time.wall() };
+  }
+
   tellTask(task: Task): void {
     this.#news.tellTask(task);
   }
 
   /** What a task's counts make of it; told where it changed. */
   async settle(id: number): Promise<void> {
-    const changed = await this.store.decide(id, decide, this.time.wall());
+    const changed = await this.store.decide(
+      id,
+      (task, waveCounts) => decide(task, waveCounts, this.moment()),
+      this.time.wall(),
+    );
     if (changed === null) return;
     this.tellTask(changed);
     this.kick();

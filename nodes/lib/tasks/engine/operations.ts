@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { OtaError } from '../../protocol';
 import { checkTargets, type Command, RETRIED, type TaskInput } from '../commands';
-import { openDevices, resumed, waveEnds } from '../machine';
+import { baseOf, openDevices, resumed, waveEnds } from '../machine';
 import { type DeviceShape, deviceShape, eventShape, type TaskShape, taskShape } from '../shapes';
 import type { TaskChange } from '../store';
 import type { Task } from '../types';
@@ -68,17 +68,22 @@ async function create(engine: Engine, input: TaskInput): Promise<TaskShape> {
   const chosen = await chooseTargets(store, input, wall);
   const total = chosen.tokens.length;
   if (total === 0) throw nobody(chosen.skipped);
-  const { name, upgrade, policy, startAt } = input;
+  const { name, description, upgrade, policy, startAt } = input;
   const taskId = randomBytes(9).toString('base64url');
   const waits = startAt !== null && startAt > wall;
   const id = await store.create({
     taskId,
     name,
     upgrade,
+    description,
     package: input.package,
+    packages: input.packages,
     policy,
     createdAt: wall,
     startAt,
+    endAt: input.endAt,
+    endBehavior: input.endBehavior,
+    joining: input.joining,
     status: waits ? 'scheduled' : 'running',
     total,
     waves: waveSizes(total, policy.waves),
@@ -135,7 +140,7 @@ function pausedNow({ status, wave }: Task): TaskChange | null {
 function resumedNow(task: Task, wall: number): TaskChange | null {
   if (task.status !== 'paused') return null;
   // Whoever goes on after a threshold has seen those failures; a pause of one's own forgives none.
-  return { ...resumed(task, wall), base: task.reason === null ? task.base : task.counts };
+  return { ...resumed(task, wall), base: task.reason === null ? task.base : baseOf(task) };
 }
 
 /** Pause or resume: idempotent while the task isn't over. */
@@ -200,13 +205,13 @@ async function retry(engine: Engine, task: Task, command: CommandOf<'retry'>): P
 
 /** A task that was over runs again, or waits for its time again; thresholds forget the devices taken back. */
 function retriedNow(task: Task, wall: number): TaskChange {
-  const { status, reason, wave, base, counts } = task;
-  if (status === 'ended' || status === 'cancelled') return { ...resumed(task, wall), base: counts };
+  const { status, reason, wave, base } = task;
+  if (status === 'ended' || status === 'cancelled') return { ...resumed(task, wall), base: baseOf(task) };
   return {
     status,
     reason,
     wave,
-    base: { succeeded: base.succeeded, failed: Math.min(base.failed, counts.failed) },
+    base: { succeeded: base.succeeded, failed: Math.min(base.failed, baseOf(task).failed) },
   };
 }
 

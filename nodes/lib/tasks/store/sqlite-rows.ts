@@ -1,6 +1,7 @@
 /** How a device and a task stand in SQLite's rows, both ways. The only place that knows the column names. */
 import type { UpgradeOut } from '../../protocol';
 import { dueOf, isOpen } from '../machine';
+import { DEFAULT_POLICY } from '../policy';
 import {
   type Counts,
   type Device,
@@ -14,6 +15,7 @@ import {
   type Task,
   type TaskPlan,
   type TaskStatus,
+  type WaveCounts,
 } from '../types';
 import type { SqlRow, SqlValue } from './sqlite-driver';
 
@@ -75,19 +77,48 @@ export function toDevice(row: SqlRow): Device {
 }
 
 export function toPlan(row: SqlRow): TaskPlan {
+  const upgrade = JSON.parse(row['upgrade'] as string) as UpgradeOut;
+  const given = JSON.parse(row['package'] as string) as TaskPlan['package'];
+  const packages = text(row['packages']);
+  const joining = text(row['joining']);
   return {
     id: row['id'] as number,
     taskId: row['key'] as string,
     name: row['name'] as string,
-    upgrade: JSON.parse(row['upgrade'] as string) as UpgradeOut,
-    package: JSON.parse(row['package'] as string) as TaskPlan['package'],
-    policy: JSON.parse(row['policy'] as string) as Policy,
+    description: row['description'] as string,
+    upgrade,
+    package: given,
+    packages:
+      packages === null
+        ? [{ upgrade, package: given, fromVersions: [], requires: null }]
+        : (JSON.parse(packages) as TaskPlan['packages']),
+    // A task that was made by an earlier release has no field that came later.
+    policy: { ...DEFAULT_POLICY, ...(JSON.parse(row['policy'] as string) as Policy) },
     createdAt: row['created_at'] as number,
     startAt: number(row['start_at']),
+    endAt: number(row['end_at']),
+    endBehavior: row['end_behavior'] as TaskPlan['endBehavior'],
+    joining: joining === null ? null : (JSON.parse(joining) as TaskPlan['joining']),
   };
 }
 
-export function toTask(row: SqlRow, plan: TaskPlan): Task {
+export function toWaveCounts(row: SqlRow | undefined): WaveCounts {
+  const n = (name: string): number => Number(row?.[name] ?? 0);
+  const ended = n('succeeded') + n('failed') + n('cancelled');
+  return {
+    total: n('total'),
+    pending: Math.max(0, n('total') - ended - n('active')),
+    waiting: n('waiting'),
+    active: n('active'),
+    succeeded: n('succeeded'),
+    failed: n('failed'),
+    incompatible: n('incompatible'),
+    cancelled: n('cancelled'),
+  };
+}
+
+/** @param open the counts of its open wave */
+export function toTask(row: SqlRow, plan: TaskPlan, open: WaveCounts): Task {
   const counts = Object.fromEntries(DEVICE_STATUSES.map((status) => [status, row[status] as number]));
   return {
     ...plan,
@@ -95,6 +126,11 @@ export function toTask(row: SqlRow, plan: TaskPlan): Task {
     reason: text(row['reason']),
     wave: row['wave'] as number,
     counts: counts as unknown as Counts,
+    waiting: row['waiting'] as number,
+    incompatible: row['incompatible'] as number,
+    open,
+    soakFrom: number(row['soak_from']),
+    taken: row['taken'] as number,
     startedAt: number(row['started_at']),
     endedAt: number(row['ended_at']),
     pace: row['pace'] as number,

@@ -94,6 +94,36 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX task_devices_busy ON task_devices (token, scope) WHERE hold = 2;
     `,
   },
+  {
+    name: 'several packages, joining devices, gates of waves, the log of a task',
+    sql: `
+      ALTER TABLE tasks ADD COLUMN description TEXT NOT NULL DEFAULT '';
+      -- JSON of all packages; null: the one of "upgrade" and "package".
+      ALTER TABLE tasks ADD COLUMN packages TEXT;
+      ALTER TABLE tasks ADD COLUMN end_at INTEGER;
+      ALTER TABLE tasks ADD COLUMN end_behavior TEXT NOT NULL DEFAULT 'stop';
+      ALTER TABLE tasks ADD COLUMN joining TEXT;
+      ALTER TABLE tasks ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE tasks ADD COLUMN soak_from REAL;
+      ALTER TABLE tasks ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE tasks ADD COLUMN incompatible INTEGER NOT NULL DEFAULT 0;
+      -- Parts of a wave's devices: "waiting" of those that are pending, "incompatible" of those that failed.
+      ALTER TABLE task_waves ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE task_waves ADD COLUMN active INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE task_waves ADD COLUMN incompatible INTEGER NOT NULL DEFAULT 0;
+      UPDATE task_waves SET active = (SELECT count(*) FROM task_devices AS d
+          WHERE d.task = task_waves.task AND d.wave = task_waves.wave AND d.status IN (1, 2)),
+        waiting = (SELECT count(*) FROM task_devices AS d
+          WHERE d.task = task_waves.task AND d.wave = task_waves.wave AND d.status = 0 AND d.hold = 1)
+        WHERE EXISTS (SELECT 1 FROM tasks AS t WHERE t.id = task_waves.task AND t.live = 1);
+      UPDATE tasks SET waiting = (SELECT coalesce(sum(w.waiting), 0) FROM task_waves AS w WHERE w.task = tasks.id)
+        WHERE live = 1;
+      CREATE TABLE task_log (
+        task INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
+        by TEXT, remark TEXT, reason TEXT, wave INTEGER, PRIMARY KEY (task, number)
+      ) WITHOUT ROWID;
+    `,
+  },
 ];
 
 /** The newest schema that this version knows. */

@@ -7,7 +7,7 @@ import type { SqlDatabase, SqlRow, SqlStatement } from './sqlite-driver';
 export type Statements = ReturnType<typeof prepareStatements>;
 
 const MUTABLE = `status, reason, wave, pending, pushed, upgrading, succeeded, failed, cancelled, base_succeeded,
-  base_failed, pace, started_at, ended_at, id`;
+  base_failed, pace, started_at, ended_at, waiting, incompatible, soak_from, taken, id`;
 
 export function prepareStatements(db: SqlDatabase) {
   const sql = (text: string): SqlStatement => db.prepare(text);
@@ -41,24 +41,29 @@ export function prepareStatements(db: SqlDatabase) {
     `SELECT ${MUTABLE} FROM tasks WHERE service = ? AND visible = 1 ORDER BY id DESC LIMIT ? OFFSET ?`,
   );
   const addTask = sql(`INSERT INTO tasks
-    (key, service, scope, status, created_at, start_at, started_at, name, policy, upgrade, package, pending)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`);
+    (key, service, scope, status, created_at, start_at, started_at, name, policy, upgrade, package, pending,
+      description, packages, end_at, end_behavior, joining)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`);
   const addWave = sql('INSERT INTO task_waves (task, wave, total) VALUES (?, ?, ?)');
-  const wave = sql('SELECT total, succeeded, failed, cancelled FROM task_waves WHERE task = ? AND wave = ?');
+  const wave = sql(
+    'SELECT total, succeeded, failed, cancelled, active, waiting, incompatible FROM task_waves WHERE task = ? AND wave = ?',
+  );
   const scopeOfTask = sql('SELECT scope FROM tasks WHERE id = ?');
   const showTask = sql('UPDATE tasks SET visible = 1 WHERE id = ?');
   const hideTask = sql('UPDATE tasks SET visible = 0, live = 0 WHERE id = ?');
   const hiddenTask = sql('SELECT id FROM tasks WHERE visible = 0 AND (live = 0 OR created_at < ?) LIMIT 1');
   const changeTask =
     sql(`UPDATE tasks SET status = ?, reason = ?, wave = ?, live = ?, started_at = ?, ended_at = ?,
-    base_succeeded = ?, base_failed = ? WHERE id = ?`);
+    base_succeeded = ?, base_failed = ?, soak_from = ? WHERE id = ?`);
   const savePace = sql('UPDATE tasks SET pace = ? WHERE id = ?');
   const addCounts =
     sql(`UPDATE tasks SET pending = pending + ?, pushed = pushed + ?, upgrading = upgrading + ?,
     succeeded = succeeded + ?, failed = failed + ?, cancelled = cancelled + ?,
-    live = max(live, pending + pushed + upgrading + ? > 0) WHERE id = ?`);
+    live = max(live, pending + pushed + upgrading + ? > 0),
+    waiting = waiting + ?, incompatible = incompatible + ? WHERE id = ?`);
   const addWaveCounts = sql(`UPDATE task_waves SET succeeded = succeeded + ?, failed = failed + ?,
-    cancelled = cancelled + ? WHERE task = ? AND wave = ?`);
+    cancelled = cancelled + ?, active = active + ?, waiting = waiting + ?, incompatible = incompatible + ?
+    WHERE task = ? AND wave = ?`);
 
   const deleteWaves = sql('DELETE FROM task_waves WHERE task = ?');
   const deleteTask = sql('DELETE FROM tasks WHERE id = ?');
@@ -120,6 +125,11 @@ export function prepareStatements(db: SqlDatabase) {
         JSON.stringify(t.upgrade),
         JSON.stringify(t.package),
         t.total,
+        t.description,
+        JSON.stringify(t.packages),
+        t.endAt,
+        t.endBehavior,
+        t.joining === null ? null : JSON.stringify(t.joining),
       )?.['id'] as number,
     addWave: (taskId: number, number: number, total: number) => addWave.run(taskId, number, total),
     findWave: (taskId: number, number: number) => wave.get(taskId, number),
@@ -143,13 +153,15 @@ export function prepareStatements(db: SqlDatabase) {
         times.endedAt,
         base.succeeded,
         base.failed,
+        change.soakFrom ?? null,
         id,
       ),
     savePace: (id: number, pace: number) => savePace.run(pace, id),
+    /** @param c what is added: the six statuses in their order, then waiting and incompatible ones */
     addCounts: (id: number, c: readonly number[]) =>
-      addCounts.run(c[0] ?? 0, c[1] ?? 0, c[2] ?? 0, c[3] ?? 0, c[4] ?? 0, c[5] ?? 0, open(c), id),
+      addCounts.run(...c.slice(0, 6), open(c), c[6] ?? 0, c[7] ?? 0, id),
     addWaveCounts: (id: number, number: number, c: readonly number[]) =>
-      addWaveCounts.run(c[3] ?? 0, c[4] ?? 0, c[5] ?? 0, id, number),
+      addWaveCounts.run(...c.slice(3, 6), (c[1] ?? 0) + (c[2] ?? 0), c[6] ?? 0, c[7] ?? 0, id, number),
 
     deleteTask: (id: number) => {
       deleteWaves.run(id);

@@ -15,9 +15,8 @@ import {
   type Report,
   timeEvent,
   type VersionReport,
-  type WaveCounts,
 } from '../machine';
-import type { Device, HistoryEvent, KnownDevice, Transition, Task, Ticks } from '../types';
+import type { Device, HistoryEvent, KnownDevice, Task, Ticks, Transition, WaveCounts } from '../types';
 import type {
   Answer,
   Change,
@@ -41,7 +40,7 @@ import type {
 import { MAX_HISTORY } from './store';
 import { OpenDevices } from './open-devices';
 import type { SqlRow } from './sqlite-driver';
-import { toDevice, toHistory, toTask } from './sqlite-rows';
+import { toDevice, toHistory, toTask, toWaveCounts } from './sqlite-rows';
 import type { Statements } from './sqlite-statements';
 import type { SqliteFile } from './sqlite-file';
 import { SqliteNames } from './sqlite-names';
@@ -428,13 +427,11 @@ export class SqliteTasks implements TaskStore {
   #tasks(rows: readonly SqlRow[]): Task[] {
     return rows.flatMap((row) => {
       const plan = this.#names.plan(row['id'] as number);
-      return plan === null ? [] : [toTask(row, plan)];
+      return plan === null ? [] : [toTask(row, plan, this.#wave(plan.id, row['wave'] as number))];
     });
   }
 
   #wave(id: number, wave: number): WaveCounts {
-    const row = this.#sql.findWave(id, wave);
-    const n = (name: string): number => Number(row?.[name] ?? 0);
-    return { total: n('total'), succeeded: n('succeeded'), failed: n('failed'), cancelled: n('cancelled') };
+    return toWaveCounts(this.#sql.findWave(id, wave));
   }
 }

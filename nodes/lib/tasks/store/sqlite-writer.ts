@@ -53,7 +53,7 @@ export class SqliteWriter {
     for (const [task, { all, waves }] of this.#counts) {
       if (all.some((n) => n !== 0)) this.#sql.addCounts(task, all);
       for (const [wave, counts] of waves) {
-        if (counts.some((n, i) => i >= FIRST_ENDED && n !== 0)) this.#sql.addWaveCounts(task, wave, counts);
+        if (isWaveChanged(counts)) this.#sql.addWaveCounts(task, wave, counts);
       }
     }
     this.#counts.clear();
@@ -73,7 +73,7 @@ export class SqliteWriter {
     }
     this.#written({ device: after, plan });
     if (after.hold === 'busy') this.#anyBusy = true;
-    if (before.status !== after.status) this.#count(move);
+    if (isCountedAnew(before, after)) this.#count(move);
     if (move.lateReportPossible !== null) {
       const change =
         move.lateReportPossible === 'set'
@@ -101,6 +101,9 @@ export class SqliteWriter {
       const to = statusCode(after.status);
       list[from] = (list[from] ?? 0) - 1;
       list[to] = (list[to] ?? 0) + 1;
+      list[WAITING] = (list[WAITING] ?? 0) + Number(isWaiting(after)) - Number(isWaiting(before));
+      list[INCOMPATIBLE] =
+        (list[INCOMPATIBLE] ?? 0) + Number(isIncompatible(after)) - Number(isIncompatible(before));
     }
   }
 
@@ -120,8 +123,27 @@ export class SqliteWriter {
   }
 }
 
-const FIRST_ENDED = DEVICE_STATUSES.indexOf('succeeded');
+/** Places in the counts after those of the statuses. */
+const WAITING = DEVICE_STATUSES.length;
+const INCOMPATIBLE = WAITING + 1;
+
+function isWaiting(device: Device): boolean {
+  return device.status === 'pending' && device.hold === 'wait';
+}
+
+function isIncompatible(device: Device): boolean {
+  return device.status === 'failed' && device.reason === 'incompatible';
+}
+
+/** Progress moves a device from pushed to upgrading: to its wave both are active. */
+function isWaveChanged(counts: readonly number[]): boolean {
+  return (counts[1] ?? 0) + (counts[2] ?? 0) !== 0 || counts.some((n, i) => i > 2 && n !== 0);
+}
+
+function isCountedAnew(before: Device, after: Device): boolean {
+  return before.status !== after.status || before.hold !== after.hold || before.reason !== after.reason;
+}
 
 function zeros(): number[] {
-  return DEVICE_STATUSES.map(() => 0);
+  return Array.from({ length: INCOMPATIBLE + 1 }, () => 0);
 }

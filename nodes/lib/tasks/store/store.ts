@@ -7,8 +7,17 @@
  * Answers are `Awaitable`: SQLite answers at once, in the same turn, which keeps a batch of reports free of
  * promises; a database over the network answers with a promise. The engine copes with both.
  */
-import type { Event, Report, TaskMove, WaveCounts } from '../machine';
-import type { Device, DeviceStatus, HistoryEvent, KnownDevice, Task, TaskPlan, Ticks } from '../types';
+import type { Event, Report, TaskMove } from '../machine';
+import type {
+  Device,
+  DeviceStatus,
+  HistoryEvent,
+  KnownDevice,
+  Task,
+  TaskPlan,
+  Ticks,
+  WaveCounts,
+} from '../types';
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -83,7 +92,7 @@ export interface Moved {
 }
 
 export interface NewTask extends Omit<TaskPlan, 'id'> {
-  readonly status: 'scheduled' | 'running';
+  readonly status: 'draft' | 'scheduled' | 'running';
   readonly total: number;
   /** Devices in each wave. */
   readonly waves: readonly number[];
@@ -172,7 +181,9 @@ export interface TaskStore {
   prune(before: number): Awaitable<void>;
 }
 
-export interface TaskChange extends TaskMove {
+export interface TaskChange extends Omit<TaskMove, 'soakFrom'> {
+  /** Absent: none. */
+  readonly soakFrom?: TaskMove['soakFrom'];
   /** Thresholds look at what ended beyond these; as it was where absent. */
   readonly base?: Task['base'];
   /** Nothing is left to do for it. */
