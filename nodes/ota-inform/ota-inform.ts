@@ -15,9 +15,8 @@ import {
 import { ownToken, tokenToSend } from '../lib/red/device';
 import { derive, type Message, onClose, onInput, type Send } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
-import { migrate } from '../lib/red/migrate';
 import { ServiceUse, statusOf } from '../lib/red/service';
-import { booleanSetting, choiceSetting, textSetting } from '../lib/red/settings';
+import { booleanSetting, choiceSetting, textSetting, settingsOf } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
 import { shownText, Status } from '../lib/red/status';
 import { reportRefused } from '../lib/red/wire-errors';
@@ -35,7 +34,7 @@ module.exports = (RED: NodeAPI): void => {
     RED.nodes.createNode(this, saved);
     const status = new Status(this);
     setup(this, status, () => {
-      const config = migrate('ota-inform', saved);
+      const config = settingsOf(RED, this, saved);
       const side = choiceSetting('side', config.side, ['platform', 'device']);
       const service = new ServiceUse(RED, this, config.service, status);
       if (side === 'platform') hear(this, service, status);

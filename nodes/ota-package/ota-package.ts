@@ -6,8 +6,7 @@ import { FILES_PATH, readBaseUrl } from '../lib/packages/library';
 import { FileServer } from '../lib/packages/serve';
 import { parsePrivateKey } from '../lib/packages/verify/signature';
 import { onClose, onInput } from '../lib/red/input';
-import { migrate } from '../lib/red/migrate';
-import { numberSetting, textSetting } from '../lib/red/settings';
+import { numberSetting, textSetting, settingsOf } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
 import { userFolder } from '../lib/red/user-directory';
@@ -37,7 +36,7 @@ module.exports = (RED: NodeAPI): void => {
     RED.nodes.createNode(this, saved);
     const status = new Status(this);
     setup(this, status, () => {
-      const config = migrate('ota-package', saved);
+      const config = settingsOf(RED, this, saved);
       const settings = readSettings(RED, config, (this.credentials as { privateKey?: unknown }).privateKey);
       const commands = new PackageCommands(this, status, settings);
       const stopServing = fileServer(RED.httpNode).add((id, name) => commands.find(id, name));

@@ -1,9 +1,8 @@
 /** ota-push: sends upgrades (platform) or receives them (device). */
 import path from 'node:path';
 import type { Node, NodeAPI, NodeDef } from 'node-red';
-import { migrate } from '../lib/red/migrate';
 import { ServiceUse } from '../lib/red/service';
-import { booleanSetting, choiceSetting, numberSetting } from '../lib/red/settings';
+import { booleanSetting, choiceSetting, numberSetting, settingsOf } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
 import { userFolder } from '../lib/red/user-directory';
@@ -23,7 +22,7 @@ module.exports = (RED: NodeAPI): void => {
     RED.nodes.createNode(this, saved);
     const status = new Status(this);
     setup(this, status, () => {
-      const config = migrate('ota-push', saved);
+      const config = settingsOf(RED, this, saved);
       const side = choiceSetting('side', config.side, ['platform', 'device']);
       const service = new ServiceUse(RED, this, config.service, status);
       if (side === 'platform') {

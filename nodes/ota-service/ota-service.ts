@@ -7,10 +7,9 @@ import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { Channel, type LinkState } from '../lib/link';
 import { createScheme, OtaError, type SignMethodCase, type TopicScheme, toOtaError } from '../lib/protocol';
 import { onClose } from '../lib/red/input';
-import { migrate } from '../lib/red/migrate';
 import type { OtaServiceNode } from '../lib/red/service';
 import { tellUsers } from '../lib/red/tell-users';
-import { booleanSetting, choiceSetting, numberSetting, textSetting } from '../lib/red/settings';
+import { booleanSetting, choiceSetting, numberSetting, textSetting, settingsOf } from '../lib/red/settings';
 
 interface Config extends NodeDef {
   broker?: unknown;
@@ -58,7 +57,7 @@ module.exports = (RED: NodeAPI): void => {
     service.sessionNotKept = false;
     let settings: Settings;
     try {
-      settings = readSettings(RED, this.id, migrate('ota-service', config));
+      settings = readSettings(RED, this.id, settingsOf(RED, this, config));
     } catch (error) {
       service.problem = toOtaError(error, 'OTA_BAD_SETTINGS');
       // The users aren't there yet; a Catch node hears of it when they are.

@@ -5,8 +5,7 @@
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { OtaError, toOtaError } from '../lib/protocol';
 import { onClose } from '../lib/red/input';
-import { migrate } from '../lib/red/migrate';
-import { textSetting } from '../lib/red/settings';
+import { textSetting, settingsOf } from '../lib/red/settings';
 import type { OtaStoreNode } from '../lib/red/store';
 import { userFolder } from '../lib/red/user-directory';
 import { TaskHosts } from '../lib/red/task-hosts';
@@ -31,7 +30,7 @@ module.exports = (RED: NodeAPI): void => {
     let store: SqliteStore;
     let hosts: TaskHosts;
     try {
-      const file = fileOf(RED, migrate('ota-store', config));
+      const file = fileOf(RED, settingsOf(RED, this, config));
       store = new SqliteStore({ file });
       hosts = new TaskHosts(this, store, file);
     } catch (error) {

@@ -3,8 +3,8 @@ import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { OtaError } from '../lib/protocol';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
-import { migrate } from '../lib/red/migrate';
 import { type OtaServiceNode, ServiceUse } from '../lib/red/service';
+import { settingsOf } from '../lib/red/settings';
 import { refuseAll, setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
 import type { OtaStoreNode } from '../lib/red/store';
@@ -25,7 +25,7 @@ module.exports = (RED: NodeAPI): void => {
     RED.nodes.createNode(this, saved);
     const status = new Status(this);
     setup(this, status, () => {
-      const config = migrate('ota-task', saved);
+      const config = settingsOf(RED, this, saved);
       const defaults = policySettings(config);
       const store = storeOf(RED, this, config.store);
       if (store instanceof OtaError) {

@@ -27,9 +27,8 @@ import {
   toOtaError,
 } from '../lib/protocol';
 import { derive, type Message, onClose, onInput, type Send } from '../lib/red/input';
-import { migrate } from '../lib/red/migrate';
 import { statusOf } from '../lib/red/service';
-import { booleanSetting, choiceSetting, numberSetting, textSetting } from '../lib/red/settings';
+import { booleanSetting, choiceSetting, numberSetting, textSetting, settingsOf } from '../lib/red/settings';
 import { Status } from '../lib/red/status';
 import { userFolder } from '../lib/red/user-directory';
 
@@ -77,7 +76,7 @@ interface Work {
 /** Settings that can't be used are returned as the error that answers every message. */
 function start(RED: NodeAPI, node: Node, saved: Config): Work | OtaError {
   try {
-    const config = migrate('ota-verify', saved);
+    const config = settingsOf(RED, node, saved);
     const settings = RED.settings as { fileWorkingDirectory?: unknown };
     const source = choiceSetting('source', config.source, ['url', 'file', 'buffer']);
     const whole = (name: string, byDefault: number, min: number, max?: number): number =>

@@ -1,8 +1,49 @@
 /**
  * Settings as they stand in a flow file: texts, so that `${ENV}` works. One that is absent or blank has its
- * default; one that can't be read is OTA_BAD_SETTINGS with its name.
+ * default; one that was typed and resolves to nothing, or can't be read, is OTA_BAD_SETTINGS with its name.
  */
+import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { OtaError } from '../protocol';
+import { migrate } from './migrate';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A label for people: nothing depends on it. */
+const LABELS: ReadonlySet<string> = new Set(['name', 'info']);
+
+/**
+ * The settings of a node as this release reads them. To be called once the node was created, before anything of
+ * it or of its credentials is used.
+ * @throws OtaError OTA_BAD_SETTINGS where a variable gives nothing for a setting or a credential: blank means
+ * "off" or "the default" for many of them, and nobody who typed a variable meant that
+ */
+export function settingsOf<T extends NodeDef>(RED: NodeAPI, node: Node, saved: T): T {
+  // In a subflow's instance a node has another id; what was typed is kept under the id of the template's node.
+  const id = (saved as { _alias?: string })._alias ?? saved.id;
+  let typed: Fields = {};
+  RED.nodes.eachNode((each) => {
+    if (each.id === id) typed = each as unknown as Fields;
+  });
+  refuseEmpty(typed, saved as unknown as Fields);
+  refuseEmpty(RED.nodes.getCredentials(id) as Fields | undefined, node.credentials as Fields | undefined);
+  return migrate(saved.type, saved);
+}
+
+function refuseEmpty(typed: Fields = {}, resolved: Fields = {}): void {
+  for (const [name, text] of Object.entries(typed)) {
+    if (LABELS.has(name) || typeof text !== 'string') continue;
+    const variable = unsetVariable(text);
+    if (variable === null) continue;
+    const value = resolved[name];
+    const found = textSetting(value).trim();
+    if (found !== '' && found !== text) continue;
+    const why = found === '' ? 'is empty' : "isn't set";
+    throw new OtaError(
+      'OTA_BAD_SETTINGS',
+      `The setting "${name}" is a variable: ${variable} ${why}. Set it, or clear the setting.`,
+    );
+  }
+}
 
 export function textSetting(value: unknown, byDefault = ''): string {
   if (value === undefined || value === null || value === '') return byDefault;
@@ -11,7 +52,8 @@ export function textSetting(value: unknown, byDefault = ''): string {
 
 /** The name of a variable that Node-RED didn't find, and so left in the setting as it was typed; else null. */
 export function unsetVariable(text: string): string | null {
-  return /^\$\{([^}]+)\}$/.exec(text)?.[1] ?? null;
+  const found = /^\$(?:\{([^}]+)\}|\((\S+)\))$/.exec(text);
+  return found?.[1] ?? found?.[2] ?? null;
 }
 
 /** A number between `min` and `max`. @throws OtaError OTA_BAD_SETTINGS */
