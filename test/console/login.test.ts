@@ -22,8 +22,8 @@ const ALICE = basic('alice', PASSWORD);
 /** What the documentation says to write into settings.js, and Alice's entry. */
 async function documentedLogin(names: 'both' | 'page'): Promise<Parameters<typeof startConsole>[1]> {
   const text = readPage('en-US', PAGE);
-  const code = blockOf(text, 'js', /^const crypto/);
-  const both = blockOf(text, 'js', /^ *httpNodeAuth,/);
+  const code = blockOf(text, 'cjs', /^const crypto/);
+  const both = blockOf(text, 'cjs', /^ *httpNodeAuth,/);
   const salt = randomBytes(16).toString('hex');
   const entry = `${salt}:${scryptSync(PASSWORD, salt, 32).toString('hex')}`;
   return {

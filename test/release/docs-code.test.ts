@@ -143,8 +143,9 @@ for (const language of LANGUAGES) {
 
     it('is of kinds that are checked here', () => {
       const kinds = new Set(blocks.map(({ language }) => language));
-      // Those of databases and Mosquitto are run in test/recipes; EMQX can't be had for tests.
-      const checked = ['json', 'js', 'sh', 'sql', 'conf'];
+      // Those of databases and Mosquitto are run in test/recipes, settings.js and nginx in test/console; EMQX can't
+      // be had for tests.
+      const checked = ['json', 'js', 'cjs', 'sh', 'sql', 'conf', 'nginx'];
       assert.deepEqual([...kinds].sort(), [...checked, 'erlang', 'hocon'].sort());
     });
 
