@@ -1,5 +1,7 @@
 /** The releases of Node-RED and Node.js that the tests run on, and how each is come by. */
+import fs from 'node:fs';
 import path from 'node:path';
+import { ROOT } from '../build/paths';
 import { installedTool, newest } from './tools';
 
 /** What a run of the tests covers: all of it, or what depends on Node-RED and Node.js the most. */
@@ -15,7 +17,7 @@ export interface Runtime {
 
 /**
  * The oldest that package.json admits comes from the project's own node_modules and runs everything. The others
- * run what touches Node-RED: with all of it three times the check would take longer than 20 minutes.
+ * run what touches Node-RED: with all of it three times the check would take too long.
  */
 export const RUNTIMES: readonly Runtime[] = [
   { nodeRed: null, node: null, scope: 'all' },
@@ -23,11 +25,31 @@ export const RUNTIMES: readonly Runtime[] = [
   { nodeRed: 'latest', node: 'latest', scope: 'runtime' },
 ];
 
-/** The specs of a scope; none means those of mocha's own configuration. */
-export const SPECS: Readonly<Record<Scope, readonly string[]>> = {
-  all: [],
-  runtime: ['test/nodes/**/*.test.ts', 'test/packed/**/*.test.ts', 'test/release/**/*.test.ts'],
-};
+const TESTS = path.join(ROOT, 'test');
+/** Folders whose tests touch Node-RED the most. */
+const RUNTIME_FOLDERS = ['nodes', 'packed', 'release'];
+/**
+ * Folders that a run of everything takes together in one process. Each starts Node-RED or a browser of its own, and
+ * `packed` and `release` share one installation of the packed package; the other folders are a process together.
+ */
+const LANES = [['packed', 'release'], ['console', 'editor', 'demo'], ['nodes']];
+
+/** The specs of a scope, those of one process of mocha in one list; no file is in two of them. */
+export function lanesOf(scope: Scope): string[][] {
+  if (scope === 'runtime') return [specsIn(RUNTIME_FOLDERS)];
+  const rest = testFolders().filter((folder) => !LANES.flat().includes(folder));
+  return [...LANES, rest].map(specsIn);
+}
+
+const specsIn = (folders: readonly string[]): string[] =>
+  folders.map((folder) => `test/${folder}/**/*.test.ts`);
+
+/** The folders of test/ that hold tests; `support`, for instance, holds none. */
+function testFolders(): string[] {
+  const files = fs.readdirSync(TESTS, { recursive: true, encoding: 'utf8' });
+  const tests = files.filter((file) => file.endsWith('.test.ts'));
+  return [...new Set(tests.map((file) => file.split(path.sep)[0] ?? ''))].sort();
+}
 
 export interface Prepared {
   /** For a heading, e.g. `Node-RED 5.0.7 on Node.js 22.23.3`. */

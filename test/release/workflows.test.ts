@@ -45,8 +45,8 @@ describe('the workflows', () => {
   it('run scripts that there are', async () => {
     const { scripts } = await readManifest();
     const check = await fs.readFile(path.join(ROOT, '.ci', 'run'), 'utf8');
-    const named = Array.from(check.matchAll(/npm run ([\w:]+)/g), ([, script]) => script ?? '');
-    assert.ok(named.includes('test:all'));
+    const named = Array.from(check.matchAll(/npm run (?:-s )?([\w:]+)/g), ([, script]) => script ?? '');
+    assert.deepEqual([...new Set(named)], ['check']);
     for (const script of named) assert.ok(scripts[script], script);
   });
 });

@@ -1,9 +1,18 @@
 /** Tools of the operating system: a test that lacks one is skipped with what to install, but fails in CI. */
 import { spawnSync } from 'node:child_process';
+import { debianPackages } from '../../scripts/check/packages';
 
 /** True where the program can be started. */
 export function hasProgram(program: string): boolean {
   return spawnSync('sh', ['-c', 'command -v "$1"', 'sh', program]).status === 0;
+}
+
+/** What set-up doesn't install would be missing on every new machine. @throws where a package isn't in the list */
+function requireListed(debianPackage: string): void {
+  const listed = new Set(debianPackages().map(({ name }) => name));
+  const unlisted = debianPackage.split(' ').filter((name) => !listed.has(name));
+  if (unlisted.length > 0)
+    throw new Error(`Add ${unlisted.join(' ')} to .ci/packages, from which it is installed`);
 }
 
 /**
@@ -11,6 +20,7 @@ export function hasProgram(program: string): boolean {
  * `before(function () { requireProgram(this, 'nginx', 'nginx-light'); });`
  */
 export function requireProgram(context: Mocha.Context, program: string, debianPackage = program): void {
+  requireListed(debianPackage);
   if (hasProgram(program)) return;
   const text = `"${program}" is not installed: apt-get install ${debianPackage}`;
   if (process.env['CI']) throw new Error(text);
