@@ -157,7 +157,7 @@ export interface Device {
   readonly pushId: string | null;
   /** Pushes of this attempt. */
   readonly pushes: number;
-  /** When the push is repeated; null where it isn't any more. */
+  /** When the push goes out once more: a repeat, or a probe of a device that waits; null where it doesn't. */
   readonly nextPush: Ticks | null;
   /** From when the limit of the present state counts. */
   readonly since: Ticks;
@@ -165,8 +165,38 @@ export interface Device {
   readonly reported100: boolean;
   /** The target version was reported. */
   readonly confirmed: boolean;
-  /** An older upgrade's 100 may still come: only the version counts. */
-  readonly versionOnly: boolean;
+  /** Up to then a 100 may be an earlier attempt's, and only the version counts; null where there is no doubt. */
+  readonly lateReportUntil: Ticks | null;
+  /** The version it ran at the push of this attempt, shown to people; null where nobody knows. */
+  readonly versionBefore: string | null;
+  /** Which of the task's packages it got: a place in their list. */
+  readonly variant: number;
+  /** While it is pending: the next push is this attempt's once more, with the same id. */
+  readonly sameAttempt: boolean;
+  /** When it had to wait for the first time, in its task's running time; `waitLimit` counts from then. */
+  readonly firstWait: Ticks | null;
+  /** Pushes while it waited, since it answered one for the last time. */
+  readonly probes: number;
+  /** Repeats of the push, by time alone, since it was pushed or woke. */
+  readonly repeats: number;
+  /** The last sign of life that wasn't an answer to this push. */
+  readonly lifeAt: Ticks | null;
+  /** How often "no subscriber" was asked again after that sign of life. */
+  readonly asked: number;
+  /** The push, from 1, for which "no subscriber" counts; 0 for none. */
+  readonly countedPush: number;
+  /** When the push went out last. */
+  readonly lastPush: Ticks | null;
+  /** A report of the old version came while it was upgrading: without progress until then it has rebooted. */
+  readonly rebootAt: Ticks | null;
+  /** It reported a version in this attempt that is neither the old nor the new one. */
+  readonly thirdVersion: boolean;
+  /** Another task pushed to it after this one failed: the target version says nothing of this upgrade any more. */
+  readonly overtaken: boolean;
+  /** A person named it in a retry: a newer task doesn't supersede it. */
+  readonly named: boolean;
+  /** A person cancelled it by its name. */
+  readonly cancelledByName: boolean;
   /** Wall clock, milliseconds, of the last change. */
   readonly at: number;
   /** Number of history events so far. */
@@ -254,8 +284,11 @@ export interface Transition {
   readonly before: Device;
   readonly after: Device;
   readonly history: Omit<HistoryEvent, 'at' | 'from' | 'to'> | null;
-  /** `set`: an attempt ended without the device's last word; `clear`: the device's version is known again. */
-  readonly lateReportPossible: 'set' | 'clear' | null;
+  /**
+   * Until when a 100 of the attempt that ended may still come, because the device said no last word; `clear` where
+   * it can't come any more; null where nothing is new.
+   */
+  readonly lateReport: { readonly until: Ticks } | 'clear' | null;
 }
 
 /** Why a task changed, or what a person asked for: one line of its log. */

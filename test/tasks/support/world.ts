@@ -55,7 +55,7 @@ export class World {
   now = 0;
   wall = WALL;
   /** Devices' modules whose last upgrade ended without a last word, as the outside world would know it. */
-  readonly #open = new Set<string>();
+  readonly #open = new Map<string, number>();
   readonly #known = new Map<string, string>();
   readonly #paused = new Set<number>();
   readonly #used = new Set<string>();
@@ -268,7 +268,9 @@ export class World {
   }
 
   #trusts100(before: Device, policy: Policy): boolean {
-    return policy.success === 'progress' && !before.versionOnly;
+    return (
+      policy.success === 'progress' && (before.lateReportUntil === null || this.now >= before.lateReportUntil)
+    );
   }
 
   /** The three named ways. */
@@ -349,7 +351,11 @@ export class World {
     assert.equal(after.attempt, before.attempt + 1);
     assert.ok(after.pushId !== null && !this.#used.has(after.pushId), 'an attempt without an id of its own');
     this.#used.add(after.pushId);
-    assert.equal(after.versionOnly, this.#open.has(key), 'an older upgrade is forgotten, or made up');
+    assert.equal(
+      (after.lateReportUntil ?? 0) > this.now,
+      (this.#open.get(key) ?? 0) > this.now,
+      'an older upgrade is forgotten, or made up',
+    );
     const version = this.#known.get(key) ?? null;
     const { fromVersions, skipCurrent } = of.policy;
     assert.ok(
@@ -364,7 +370,7 @@ export class World {
     for (const { before, after, plan: of } of changes) {
       const key = `${after.accessToken} ${of.upgrade.module}`;
       const silent = after.status === 'cancelled' || ['no-response', 'stalled'].includes(after.reason ?? '');
-      if (isActive(before) && !isActive(after) && silent) this.#open.add(key);
+      if (isActive(before) && !isActive(after) && silent) this.#open.set(key, this.now + 2400 * SECOND);
       if (cause.do === 'claim' && after.status === 'succeeded') this.#open.delete(key);
     }
   }

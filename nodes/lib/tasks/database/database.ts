@@ -93,8 +93,11 @@ export interface Found extends Member {
   readonly knownVersion: string | null;
   /** Another task has this device and module in work. */
   readonly occupied: boolean;
-  /** An earlier upgrade of this device and module ended without the device's last word. */
-  readonly lateReportPossible: boolean;
+  /**
+   * Until when a 100 of an earlier upgrade of this device and module may still come, because it ended without the
+   * device's last word; null where none did, or its end was since.
+   */
+  readonly lateReportUntil: Ticks | null;
 }
 
 /**

@@ -23,11 +23,11 @@ export interface DeviceWrite {
 /** What is added to the counts of a wave; the task's own counts are the sum over its waves. */
 export type CountDeltas = Readonly<Record<CountName, number>>;
 
-/** Whether a 100 of an earlier upgrade may still come from a device and module. */
+/** Until when a 100 of an earlier upgrade may still come from a device and module; null where it can't any more. */
 export interface LateReport {
   readonly accessToken: string;
   readonly module: string;
-  readonly possible: boolean;
+  readonly until: Ticks | null;
 }
 
 interface Writing extends DeviceWrite {
@@ -69,9 +69,9 @@ export class Effects {
       history.push({ at: wall, event, from: before.status, to: after.status, step: value, desc, id });
     }
     if (before.status !== after.status || before.hold !== after.hold) this.#count(before, after);
-    if (step.lateReportPossible !== null) {
-      const possible = step.lateReportPossible === 'set';
-      this.lateReports.push({ accessToken: after.accessToken, module: plan.upgrade.module, possible });
+    if (step.lateReport !== null) {
+      const until = step.lateReport === 'clear' ? null : step.lateReport.until;
+      this.lateReports.push({ accessToken: after.accessToken, module: plan.upgrade.module, until });
     }
     if (isVisible(before, after)) this.changes.push({ plan, before, after });
   }

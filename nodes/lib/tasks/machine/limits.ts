@@ -54,7 +54,7 @@ export function isOpen(device: Device): boolean {
     case 'cancelled':
       return false;
     case 'failed':
-      return LATE_SUCCESS.has(device.reason ?? '');
+      return !device.overtaken;
     case 'succeeded':
       return device.since !== CONFIRM_OVER;
     default:

@@ -5,7 +5,7 @@
 import { STEP_SUCCEEDED } from '../../protocol';
 import type { Device, Policy, Transition, Ticks } from '../types';
 import { limitOf } from './limits';
-import { type Event, type EventName, findMove } from './table';
+import { type Event, type EventName, findMove, type Move } from './table';
 
 /** What happens so often, or means so little, that it isn't history. */
 const QUIET: ReadonlySet<EventName> = new Set(['postpone', 'confirm-over', 'unblocked', 'delay-over']);
@@ -49,7 +49,7 @@ export function transition(device: Device, policy: Policy, event: Event, wall: n
       before: device,
       after: remember(device),
       history: historyOf(event, device),
-      lateReportPossible: null,
+      lateReport: null,
     };
   }
   const moved: Device = { ...device, ...move.change({ device, policy, event }), status: move.to };
@@ -60,8 +60,14 @@ export function transition(device: Device, policy: Policy, event: Event, wall: n
     before: device,
     after,
     history: quiet ? null : historyOf(event, after),
-    lateReportPossible: move.lateReportPossible ?? null,
+    lateReport: lateReportOf(move, policy, event),
   };
+}
+
+function lateReportOf({ lateReport }: Move, policy: Policy, { now }: Event): Transition['lateReport'] {
+  if (lateReport === undefined) return null;
+  if (lateReport === 'clear') return 'clear';
+  return { until: now + (policy.stalled + policy.confirm) * 1000 };
 }
 
 function remember(device: Device): Device {

@@ -40,8 +40,8 @@ export interface Event {
   /** offline, offline-after-reconnect, refused: which push of the attempt it answers, from 1 */
   readonly push?: number;
   readonly version?: string;
-  /** push: an older attempt ended without the device's last word */
-  readonly lateReportPossible?: boolean;
+  /** push: until when a 100 of an earlier attempt may still come */
+  readonly lateReportUntil?: Ticks | null;
   /** source: the same report as before, delivered again */
   readonly duplicate?: boolean;
 }
@@ -59,7 +59,7 @@ export interface Move {
   readonly to: DeviceStatus;
   readonly change: (c: Case) => Partial<Device>;
   readonly why: string;
-  readonly lateReportPossible?: 'set' | 'clear';
+  readonly lateReport?: 'set' | 'clear';
 }
 
 const ACTIVE = ['pushed', 'upgrading'] as const;
@@ -70,8 +70,13 @@ const failureOf = (c: Case): FailReason => FAILURES.get(c.event.step ?? -1) ?? '
 const retriesLeft = (c: Case): boolean => c.device.retries < c.policy.retries;
 /** The answer is to this attempt's first push. */
 const firstPush = (c: Case): boolean => c.event.push === 1 && c.device.pushId === c.event.id;
+/** A 100 may be an earlier attempt's. */
+const inDoubt = ({ device, event }: Case): boolean =>
+  device.lateReportUntil !== null && event.now < device.lateReportUntil;
+const stillComing = ({ lateReportUntil = null, now }: Event): Ticks | null =>
+  lateReportUntil !== null && now < lateReportUntil ? lateReportUntil : null;
 /** 100 is success at once, and can only be of this attempt. */
-const trusts100 = (c: Case): boolean => c.policy.success === 'progress' && !c.device.versionOnly;
+const trusts100 = (c: Case): boolean => c.policy.success === 'progress' && !inDoubt(c);
 
 const textOf = (c: Case): string => c.event.desc ?? '';
 const fail =
@@ -110,9 +115,9 @@ function failing(
   from: readonly DeviceStatus[],
   reason: (c: Case) => FailReason,
   why: string,
-  more: Pick<Move, 'when' | 'lateReportPossible'> = {},
+  more: Pick<Move, 'when' | 'lateReport'> = {},
 ): Move[] {
-  const { when = () => true, lateReportPossible } = more;
+  const { when = () => true, lateReport } = more;
   return [
     {
       on,
@@ -121,9 +126,9 @@ function failing(
       to: 'pending',
       change: again(reason, 'delay'),
       why: `${why}; another attempt is left`,
-      lateReportPossible,
+      lateReport,
     },
-    { on, from, when, to: 'failed', change: fail(reason), why, lateReportPossible },
+    { on, from, when, to: 'failed', change: fail(reason), why, lateReport },
   ];
 }
 
@@ -145,7 +150,7 @@ export const MOVES: readonly Move[] = [
       nextPush: nextRepeat({ since: event.now }, policy, event.now),
       reported100: false,
       confirmed: false,
-      versionOnly: event.lateReportPossible === true,
+      lateReportUntil: stillComing(event),
     }),
     why: 'its turn came: the attempt and its id are committed before the push goes out',
   },
@@ -300,7 +305,7 @@ export const MOVES: readonly Move[] = [
     to: 'succeeded',
     change: confirm,
     why: 'it runs the target version, however it got there',
-    lateReportPossible: 'clear',
+    lateReport: 'clear',
   },
   {
     on: 'target',
@@ -309,7 +314,7 @@ export const MOVES: readonly Move[] = [
     to: 'succeeded',
     change: () => ({ confirmed: true }),
     why: 'the version confirms the 100',
-    lateReportPossible: 'clear',
+    lateReport: 'clear',
   },
   {
     on: 'target',
@@ -318,7 +323,7 @@ export const MOVES: readonly Move[] = [
     to: 'succeeded',
     change: confirm,
     why: 'it was taken for lost, but it made it',
-    lateReportPossible: 'clear',
+    lateReport: 'clear',
   },
   ...(['first-version', 'source', 'other'] as const).map((on): Move => ({
     on,
@@ -374,10 +379,10 @@ export const MOVES: readonly Move[] = [
 
   // Time
   ...failing('no-response', ['pushed'], because('no-response'), 'not a word after the push', {
-    lateReportPossible: 'set',
+    lateReport: 'set',
   }),
   ...failing('stalled', ['upgrading'], because('stalled'), 'no progress for too long', {
-    lateReportPossible: 'set',
+    lateReport: 'set',
   }),
   ...failing('unconfirmed', ['upgrading'], because('unconfirmed'), 'a 100, but never the version'),
   {
@@ -396,7 +401,7 @@ export const MOVES: readonly Move[] = [
     to: 'cancelled',
     change: (c) => leave(c),
     why: 'cancelled here; the device is told nothing, what it reports later is history',
-    lateReportPossible: 'set',
+    lateReport: 'set',
   },
   {
     on: 'retry',

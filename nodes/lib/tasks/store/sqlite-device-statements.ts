@@ -55,7 +55,7 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   const queuedDevices = sql(`SELECT json_object(${AS_JSON},
       'known', v.version,
       'opened', (SELECT count(*) FROM task_devices AS o WHERE o.token = d.token AND o.open = 1),
-      'lateReportPossible', EXISTS (SELECT 1 FROM unsettled AS u WHERE u.scope = d.scope AND u.token = d.token)) AS json
+      'lateReportUntil', (SELECT u.until FROM late_reports AS u WHERE u.scope = d.scope AND u.token = d.token)) AS json
     FROM task_devices AS d LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token
     WHERE d.task = ? AND d.queue < ? ORDER BY d.queue LIMIT ?`);
   const device = sql('SELECT * FROM task_devices WHERE id = ?');
@@ -69,8 +69,8 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     (SELECT id FROM task_devices WHERE task = ? ORDER BY token LIMIT ?)`);
   const deleteHistoryOf = sql(`DELETE FROM history WHERE device IN
     (SELECT id FROM task_devices WHERE task = ? ORDER BY token LIMIT ?)`);
-  const setLateReportPossible = sql('INSERT OR IGNORE INTO unsettled (scope, token) VALUES (?, ?)');
-  const clearLateReportPossible = sql('DELETE FROM unsettled WHERE scope = ? AND token = ?');
+  const setLateReport = sql('INSERT OR REPLACE INTO late_reports (scope, token, until) VALUES (?, ?, ?)');
+  const clearLateReport = sql('DELETE FROM late_reports WHERE scope = ? AND token = ?');
 
   const addHistory = sql('INSERT INTO history (device, upto, at, lines) VALUES (?, ?, ?, ?)');
   const trimHistory = sql('DELETE FROM history WHERE device = ? AND upto <= ?');
@@ -96,7 +96,9 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   const saveStatement = (changed: number): SqlStatement => {
     const found = saves.get(changed);
     if (found !== undefined) return found;
-    const names = DEVICE_COLUMNS.filter((_, i) => (changed >> i) & 1).map(([name]) => `${name} = ?`);
+    const names = DEVICE_COLUMNS.filter((_, i) => Math.floor(changed / 2 ** i) % 2 === 1).map(
+      ([name]) => `${name} = ?`,
+    );
     const statement = sql(`UPDATE task_devices SET ${names.join(', ')} WHERE id = ?`);
     saves.set(changed, statement);
     return statement;
@@ -111,7 +113,7 @@ export function prepareDeviceStatements(db: SqlDatabase) {
       if (valueOf === undefined) break;
       const value = valueOf(after, policy);
       if (value === valueOf(before, policy)) continue;
-      changed |= 1 << i;
+      changed += 2 ** i;
       values.push(value);
     }
     if (changed === 0) return;
@@ -153,8 +155,8 @@ export function prepareDeviceStatements(db: SqlDatabase) {
       deleteHistoryOf.run(taskId, limit);
       return deleteDevices.run(taskId, limit);
     },
-    setLateReportPossible: (scopeId: number, token: string) => setLateReportPossible.run(scopeId, token),
-    clearLateReportPossible: (scopeId: number, token: string) => clearLateReportPossible.run(scopeId, token),
+    setLateReport: (scopeId: number, token: string, until: Ticks) => setLateReport.run(scopeId, token, until),
+    clearLateReport: (scopeId: number, token: string) => clearLateReport.run(scopeId, token),
 
     /** What one transaction brings to a device; older events than are kept go. */
     addHistory: (id: number, upto: number, lines: readonly HistoryLine[]) => {

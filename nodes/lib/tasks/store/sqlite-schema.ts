@@ -122,6 +122,45 @@ export const MIGRATIONS: readonly Migration[] = [
         task INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
         by TEXT, remark TEXT, reason TEXT, wave INTEGER, PRIMARY KEY (task, number)
       ) WITHOUT ROWID;
+`,
+  },
+  {
+    name: 'devices that wait, wake and are superseded',
+    sql: `
+      ALTER TABLE task_devices ADD COLUMN late_until REAL;
+      ALTER TABLE task_devices ADD COLUMN version_before TEXT;
+      ALTER TABLE task_devices ADD COLUMN variant INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE task_devices ADD COLUMN same_attempt INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE task_devices ADD COLUMN first_wait REAL;
+      ALTER TABLE task_devices ADD COLUMN probes INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE task_devices ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE task_devices ADD COLUMN life_at REAL;
+      ALTER TABLE task_devices ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE task_devices ADD COLUMN counted_push INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE task_devices ADD COLUMN last_push REAL;
+      ALTER TABLE task_devices ADD COLUMN reboot_at REAL;
+      ALTER TABLE task_devices ADD COLUMN third_version INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE task_devices ADD COLUMN overtaken INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE task_devices ADD COLUMN named INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE task_devices ADD COLUMN cancelled_by_name INTEGER NOT NULL DEFAULT 0;
+      -- A 100 of an attempt that ended without the device's last word may come until then.
+      CREATE TABLE late_reports (
+        scope INTEGER NOT NULL, token TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (scope, token)
+      ) WITHOUT ROWID;
+      INSERT INTO late_reports (scope, token, until)
+        SELECT u.scope, u.token, s.clock + 2400000 FROM unsettled AS u
+          JOIN scopes AS c ON c.id = u.scope JOIN services AS s ON s.id = c.service;
+      DROP TABLE unsettled;
+      UPDATE task_devices SET late_until = since + 2400000 WHERE version_only = 1;
+      ALTER TABLE task_devices DROP COLUMN version_only;
+      UPDATE task_devices SET version_before = source, counted_push = min(pushes, 1) WHERE attempt > 0;
+      -- 1 and 2: pushed, upgrading; 4: failed. hold 1: it waits, in the attempt that found nobody.
+      UPDATE task_devices SET same_attempt = 1, first_wait = since, next_push = since + 60000
+        WHERE status = 0 AND hold = 1 AND push_id IS NOT NULL;
+      UPDATE task_devices SET overtaken = 1, open = 0, due = NULL WHERE status = 4 AND EXISTS (
+        SELECT 1 FROM task_devices AS o WHERE o.token = task_devices.token AND o.scope = task_devices.scope
+          AND o.id > task_devices.id AND o.attempt > 0);
+      UPDATE task_devices SET open = 1 WHERE status = 4 AND overtaken = 0;
     `,
   },
 ];

@@ -165,8 +165,8 @@ export class SqliteTasks implements TaskStore {
     }
     if (!fitsVersion(policy, known)) return transition(device, policy, { on: 'unfit', now }, wall);
     const from = { ...device, source: known === upgrade.version ? null : known };
-    const lateReportPossible = row['lateReportPossible'] === 1;
-    return transition(from, policy, { on: 'push', now, id: nextId(token), lateReportPossible }, wall);
+    const lateReportUntil = (row['lateReportUntil'] ?? null) as Ticks | null;
+    return transition(from, policy, { on: 'push', now, id: nextId(token), lateReportUntil }, wall);
   }
 
   recover(since: Ticks, now: Ticks): void {

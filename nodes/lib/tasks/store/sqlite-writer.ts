@@ -74,12 +74,10 @@ export class SqliteWriter {
     this.#written({ device: after, plan });
     if (after.hold === 'busy') this.#anyBusy = true;
     if (isCountedAnew(before, after)) this.#count(move);
-    if (move.lateReportPossible !== null) {
-      const change =
-        move.lateReportPossible === 'set'
-          ? this.#sql.setLateReportPossible
-          : this.#sql.clearLateReportPossible;
-      change(this.#names.scopeOf(plan.upgrade.module), after.accessToken);
+    if (move.lateReport !== null) {
+      const scope = this.#names.scopeOf(plan.upgrade.module);
+      if (move.lateReport === 'clear') this.#sql.clearLateReport(scope, after.accessToken);
+      else this.#sql.setLateReport(scope, after.accessToken, move.lateReport.until);
     }
     if (isVisible(before, after)) this.changes.push({ plan, before, after });
     if (isActive(before) && !isActive(after)) this.#unblock(move, plan, wall);
