@@ -89,6 +89,7 @@ export function plan(
     policy: policy(fields.policy),
     createdAt: WALL,
     startAt: null,
+    running: { before: 0, since: 0 },
   };
 }
 

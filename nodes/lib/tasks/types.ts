@@ -133,6 +133,12 @@ export type EndBehavior = 'stop' | 'cancel';
  */
 export type Ticks = number;
 
+/** How long a task has run, pauses left out: `before`, and what has passed since `since`; null while it doesn't run. */
+export interface RunningTime {
+  readonly before: Ticks;
+  readonly since: Ticks | null;
+}
+
 /** One device in one task. Changed by the machine only. */
 export interface Device {
   readonly id: number;
@@ -203,7 +209,7 @@ export interface Device {
   readonly events: number;
 }
 
-/** What the rules need of a task; only `update` changes it. */
+/** What the rules need of a task. Only `update` changes it, and `running` follows its status. */
 export interface TaskPlan {
   readonly id: number;
   readonly taskId: string;
@@ -223,6 +229,8 @@ export interface TaskPlan {
   readonly endBehavior: EndBehavior;
   /** null: the devices are those that it was created with. */
   readonly joining: Joining | null;
+  /** Stands still while the task is paused: see `runningTime`. */
+  readonly running: RunningTime;
 }
 
 export type Counts = Readonly<Record<DeviceStatus, number>>;

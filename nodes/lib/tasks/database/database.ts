@@ -166,12 +166,14 @@ export interface TaskState {
   readonly endedAt: Task['endedAt'];
   readonly pace: Task['pace'];
   readonly base: Task['base'];
+  /** Follows the status: see `runningAfter`. */
+  readonly running: Task['running'];
   readonly soakFrom: Task['soakFrom'];
   /** False once nothing is left to do for it: `TaskDatabase.live` doesn't answer it any more. */
   readonly live: boolean;
 }
 
-export interface NewTask extends Omit<TaskPlan, 'id'> {
+export interface NewTask extends Omit<TaskPlan, 'id' | 'running'> {
   readonly status: 'draft' | 'scheduled' | 'running';
   /** Waves; devices are added to them afterwards. */
   readonly waves: number;

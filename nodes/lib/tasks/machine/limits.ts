@@ -2,7 +2,7 @@
  * When something is due for a device: its limit and its next repeat. Pure; times are ticks. Nothing here
  * decides what happens then: that is the table.
  */
-import type { Device, Policy, Ticks } from '../types';
+import type { Device, Policy, RunningTime, Ticks } from '../types';
 
 const SECOND = 1000;
 
@@ -30,6 +30,17 @@ export function limitOf(device: Device, policy: Policy): { name: LimitName; at: 
     default:
       return null;
   }
+}
+
+/** How long a task has run up to `now`, pauses left out. */
+export function runningTime({ before, since }: RunningTime, now: Ticks): Ticks {
+  return since === null ? before : before + Math.max(0, now - since);
+}
+
+/** The running time of a task that runs from `now` on, or doesn't. */
+export function runningAfter(running: RunningTime, runs: boolean, now: Ticks): RunningTime {
+  if (runs === (running.since !== null)) return running;
+  return { before: runningTime(running, now), since: runs ? now : null };
 }
 
 /** The next moment at which the device must be looked at; null for never. */

@@ -114,6 +114,7 @@ export function toPlan(row: SqlRow): TaskPlan {
     endAt: number(row['end_at']),
     endBehavior: row['end_behavior'] as TaskPlan['endBehavior'],
     joining: joining === null ? null : (JSON.parse(joining) as TaskPlan['joining']),
+    running: { before: row['running_before'] as number, since: number(row['running_since']) },
   };
 }
 

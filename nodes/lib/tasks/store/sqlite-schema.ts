@@ -122,11 +122,14 @@ export const MIGRATIONS: readonly Migration[] = [
         task INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
         by TEXT, remark TEXT, reason TEXT, wave INTEGER, PRIMARY KEY (task, number)
       ) WITHOUT ROWID;
-`,
+    `,
   },
   {
     name: 'devices that wait, wake and are superseded',
     sql: `
+      -- Running time of a task: what there was before "running_since" (null: it doesn't run), both in ticks.
+      ALTER TABLE tasks ADD COLUMN running_before REAL NOT NULL DEFAULT 0;
+      ALTER TABLE tasks ADD COLUMN running_since REAL DEFAULT 0;
       ALTER TABLE task_devices ADD COLUMN late_until REAL;
       ALTER TABLE task_devices ADD COLUMN version_before TEXT;
       ALTER TABLE task_devices ADD COLUMN variant INTEGER NOT NULL DEFAULT 0;

@@ -91,7 +91,7 @@ export interface Moved {
   readonly skipped: number;
 }
 
-export interface NewTask extends Omit<TaskPlan, 'id'> {
+export interface NewTask extends Omit<TaskPlan, 'id' | 'running'> {
   readonly status: 'draft' | 'scheduled' | 'running';
   readonly total: number;
   /** Devices in each wave. */
