@@ -77,7 +77,7 @@ function run(node: Node, { host, service, status, defaults }: Parts): void {
       node.send([null, { topic, accessToken, payload } as Partial<Message>, null]);
     },
     onTask(task, trouble) {
-      const shape = taskShape(task);
+      const shape = taskShape(task, host.moment());
       const payload = trouble === null || shape.status !== 'running' ? shape : { ...shape, reason: trouble };
       node.send([null, null, { topic: shape.taskId, payload } as Partial<Message>]);
     },

@@ -64,7 +64,7 @@ class Platform {
     });
     this.engine.listen({
       onChange: (change) => this.changes.push(changeShape(change)),
-      onTask: (task) => this.told.push(taskShape(task)),
+      onTask: (task) => this.told.push(taskShape(task, this.engine.moment())),
       onProblem: (error) => this.problems.push(error?.code ?? null),
     });
     await this.engine.start();
@@ -169,6 +169,7 @@ describe('the engine', () => {
     assert.equal(end.status, 'ended');
     assert.deepEqual(end.counts, {
       total: 2,
+      waiting: 0,
       pending: 0,
       pushed: 0,
       upgrading: 0,

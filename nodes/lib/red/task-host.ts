@@ -16,6 +16,7 @@ import {
 import type { Command } from '../tasks/commands';
 import { Engine, operate } from '../tasks/engine';
 import type { Change, SqliteStore } from '../tasks/store';
+import type { Moment } from '../tasks/machine';
 import type { Task } from '../tasks/types';
 
 /** A node that shows the engine, and hears of everything. */
@@ -97,6 +98,11 @@ export class TaskHost {
   async leave(face: Face, removed: boolean): Promise<void> {
     if (!this.#faces.delete(face) || this.#faces.size > 0) return;
     await this.stop(removed);
+  }
+
+  /** Both clocks: how long a task still waits depends on them. */
+  moment(): Moment {
+    return this.#engine?.moment() ?? { now: 0, wall: Date.now() };
   }
 
   /** Carries a command out, once the engine runs. @throws OtaError */
