@@ -27,6 +27,7 @@ const SIBLINGS = [
   'Of the other rooms this one imports lib/protocol and lib/rules only.',
 ];
 const OTHER_ROOMS = ['^\\.\\.(?!/rules(/|$))', 'Of the other rooms the protocol imports lib/rules only.'];
+const OUTSIDE = ['^\\.\\./\\.\\.(?!/rules(/|$))', OTHER_ROOMS[1]];
 const RULES_ONLY = [
   '^(?!\\./)',
   'A rule imports nothing from outside lib/rules: it runs in the browser too.',
@@ -118,7 +119,8 @@ export default tseslint.config(
   { files: ['nodes/lib/red/**/*.ts'], rules: noImports(MQTT) },
   { files: ['nodes/lib/link/**/*.ts'], rules: noImports(NODE_RED, SIBLINGS) },
   { files: ['nodes/lib/{device,packages,tasks}/**/*.ts'], rules: noImports(NODE_RED, MQTT, SIBLINGS) },
-  { files: ['nodes/lib/protocol/**/*.ts'], rules: noImports(NODE_RED, MQTT, OTHER_ROOMS) },
+  { files: ['nodes/lib/protocol/*.ts'], rules: noImports(NODE_RED, MQTT, OTHER_ROOMS) },
+  { files: ['nodes/lib/protocol/*/*.ts'], rules: noImports(NODE_RED, MQTT, OUTSIDE) },
   { files: ['nodes/lib/rules/**/*.ts'], rules: { ...noImports(RULES_ONLY), ...NO_IO_GLOBALS } },
   { files: ['nodes/lib/tasks/machine/**/*.ts'], rules: { ...noImports(PURE_ONLY), ...NO_IO_GLOBALS } },
   {

@@ -7,10 +7,8 @@ import {
   isObject,
   type JsonObject,
   isoNow,
-  nextId,
   OtaError,
   toOtaError,
-  writeInform,
 } from '../lib/protocol';
 import { ownToken, tokenToSend } from '../lib/red/device';
 import { derive, type Message, onClose, onInput, type Send } from '../lib/red/input';
@@ -55,9 +53,17 @@ function hear(node: Node, service: ServiceUse, status: Status): void {
     {
       kind: 'inform',
       accessToken: EVERY_DEVICE,
-      onMessage({ topic, accessToken, message }) {
-        const { id, module, version } = message;
-        const payload = { accessToken, id, module, version, at: isoNow() };
+      onMessage({ topic, accessToken, message, retained }) {
+        const { id, module, version, params } = message;
+        const payload = {
+          accessToken,
+          id,
+          module,
+          version,
+          ...(params === null ? {} : { params: { ...params } }),
+          ...(retained ? { retained } : {}),
+          at: isoNow(),
+        };
         node.send({ topic, accessToken, payload } as Partial<Message>);
         status.success(shownText(version));
       },
@@ -87,17 +93,20 @@ function report(node: Node, service: ServiceUse, status: Status, config: Config)
     }
   };
   const sendReport = async (msg: Partial<Message>, out: Send, timeoutMs?: number): Promise<void> => {
-    const accessToken = tokenToSend(msg, own);
+    const accessToken = tokenToSend(msg, own, service.identity);
     const { version, module } = readInput(msg.payload, settings);
-    const channel = service.channel();
-    const id = nextId(accessToken);
+    const id = service.channel().scheme.nextId(accessToken);
     status.going('common.status.sending');
-    const body = writeInform({ id, module, version });
-    const { delivery, error } = await service.publishAsync('inform', accessToken, body, timeoutMs);
+    const options = timeoutMs === undefined ? {} : { timeoutMs };
+    const { delivery, error, topic } = await service.sendAsync(
+      'inform',
+      accessToken,
+      { id, module, version },
+      options,
+    );
     if (error !== null && delivery !== 'offline') throw error;
     const at = isoNow();
     const payload = { accessToken, id, module, version, delivery, at };
-    const topic = channel.scheme.topic('inform', accessToken);
     out(derive(msg, { topic, accessToken, payload } as Partial<Message>));
     if (error === null) status.success(shownText(version));
     else status.failure('common.status.offline');

@@ -1,15 +1,14 @@
 /** ota-progress: progress reports, heard from every device (platform) or sent by one (device). */
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import {
+  checkStep,
   cutDesc,
   EVERY_DEVICE,
   field,
   isObject,
   isoNow,
   OtaError,
-  readStep,
   stepStatus,
-  writeProgress,
 } from '../lib/protocol';
 import { ownToken, tokenToSend } from '../lib/red/device';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
@@ -101,19 +100,21 @@ function report(node: Node, service: ServiceUse, status: Status, config: Config)
   });
 
   onInput(node, async (msg, out) => {
-    const accessToken = tokenToSend(msg, own);
+    const accessToken = tokenToSend(msg, own, service.identity);
     const { step, desc, module } = readInput(msg.payload, settings);
-    const channel = service.channel();
+    service.channel();
     await pacer.hand(JSON.stringify([accessToken, module]), { step, desc }, async () => {
-      const body = writeProgress({ step, desc, module });
-      const { delivery, error } = await service.publishAsync('progress', accessToken, body);
+      const { delivery, error, topic } = await service.sendAsync('progress', accessToken, {
+        step,
+        desc,
+        module,
+      });
       if (error !== null && delivery !== 'offline') {
         status.failure(statusOf(error));
         throw error;
       }
       const at = isoNow();
       const payload = { accessToken, module, step, desc: cutDesc(desc), delivery, at };
-      const topic = channel.scheme.topic('progress', accessToken);
       out(derive(msg, { topic, accessToken, payload } as Partial<Message>));
       if (error === null) show(status, step);
       else status.failure('common.status.offline');
@@ -132,7 +133,7 @@ function report(node: Node, service: ServiceUse, status: Status, config: Config)
 /** A step, or `{step, desc, module}`; a step of 0 is sent as 1. @throws OtaError OTA_BAD_INPUT, OTA_BAD_STEP */
 function readInput(payload: unknown, settings: { module: string }): Report {
   const given = isObject(payload) ? payload : { step: payload };
-  const step = readStep(field(given, 'step'));
+  const step = checkStep(field(given, 'step'));
   const desc = textField(field(given, 'desc'), 'desc');
   const module = textField(field(given, 'module'), 'module') || settings.module;
   return { step: step === 0 ? 1 : step, desc, module: module === '' ? null : module };

@@ -2,8 +2,7 @@
  * Upgrades that wait until the device is idle: the newest of each device and module, in a file that survives
  * a restart. Written before the broker gets its acknowledgement, so that none is lost in between.
  */
-import type { Committer } from '../lib/link';
-import { isObject, OtaError } from '../lib/protocol';
+import { type Committer, isObject, OtaError } from '../lib/protocol';
 import { readFileIfAny, removeFile, writeFileAtomic } from '../lib/red/atomic-file';
 
 /** An upgrade as the node sends it, with the topic it came on. */

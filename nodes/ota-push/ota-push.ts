@@ -15,7 +15,11 @@ interface Config extends NodeDef {
   rate?: unknown;
   hold?: unknown;
   allowUnsigned?: unknown;
+  expiry?: unknown;
 }
+
+/** Seconds of the longest message expiry of MQTT 5. */
+const EXPIRY_LIMIT = 2 ** 32 - 1;
 
 module.exports = (RED: NodeAPI): void => {
   function OtaPush(this: Node, saved: Config): void {
@@ -29,6 +33,7 @@ module.exports = (RED: NodeAPI): void => {
         pushSide(this, service, status, {
           rate: numberSetting('rate', config.rate, 0, { min: 0 }),
           allowUnsigned: booleanSetting('allowUnsigned', config.allowUnsigned, false),
+          expiry: numberSetting('expiry', config.expiry, 0, { min: 0, max: EXPIRY_LIMIT }),
         });
       } else {
         receiveSide(this, service, status, {

@@ -1,15 +1,15 @@
 /** The platform side of ota-push: checks an upgrade, sends it, and tells what became of it for each device. */
 import type { Node } from 'node-red';
-import { type Delivery, type Outcome, QUEUE_LIMIT } from '../lib/link';
+import { type PublishOptions, QUEUE_LIMIT } from '../lib/link';
 import {
-  checkUpgrade,
+  type Delivery,
   isoNow,
-  isToken,
-  nextId,
   OtaError,
+  type Outcome,
+  type PreparedUpgrade,
+  type Scheme,
   toOtaError,
   type UpgradeOut,
-  upgradeWriter,
 } from '../lib/protocol';
 import { type Message, onClose, onInput, type Send } from '../lib/red/input';
 import type { ServiceUse } from '../lib/red/service';
@@ -27,7 +27,8 @@ interface Push {
   readonly rest: Partial<Message>;
   readonly send: Send;
   readonly upgrade: UpgradeOut;
-  readonly write: (id: string) => string;
+  readonly prepared: PreparedUpgrade;
+  readonly options: PublishOptions;
   /** A single device waits its own time for a connection; an array has waited for it as a whole. */
   readonly waits: boolean;
 }
@@ -36,7 +37,7 @@ export function pushSide(
   node: Node,
   service: ServiceUse,
   status: Status,
-  settings: { rate: number; allowUnsigned: boolean },
+  settings: { rate: number; allowUnsigned: boolean; expiry: number },
 ): void {
   const window = service.problem === null ? service.channel().window : 1;
   // As many again as the window wait in the queue, so that an acknowledgement finds the next one ready. The
@@ -44,13 +45,15 @@ export function pushSide(
   const pump = new Pump({ window: Math.min(2 * window, QUEUE_LIMIT / 5), rate: settings.rate });
 
   onInput(node, async (msg, send) => {
-    const upgrade = checkUpgrade(msg.payload, settings.allowUnsigned);
+    const { scheme } = service.channel();
+    const upgrade = scheme.check(msg.payload, settings.allowUnsigned);
+    const prepared = scheme.prepare(upgrade);
     const target: unknown = (msg as { accessToken?: unknown }).accessToken;
     if (target === undefined || target === null || target === '') throw missingToken();
-    service.channel();
-    const write = upgradeWriter(upgrade, service.signMethodCase);
     const rest = withoutOwn(msg);
-    const push: Push = { node, service, msg, rest, send, upgrade, write, waits: !Array.isArray(target) };
+    const waits = !Array.isArray(target);
+    const options = { expiry: settings.expiry };
+    const push: Push = { node, service, msg, rest, send, upgrade, prepared, options, waits };
     if (Array.isArray(target)) await pushAll(pump, status, push, target);
     else await pushSingle(status, push, target);
   });
@@ -104,31 +107,35 @@ async function pushAll(pump: Pump, status: Status, push: Push, tokens: readonly 
 /** One device; `settled` is called once, later, whatever becomes of it. */
 function pushOne(push: Push, token: unknown, settled: (outcome: Outcome) => void): void {
   const { node, service } = push;
-  const id = isToken(token) ? nextId(token) : null;
-  const finish = (outcome: Outcome): void => {
+  const finish = (outcome: Outcome, id: string | null, topic: string): void => {
     try {
-      tell(push, token, id, outcome);
+      tell(push, token, id, topic, outcome);
     } catch (error) {
       node.error(toOtaError(error), push.msg);
     }
     settled(outcome);
   };
-  if (id === null || !isToken(token)) {
-    queueMicrotask(() => finish({ delivery: 'refused', error: badToken(token) }));
+  const { downSince, scheme } = service.channel();
+  if (!scheme.identity.is(token)) {
+    queueMicrotask(() => finish({ delivery: 'refused', error: badToken(token, scheme) }, null, ''));
     return;
   }
-  const { downSince } = service.channel();
+  const id = scheme.nextId(token);
   const down = downSince !== null && performance.now() - downSince > CONNECT_LIMIT_MS;
-  if (down && !push.waits) queueMicrotask(() => finish({ delivery: 'timeout', error: notConnected() }));
-  else service.publish('upgrade', token, push.write(id), finish);
+  if (down && !push.waits) {
+    const topic = scheme.topicIfAny('upgrade', token);
+    queueMicrotask(() => finish({ delivery: 'timeout', error: notConnected() }, id, topic));
+    return;
+  }
+  const message = { id, upgrade: push.prepared };
+  service.send('upgrade', token, message, (outcome, topic) => finish(outcome, id, topic), push.options);
 }
 
 /** Output 1: delivered; output 2: not, with the code and the reason. */
-function tell(push: Push, token: unknown, id: string | null, outcome: Outcome): void {
+function tell(push: Push, token: unknown, id: string | null, topic: string, outcome: Outcome): void {
   const { delivery, error } = outcome;
   const { module, version } = push.upgrade;
   const at = isoNow();
-  const topic = push.service.channel().scheme.topicIfAny('upgrade', token);
   const payload =
     error === null
       ? { accessToken: token, id, module, version, delivery, at }
@@ -153,12 +160,13 @@ function missingToken(): OtaError {
   );
 }
 
-function badToken(token: unknown): OtaError {
-  const what = typeof token === 'string' ? 'this one can not be in a topic' : `not ${typeof token}`;
-  return new OtaError(
-    'OTA_BAD_TOKEN',
-    `An access token is text of 1 to 128 characters without "/", "+", "#" and control characters; ${what}.`,
-  );
+function badToken(token: unknown, scheme: Scheme): OtaError {
+  try {
+    scheme.identity.check(token);
+  } catch (error) {
+    return toOtaError(error);
+  }
+  return new OtaError('OTA_BAD_TOKEN', 'This access token can not be used.');
 }
 
 function notConnected(): OtaError {

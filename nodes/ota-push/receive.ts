@@ -1,7 +1,6 @@
 /** The device side of ota-push: upgrades as they come, or held until a message asks for them. */
 import type { Node } from 'node-red';
-import type { Batch } from '../lib/link';
-import { isoNow, toOtaError, type Upgrade } from '../lib/protocol';
+import { type Batch, isoNow, toOtaError, type Upgrade } from '../lib/protocol';
 import { ownToken, tokenToHear } from '../lib/red/device';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
@@ -20,7 +19,7 @@ export function receiveSide(
   settings: { hold: boolean; file: string },
 ): void {
   const errors = new LimitedErrors(node);
-  const accessToken = tokenToHear(ownToken(node));
+  const accessToken = tokenToHear(ownToken(node), service.identity);
   const seen = new Set<string>();
   const held = new Held(settings.file);
   const emit = (upgrade: HeldUpgrade, msg: Partial<Message> = {}): void => {

@@ -5,7 +5,14 @@
 import type { IClientOptions } from 'mqtt';
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { Channel, type LinkState } from '../lib/link';
-import { createScheme, OtaError, type SignMethodCase, type TopicScheme, toOtaError } from '../lib/protocol';
+import {
+  createScheme,
+  MAX_URL,
+  OtaError,
+  type Scheme,
+  type SignMethodCase,
+  toOtaError,
+} from '../lib/protocol';
 import { onClose } from '../lib/red/input';
 import type { OtaServiceNode } from '../lib/red/service';
 import { tellUsers } from '../lib/red/tell-users';
@@ -22,6 +29,9 @@ interface Config extends NodeDef {
   shareGroup?: unknown;
   window?: unknown;
   signMethodCase?: unknown;
+  bodies?: unknown;
+  sendDefaultModule?: unknown;
+  maxUrlLength?: unknown;
 }
 
 /** What we read of a core mqtt-broker node: fields that have stood since Node-RED 1.x. */
@@ -32,7 +42,7 @@ interface BrokerNode extends Node {
 }
 
 interface Settings {
-  readonly scheme: TopicScheme;
+  readonly scheme: Scheme;
   readonly url: string;
   readonly mqtt: IClientOptions;
   readonly clientId: string;
@@ -40,7 +50,6 @@ interface Settings {
   readonly persistent: boolean;
   readonly shareGroup: string;
   readonly window: number;
-  readonly signMethodCase: SignMethodCase;
 }
 
 module.exports = (RED: NodeAPI): void => {
@@ -53,7 +62,6 @@ module.exports = (RED: NodeAPI): void => {
     service.users = {};
     service.channel = null;
     service.problem = null;
-    service.signMethodCase = 'Md5';
     service.sessionNotKept = false;
     let settings: Settings;
     try {
@@ -66,7 +74,6 @@ module.exports = (RED: NodeAPI): void => {
       return;
     }
     const keeps = settings.persistent && settings.fixedClientId && settings.shareGroup === '';
-    service.signMethodCase = settings.signMethodCase;
     service.sessionNotKept = settings.persistent && !settings.fixedClientId && settings.shareGroup === '';
     const report = onceForEachChange((error) => tellUsers(RED, service, error));
     const channel = new Channel({
@@ -107,11 +114,25 @@ function readSettings(RED: NodeAPI, id: string, config: Config): Settings {
   const own = textSetting(config.clientId).trim();
   const given = typeof broker.clientid === 'string' && broker.clientid !== '';
   return {
-    scheme: createScheme(textSetting(config.scheme), {
-      inform: textSetting(config.informTopic),
-      upgrade: textSetting(config.upgradeTopic),
-      progress: textSetting(config.progressTopic),
-    }),
+    scheme: createScheme(
+      textSetting(config.scheme),
+      {
+        inform: textSetting(config.informTopic),
+        upgrade: textSetting(config.upgradeTopic),
+        progress: textSetting(config.progressTopic),
+      },
+      {
+        bodies: textSetting(config.bodies),
+        signMethodCase: choiceSetting<SignMethodCase>('signMethodCase', config.signMethodCase, [
+          'Md5',
+          'MD5',
+        ]),
+        sendDefaultModule: booleanSetting('sendDefaultModule', config.sendDefaultModule, false),
+        maxUrlLength: Math.floor(
+          numberSetting('maxUrlLength', config.maxUrlLength, MAX_URL, { min: 64, max: 2048 }),
+        ),
+      },
+    ),
     url: brokerurl,
     mqtt: connectionOptions(options),
     clientId: own !== '' ? own : `${options.clientId ?? 'nodered'}-ota-${idPart(id)}`,
@@ -119,7 +140,6 @@ function readSettings(RED: NodeAPI, id: string, config: Config): Settings {
     persistent: booleanSetting('persistent', config.persistent, true),
     shareGroup: shareGroupSetting(config.shareGroup),
     window: Math.floor(numberSetting('window', config.window, 200, { min: 1, max: 65_535 })),
-    signMethodCase: choiceSetting<SignMethodCase>('signMethodCase', config.signMethodCase, ['Md5', 'MD5']),
   };
 }
 

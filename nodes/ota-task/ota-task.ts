@@ -43,11 +43,9 @@ module.exports = (RED: NodeAPI): void => {
         });
         return;
       }
-      const { signMethodCase } = service;
       const host = store.host({
         service: serviceId(RED, config),
         channel: service.channel(),
-        signMethodCase,
       });
       run(this, { host, service, status, defaults });
       service.start();
@@ -77,7 +75,7 @@ function run(node: Node, { host, service, status, defaults }: Parts): void {
       node.send([null, { topic, accessToken, payload } as Partial<Message>, null]);
     },
     onTask(task, trouble) {
-      const shape = taskShape(task, host.moment());
+      const shape = taskShape(task);
       const payload = trouble === null || shape.status !== 'running' ? shape : { ...shape, reason: trouble };
       node.send([null, null, { topic: shape.taskId, payload } as Partial<Message>]);
     },

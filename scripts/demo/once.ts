@@ -73,5 +73,7 @@ function describe({ kind, accessToken, message }: WireMessage): string {
       return `the platform pushes ${message.version} to ${device}: ${message.size ?? '?'} bytes, ${message.url ?? ''}`;
     case 'progress':
       return `${device} reports step ${message.step} (${message.status})${message.desc === '' ? '' : `: ${message.desc}`}`;
+    default:
+      return `${device} asks for its upgrade`;
   }
 }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Batch, Committer } from '../../nodes/lib/link';
+import type { Batch, Committer } from '../../nodes/lib/protocol';
+import { BATCH_LIMIT, UNCOMMITTED_LIMIT } from '../../nodes/lib/link/inbox';
 import { startAedes } from '../support/aedes';
 import { startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
@@ -11,7 +12,7 @@ import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
 import { type HandBroker, startHandBroker } from './hand-broker';
-import { startLink } from './support';
+import { MQTT311, startLink } from './support';
 
 const PUBLISH = { cmd: 'publish', qos: 1, dup: false, retain: false, payload: 'x' } as const;
 
@@ -23,42 +24,144 @@ describe('a batch of messages', () => {
     broker.send(...many.map((messageId) => ({ ...PUBLISH, messageId, topic: `t/${messageId}` })));
   }
 
-  it('is acknowledged after its commit, all together', async () => {
-    const broker = later(await startHandBroker());
-    let commits = 0;
-    let release = (): void => undefined;
-    const committer: Committer = {
-      commit: () => {
-        commits += 1;
-        return new Promise((resolve) => (release = resolve));
+  /** Commits that end when the test says so. */
+  function slowCommitter(): { committer: Committer; begun: number; finish(): void } {
+    const waiting: (() => void)[] = [];
+    const slow = {
+      begun: 0,
+      committer: {
+        commit: () => {
+          slow.begun += 1;
+          return new Promise<void>((resolve) => waiting.push(() => resolve()));
+        },
       },
+      finish: () => waiting.shift()?.(),
     };
-    const joined: boolean[] = [];
+    return slow;
+  }
+
+  it('is acknowledged after its commit, in order, and the next one gathers meanwhile', async () => {
+    const broker = later(await startHandBroker());
+    const slow = slowCommitter();
     const link = later(
       startLink(broker.url, {}, (_packet, batch) => {
-        joined.push(batch.join(committer));
+        batch.join(slow.committer);
         return 'taken';
       }),
     );
     await link.connected();
     sendMany(broker, 1, 10);
-    await until(() => commits === 1, 'the commit to begin');
-    const taken = link.received.length;
+    await until(() => slow.begun === 1 && link.received.length === 10, 'the commit to begin');
     sendMany(broker, 11, 12);
-    for (let i = 0; i < 20; i += 1) await turn();
+    await until(() => link.received.length === 12, 'more to be taken while it is written');
     assert.equal(broker.pubacks.length, 0, 'nothing is acknowledged while it is written');
-    assert.equal(link.received.length, taken, 'nothing more is taken while it is written');
-    assert.equal(joined.filter(Boolean).length, 1);
-    release();
-    await until(() => broker.pubacks.length >= taken, 'the acknowledgements');
+    slow.finish();
     await until(() => {
-      release();
+      slow.finish();
       return broker.pubacks.length === 12;
     }, 'the acknowledgements of all');
     assert.deepEqual(
       broker.pubacks.map(({ messageId }) => messageId),
       [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
     );
+  });
+
+  it('whose commit is slow holds back neither the PUBACK of a publish nor a ping', async () => {
+    const broker = later(await startHandBroker());
+    const slow = slowCommitter();
+    const link = later(
+      startLink(broker.url, { mqtt: { ...MQTT311, keepalive: 1 } }, (_packet, batch) => {
+        batch.join(slow.committer);
+        return 'taken';
+      }),
+    );
+    await link.connected();
+    sendMany(broker, 1, 3);
+    await until(() => slow.begun === 1, 'the commit to begin');
+    const published = link.publish('out');
+    await until(() => broker.publishes.length === 1, 'the publish to leave');
+    broker.acknowledge(broker.publishes[0]?.messageId ?? 0);
+    assert.equal((await published).error, null);
+    await until(() => broker.packets.filter(({ cmd }) => cmd === 'pingreq').length >= 2, 'pings', 10_000);
+    assert.equal(broker.pubacks.length, 0);
+    slow.finish();
+    await until(() => broker.pubacks.length === 3, 'the acknowledgements');
+    assert.equal(link.states.at(-1)?.phase, 'connected');
+  });
+
+  it('holds so many messages at most, and no more than twice as many wait in memory', async () => {
+    const broker = later(await startHandBroker());
+    const slow = slowCommitter();
+    const sizes: number[] = [];
+    let size = 0;
+    const counting: Committer = {
+      commit: () => {
+        sizes.push(size);
+        size = 0;
+        return slow.committer.commit();
+      },
+    };
+    const link = later(
+      startLink(broker.url, {}, (_packet, batch) => {
+        size = batch.join(counting) ? 1 : size + 1;
+        return 'taken';
+      }),
+    );
+    await link.connected();
+    sendMany(broker, 1, 3 * UNCOMMITTED_LIMIT);
+    await until(() => link.received.length >= UNCOMMITTED_LIMIT, 'the memory to be full');
+    for (let i = 0; i < 50; i += 1) await turn();
+    assert.equal(link.received.length, UNCOMMITTED_LIMIT);
+    await until(() => {
+      slow.finish();
+      return broker.pubacks.length === 3 * UNCOMMITTED_LIMIT;
+    }, 'all to be acknowledged');
+    assert.ok(Math.max(...sizes) <= BATCH_LIMIT, String(sizes));
+  });
+
+  it('whose commit takes too long ends the connection unacknowledged', async () => {
+    const broker = later(await startHandBroker());
+    const slow = slowCommitter();
+    const link = later(
+      startLink(broker.url, { commitTimeoutMs: 50 }, (_packet, batch) => {
+        batch.join(slow.committer);
+        return 'taken';
+      }),
+    );
+    await link.connected();
+    sendMany(broker, 1, 1);
+    await until(() => link.states.at(-1)?.error?.code === 'OTA_COMMIT_FAILED', 'the time limit');
+    slow.finish();
+    await link.connected(2);
+    assert.equal(broker.pubacks.length, 0);
+  });
+
+  it('behind one that failed is committed, and not acknowledged', async () => {
+    const broker = later(await startHandBroker());
+    let commits = 0;
+    let fail = (): void => undefined;
+    const committer: Committer = {
+      commit: () => {
+        commits += 1;
+        if (commits > 1) return;
+        return new Promise((_resolve, reject) => (fail = () => reject(new Error('locked'))));
+      },
+    };
+    const link = later(
+      startLink(broker.url, {}, (_packet, batch) => {
+        batch.join(committer);
+        return 'taken';
+      }),
+    );
+    await link.connected();
+    sendMany(broker, 1, 1);
+    await until(() => commits === 1, 'the commit to begin');
+    sendMany(broker, 2, 2);
+    await until(() => link.received.length === 2, 'the next one to gather');
+    fail();
+    await until(() => commits === 2 && link.states.some(({ phase }) => phase === 'waiting'), 'both commits');
+    await link.connected(2);
+    assert.equal(broker.pubacks.length, 0);
   });
 
   it('is acknowledged at once where nobody joins it', async () => {
@@ -142,7 +245,7 @@ describe('a batch of messages', () => {
     assert.equal(broker.pubacks.length, 0);
   });
 
-  it('whose commits fail again and again is not taken for a fight over the client id', async () => {
+  it('whose commits fail again and again is not taken for a conflict of client ids', async () => {
     const broker = later(await startHandBroker({ afterConnack: [{ ...PUBLISH, messageId: 1, topic: 't' }] }));
     const failing: Committer = { commit: () => Promise.reject(new Error('locked')) };
     const link = later(
@@ -163,7 +266,7 @@ describe('a batch of messages', () => {
     const slow: Committer = {
       commit: () => {
         begun = true;
-        return new Promise((resolve) => (release = resolve));
+        return new Promise<void>((resolve) => (release = resolve));
       },
     };
     const link = startLink(broker.url, {}, (_packet, batch) => {

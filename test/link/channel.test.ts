@@ -25,7 +25,7 @@ function listener<K extends MessageKind>(kind: K, accessToken: string): Heard<K>
     tokens,
     refused,
     states,
-    onMessage: (message) => tokens.push(message.accessToken),
+    onMessage: (message) => tokens.push((message as { accessToken: string }).accessToken),
     onRefused: ({ error }) => refused.push(error.code),
     onSubscription: (state) => states.push(state),
   };
@@ -77,7 +77,7 @@ describe('a channel', () => {
     test.channel.release(USER, false);
     const next = { onState: (): void => undefined };
     test.channel.acquire(next);
-    assert.deepEqual(await test.publish('inform', 'a'), { delivery: 'unknown', error: null });
+    assert.deepEqual(await test.send('inform', 'a'), { delivery: 'unknown', error: null });
     assert.equal(test.states.filter(({ phase }) => phase === 'connecting').length, 1);
   });
 
@@ -231,7 +231,7 @@ describe('a channel', () => {
     test.channel.acquire(USER);
     await test.connected();
     for (const token of ['', 'a/b', '#', '+', 'a\u0000']) {
-      const { delivery, error } = await test.publish('upgrade', token);
+      const { delivery, error } = await test.send('upgrade', token);
       assert.equal(delivery, 'refused');
       assert.equal(error?.code, 'OTA_BAD_TOKEN');
     }
@@ -242,12 +242,12 @@ describe('a channel', () => {
   it('answers a publish after its end, and one that nobody opened a connection for', async () => {
     const { aedes } = await brokerWithLog();
     const test = makeChannel(aedes.url);
-    assert.equal((await test.publish('inform', 'a')).error?.code, 'OTA_CLOSED');
+    assert.equal((await test.send('inform', 'a')).error?.code, 'OTA_CLOSED');
     test.channel.acquire(USER);
     await test.connected();
     test.channel.release(USER, false);
     await test.stop();
-    assert.equal((await test.publish('inform', 'a')).error?.code, 'OTA_CLOSED');
+    assert.equal((await test.send('inform', 'a')).error?.code, 'OTA_CLOSED');
     await until(() => aedes.connections === 0, 'no connection');
   });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { type Outcome, QUEUE_LIMIT } from '../../nodes/lib/link';
+import { QUEUE_LIMIT } from '../../nodes/lib/link';
+import type { Outcome } from '../../nodes/lib/protocol';
 import { startAedes } from '../support/aedes';
 import { cleanup } from '../support/cleanup';
 import { connectClient } from '../support/client';

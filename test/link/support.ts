@@ -1,10 +1,10 @@
 /** Links and channels as tests want them: what they told is kept, and they end with the test. */
 import type { IClientOptions, IPublishPacket } from 'mqtt';
-import { Channel, type ChannelOptions, type LinkState, type Outcome } from '../../nodes/lib/link';
-import type { Batch, Taken } from '../../nodes/lib/link/inbox';
+import { Channel, type ChannelOptions, type LinkState } from '../../nodes/lib/link';
+import type { Taken } from '../../nodes/lib/link/inbox';
 import { Link, type LinkOptions } from '../../nodes/lib/link/link';
 import type { FilterState } from '../../nodes/lib/link/subscriptions';
-import { createScheme, type MessageKind, type OtaError } from '../../nodes/lib/protocol';
+import { type Batch, createScheme, type KINDS, type Outcome, type OtaError } from '../../nodes/lib/protocol';
 import { until } from '../support/wait';
 
 export interface TestLink {
@@ -51,7 +51,7 @@ export function startLink(
     filters,
     received,
     publish: (topic, payload = 'x', timeoutMs) =>
-      new Promise((resolve) => link.publish(topic, payload, resolve, timeoutMs)),
+      new Promise((resolve) => link.publish(topic, payload, resolve, { timeoutMs })),
     connected: (times = 1) =>
       until(
         () => states.filter((state) => state.phase === 'connected').length >= times,
@@ -70,7 +70,7 @@ export interface TestChannel {
   readonly states: LinkState[];
   readonly faults: OtaError[];
   readonly subscriptions: { filter: string; error: OtaError | null }[];
-  publish(kind: MessageKind, accessToken: string, payload?: string): Promise<Outcome>;
+  send(kind: (typeof KINDS)[number], accessToken: string): Promise<Outcome>;
   connected(times?: number): Promise<unknown>;
   stop(): Promise<void>;
 }
@@ -97,8 +97,12 @@ export function makeChannel(url: string, options: Partial<ChannelOptions> = {}):
     states,
     faults,
     subscriptions,
-    publish: (kind, accessToken, payload = '{}') =>
-      new Promise((resolve) => channel.publish(kind, accessToken, payload, resolve)),
+    send: (kind, accessToken) =>
+      new Promise((resolve) => {
+        const upgrade = { push: () => '{}', answer: () => '{}' };
+        const message = { id: '1', version: 'v1', step: 1, upgrade };
+        channel.send(kind, accessToken, message, (outcome) => resolve(outcome));
+      }),
     connected: (times = 1) =>
       until(
         () => states.filter((state) => state.phase === 'connected').length >= times,

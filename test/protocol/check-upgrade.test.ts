@@ -1,8 +1,8 @@
 /** What a flow may push: a table of what passes and what is refused before a byte is sent. */
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { checkUpgrade, upgradeWriter } from '../../nodes/lib/protocol';
-import { MD5, otaError, SHA256, UPGRADE } from './wire';
+import { checkUpgrade } from '../../nodes/lib/protocol';
+import { MD5, otaError, SHA256, UPGRADE, upgradeWriter } from './wire';
 
 const GOOD = UPGRADE.params;
 const url = (length: number): string => 'https://example.com/'.padEnd(length, 'a');
@@ -17,7 +17,7 @@ const PASSES: [string, object, object][] = [
   ['an https address in upper case', { url: 'HTTPS://EXAMPLE.COM/A' }, { url: 'HTTPS://EXAMPLE.COM/A' }],
   ['an address with a password', { url: 'https://u:p@example.com/' }, {}],
   ['an IPv6 address', { url: 'http://[::1]/a' }, {}],
-  ['a url of 256 characters', { url: url(256) }, { url: url(256) }],
+  ['a url of 254 characters', { url: url(254) }, { url: url(254) }],
   ['a size of one byte', { size: 1 }, { size: 1 }],
   ['a size beyond 4 GiB', { size: 5_000_000_000 }, { size: 5_000_000_000 }],
   ['a size as text', { size: '12' }, { size: 12 }],
@@ -38,11 +38,12 @@ const REFUSED: [string, object, RegExp][] = [
   ['no version', { version: undefined }, /"version"/],
   ['an empty version', { version: '' }, /"version"/],
   ['a blank version', { version: ' \t' }, /"version"/],
+  ['a version with a line feed at its end', { version: 'v1\n' }, /white space/],
   ['a version that is a number: 1.10 would go out as 1.1', { version: 1.1 }, /"version"/],
   ['no url', { url: undefined }, /"url"/],
   ['an empty url', { url: '' }, /"url"/],
   ['a url that is no text', { url: new URL('https://example.com') }, /"url"/],
-  ['a url of 257 characters', { url: url(257) }, /257 characters/],
+  ['a url of 255 characters', { url: url(255) }, /255 characters/],
   ['an ftp url', { url: 'ftp://example.com/a' }, /http/],
   ['a file url', { url: 'file:///etc/passwd' }, /http/],
   ['a data url', { url: 'data:,x' }, /http/],

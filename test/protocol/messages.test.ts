@@ -22,7 +22,8 @@ const PACKAGE = UPGRADE.params;
 describe('the messages of the protocol', () => {
   describe('the documented examples', () => {
     it('reads the report of the page', () => {
-      assert.deepEqual(readInform(INFORM), { id: '1472583690', module: 'default', version: 'v1.0.1' });
+      const report = { id: '1472583690', module: 'default', version: 'v1.0.1', params: null };
+      assert.deepEqual(readInform(INFORM), report);
     });
 
     it('reads the push of the page', () => {
@@ -129,7 +130,7 @@ describe('the messages of the protocol', () => {
     }
 
     it('is any other text', () => {
-      for (const version of ['1', '1.0', 'v1.1-β', '20260101', ' 1 ', '<b>']) {
+      for (const version of ['1', '1.0', 'v1.1-β', '20260101', '1 2', '<b>']) {
         assert.equal(readInform(withParams(INFORM, { version })).version, version);
       }
     });

@@ -1,6 +1,6 @@
 /** What the documentation of the protocol leaves open: for each point what we send and what we read. */
 import assert from 'node:assert/strict';
-import { nextId, readSignMethod, writeInform } from '../../nodes/lib/protocol';
+import { nextId, readSignMethod } from '../../nodes/lib/protocol';
 import {
   INFORM,
   MD5,
@@ -18,6 +18,7 @@ import {
   UPGRADE,
   withoutParam,
   withParams,
+  writeInform,
 } from './wire';
 
 const PACKAGE = UPGRADE.params;
@@ -72,9 +73,16 @@ describe('what the protocol leaves open', () => {
       });
     }
 
-    it('is refused as a number beyond 2^53, where two ids could become one', () => {
-      refused(read('upgrade', '{"id":9007199254740993,"params":{"version":"1"}}'), 'OTA_BAD_MESSAGE');
+    it('is read from an integer beyond 2^53 digit by digit, so that two ids never become one', () => {
+      for (const id of ['9007199254740993', '90071992547409931234567890', '-9007199254740993']) {
+        assert.equal(readUpgrade(`{"id":${id},"params":{"version":"1"}}`).id, id);
+        assert.equal(readInform(`{"params":{"version":"1"}, "id" : ${id} }`).id, id);
+      }
+    });
+
+    it('is refused as a number without an end', () => {
       refused(read('upgrade', '{"id":1e400,"params":{"version":"1"}}'), 'OTA_BAD_MESSAGE');
+      refused(read('upgrade', '{"id":1e30,"params":{"version":"1"}}'), 'OTA_BAD_MESSAGE');
     });
   });
 

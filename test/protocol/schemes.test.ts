@@ -22,10 +22,10 @@ describe('the topic scheme', () => {
       it(`reads ${topic}`, () => assert.deepEqual(scheme.match(topic), { kind, accessToken: 'abc' }));
 
       it(`listens to every device with /ota/device/${kind}/+`, () => {
-        assert.equal(scheme.filter(kind, '+'), `/ota/device/${kind}/+`);
+        assert.deepEqual(scheme.filters(kind, '+'), [`/ota/device/${kind}/+`]);
       });
 
-      it(`listens to one device with ${topic}`, () => assert.equal(scheme.filter(kind, 'abc'), topic));
+      it(`listens to one device with ${topic}`, () => assert.deepEqual(scheme.filters(kind, 'abc'), [topic]));
     }
 
     for (const topic of [
@@ -84,7 +84,7 @@ describe('the topic scheme', () => {
         const topic = CUSTOM[kind].replace('{accessToken}', 'abc');
         assert.equal(scheme.topic(kind, 'abc'), topic);
         assert.deepEqual(scheme.match(topic), { kind, accessToken: 'abc' });
-        assert.equal(scheme.filter(kind, '+'), topic.replace('abc', '+'));
+        assert.deepEqual(scheme.filters(kind, '+'), [topic.replace('abc', '+')]);
       });
     }
 
@@ -107,7 +107,6 @@ describe('the topic scheme', () => {
 
     for (const [what, template] of [
       ['missing', ''],
-      ['without a token', 'fleet/version'],
       ['with the token twice', '{accessToken}/x/{accessToken}'],
       ['with the token as a part of a level', 'fleet/d-{accessToken}/version'],
       ['with the token once whole and once in part', '{accessToken}/d-{accessToken}'],
@@ -163,9 +162,19 @@ describe('the topic scheme', () => {
   });
 
   it('is refused where nobody knows it, naming those that are known', () => {
-    assert.deepEqual(SCHEME_NAMES, ['thingspanel', 'custom']);
+    assert.deepEqual(SCHEME_NAMES, [
+      'thingspanel',
+      'thingspanel-v0.4',
+      'thingspanel-v0.5',
+      'thingspanel-v1',
+      'aliyun',
+      'custom',
+    ]);
     for (const name of ['Thingspanel', 'aws', '__proto__', 'constructor']) {
-      assert.throws(() => createScheme(name), otaError('OTA_BAD_TEMPLATE', /thingspanel or custom/));
+      assert.throws(
+        () => createScheme(name),
+        otaError('OTA_BAD_TEMPLATE', /thingspanel, .*aliyun or custom/),
+      );
     }
   });
 

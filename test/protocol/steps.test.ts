@@ -1,8 +1,8 @@
 /** The steps of a progress report: what each means, and what is none. */
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { readStep, stepStatus, writeProgress } from '../../nodes/lib/protocol';
-import { otaError, read, readProgress, refused } from './wire';
+import { readStep, stepStatus } from '../../nodes/lib/protocol';
+import { otaError, read, readProgress, refused, writeProgress } from './wire';
 
 const FAILED: Readonly<Record<string, string>> = {
   '-1': 'upgrade',
@@ -54,6 +54,12 @@ describe('a step', () => {
     ['leading zeros', '037', 37],
     ['many leading zeros', '0'.repeat(100) + '100', 100],
     ['a failure with leading zeros', '-03', -3],
+    ['a fraction, which is cut off', '37.381', 37],
+    ['a fraction as a number', 37.5, 37],
+    ['a fraction below the end', '99.99', 99],
+    ['a fraction below one', '0.9', 0],
+    ['an end with a fraction that is none', '100.00', 100],
+    ['a failure with a fraction that is none', '-2.0', -2],
   ] as const) {
     it(`is read from ${form}`, () => assert.equal(readProgress({ step }).step, meant));
   }
@@ -76,9 +82,14 @@ describe('a step', () => {
     [-5, /no known failure/],
     ['-5', /no known failure/],
     ['-100', /no known failure/],
-    [37.5, /not an integer/],
-    ['37.5', /decimal digits/],
-    ['37.0', /decimal digits/],
+    [100.5, /above 100/],
+    ['100.01', /above 100/],
+    [-2.5, /no known failure/],
+    ['-2.5', /no known failure/],
+    ['-0.5', /no known failure/],
+    ['37.', /decimal digits/],
+    ['.5', /decimal digits/],
+    ['1.2.3', /decimal digits/],
     ['abc', /decimal digits/],
     ['', /decimal digits/],
     ['1e1', /decimal digits/],

@@ -7,20 +7,19 @@ import {
   type MessageKind,
   type OtaCode,
   OtaError,
+  type Outgoing,
   type Progress,
   type ReadResult,
   readWire,
   type Refused,
   type SignMethodCase,
-  type TopicScheme,
+  type Scheme,
   type Upgrade,
-  upgradeWriter,
-  writeInform,
-  writeProgress,
+  type UpgradeOut,
 } from '../../nodes/lib/protocol';
 
 export const TOKEN = 'device-1234';
-export const scheme: TopicScheme = createScheme('thingspanel');
+export const scheme: Scheme = createScheme('thingspanel');
 
 /** Text and bytes as they are, anything else as JSON. */
 export function toBytes(body: unknown): Uint8Array {
@@ -51,13 +50,13 @@ export function readUpgrade(body: unknown): Upgrade {
 }
 
 function good(result: ReadResult): Extract<ReadResult, { ok: true }>['value'] {
-  assert.ok(result.ok, result.ok ? '' : result.refused.error.message);
+  assert.ok(result.ok, result.ok ? '' : (result.refused?.error.message ?? 'it says nothing'));
   return result.value;
 }
 
 /** Asserts that it was refused with this code, and gives what would be reported. */
 export function refused(result: ReadResult, code: OtaCode): Refused {
-  assert.ok(!result.ok, 'it was read');
+  assert.ok(!result.ok && result.refused !== null, 'it was read');
   assert.equal(result.refused.error.code, code, result.refused.error.message);
   return result.refused;
 }
@@ -102,6 +101,14 @@ export function withoutParam(body: { params: object }, name: string): object {
   delete params[name];
   return { ...body, params };
 }
+
+export const writeInform = (message: Outgoing['inform']): string => scheme.write('inform', TOKEN, message);
+export const writeProgress = (message: Outgoing['progress']): string =>
+  scheme.write('progress', TOKEN, message);
+export const upgradeWriter = (
+  upgrade: UpgradeOut,
+  signMethodCase: SignMethodCase = 'Md5',
+): ((id: string) => string) => createScheme('thingspanel', {}, { signMethodCase }).prepare(upgrade).push;
 
 /** What went out as a report or a push. */
 export interface Sent {

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { readCommand } from '../../nodes/lib/tasks/commands';
-import { Engine, operate, type PushOutcome, type Time } from '../../nodes/lib/tasks/engine';
+import { createScheme, type Outcome } from '../../nodes/lib/protocol';
+import { Engine, operate, type Time } from '../../nodes/lib/tasks/engine';
 import type { Report } from '../../nodes/lib/tasks/machine';
 import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
 import {
@@ -22,7 +23,7 @@ interface Sent {
   readonly accessToken: string;
   readonly id: string;
   readonly version: string;
-  readonly settled: (outcome: PushOutcome) => void;
+  readonly settled: (outcome: Outcome) => void;
 }
 
 const PACKAGE = {
@@ -56,7 +57,9 @@ class Platform {
       time: this.#time,
       sweepMs: 0,
       link: {
-        publish: (accessToken, body, settled) => {
+        prepare: (upgrade) => createScheme('thingspanel').prepare(upgrade),
+        publish: (accessToken, push, settled) => {
+          const body = push.upgrade.push(push.id);
           const { id, params } = JSON.parse(body) as { id: string; params: { version: string } };
           this.sent.push({ accessToken, id, version: params.version, settled });
         },
@@ -64,7 +67,7 @@ class Platform {
     });
     this.engine.listen({
       onChange: (change) => this.changes.push(changeShape(change)),
-      onTask: (task) => this.told.push(taskShape(task, this.engine.moment())),
+      onTask: (task) => this.told.push(taskShape(task)),
       onProblem: (error) => this.problems.push(error?.code ?? null),
     });
     await this.engine.start();
@@ -169,7 +172,6 @@ describe('the engine', () => {
     assert.equal(end.status, 'ended');
     assert.deepEqual(end.counts, {
       total: 2,
-      waiting: 0,
       pending: 0,
       pushed: 0,
       upgrading: 0,

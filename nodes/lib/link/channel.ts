@@ -5,24 +5,29 @@
  */
 import type { IPublishPacket } from 'mqtt';
 import {
+  type Batch,
   EVERY_DEVICE,
-  KINDS,
+  listenerKind,
   type MessageKind,
   maskToken,
   OtaError,
+  type Outgoing,
+  type PreparedUpgrade,
   readWire,
   type Refused,
+  type Scheme,
   toOtaError,
-  type TopicScheme,
+  type TopicKind,
   type WireMessage,
 } from '../protocol';
 import { Filters, LINGER_MS } from './filters';
-import type { Batch, Taken } from './inbox';
+import type { Taken } from './inbox';
 import { Link, type LinkOptions } from './link';
-import { closedOutcome, type Settled } from './outbox';
+import { closedError, type PublishOptions, type Settled } from './outbox';
+import { type Answered, Requests } from './requests';
 import type { LinkState } from './state';
 import type { FilterState } from './subscriptions';
-import { Unwanted } from './unwanted';
+import { UnclaimedMessages } from './unclaimed-messages';
 
 export type MessageOf<K extends MessageKind> = Extract<WireMessage, { kind: K }>;
 
@@ -52,7 +57,7 @@ export interface ChannelOptions extends Pick<
   LinkOptions,
   'url' | 'mqtt' | 'clientId' | 'persistent' | 'window'
 > {
-  readonly scheme: TopicScheme;
+  readonly scheme: Scheme;
   readonly shareGroup: string;
   /** What a kept session still holds of an earlier channel: its `heldFilters`. */
   readonly earlier?: readonly string[];
@@ -69,17 +74,33 @@ interface Heard {
   last: FilterState | null;
 }
 
+/** A question that waits for the subscription to its answer. */
+interface Unsent {
+  readonly accessToken: string;
+  readonly filterOf: string;
+  readonly id: string;
+  readonly send: () => void;
+}
+
+/** A question waits so long for its answer, in milliseconds. */
+const ANSWER_TIMEOUT_MS = 30_000;
 /** How long the end waits for the users. */
 const LEAVE_MS = 1000;
 const IDLE: LinkState = { phase: 'idle', error: null };
 
 export class Channel {
-  readonly scheme: TopicScheme;
+  readonly scheme: Scheme;
   readonly #options: ChannelOptions;
   readonly #filters: Filters;
   readonly #users = new Set<ChannelUser>();
-  readonly #listeners = new Map<MessageKind, Map<string, Set<Heard>>>(KINDS.map((kind) => [kind, new Map()]));
-  readonly #unwanted: Unwanted;
+  readonly #listeners = new Map<MessageKind, Map<string, Set<Heard>>>();
+  readonly #unclaimed: UnclaimedMessages;
+  readonly #requests = new Requests();
+  /** Whose answers are subscribed to. */
+  readonly #asking = new Set<string>();
+  #unsent: Unsent[] = [];
+  /** A retained progress report was told on this connection. */
+  #retainedTold = false;
   #link: Link | null = null;
   #ending: Promise<void> = Promise.resolve();
   #closed = false;
@@ -92,7 +113,7 @@ export class Channel {
     this.#options = options;
     this.scheme = options.scheme;
     this.#filters = new Filters(options);
-    this.#unwanted = new Unwanted({
+    this.#unclaimed = new UnclaimedMessages({
       onOver: () => this.#link?.inbox.resume(),
       onStale: (filter) => this.#link?.subscriptions.unsubscribe(filter),
       onFault: options.onFault,
@@ -138,13 +159,16 @@ export class Channel {
 
   /**
    * Subscribes. Returns what stops it: with `removed` the broker is told, without (a redeploy) the
-   * subscription waits a moment for a successor. @throws OtaError OTA_BAD_TOKEN
+   * subscription waits a moment for a successor.
+   * @throws OtaError OTA_BAD_TOKEN; OTA_BAD_TEMPLATE for `+` where topics name no device; OTA_BAD_INPUT where the
+   *   scheme has no such message
    */
   listen<K extends MessageKind>(listener: Listener<K>): (removed: boolean) => void {
     const { kind, accessToken } = listener;
-    this.scheme.filter(kind, accessToken);
+    this.scheme.filters(kind, accessToken);
     const heard: Heard = { listener: listener as unknown as Listener, last: null };
-    const tokens = this.#listeners.get(kind) as Map<string, Set<Heard>>;
+    const tokens = this.#listeners.get(kind) ?? new Map<string, Set<Heard>>();
+    this.#listeners.set(kind, tokens);
     const all = tokens.get(accessToken) ?? new Set();
     tokens.set(accessToken, all.add(heard));
     this.#filters.add(kind, accessToken);
@@ -154,7 +178,7 @@ export class Channel {
     return (removed) => {
       if (!all.delete(heard)) return;
       if (all.size === 0 && tokens.get(accessToken) === all) tokens.delete(accessToken);
-      this.#unwanted.beginGrace();
+      this.#unclaimed.beginGrace();
       if (!this.#closed) this.#filters.remove(kind, accessToken, removed);
     };
   }
@@ -166,24 +190,89 @@ export class Channel {
     this.#link?.inbox.resume();
   }
 
-  /** Publishes to one device's topic. `settled` is called once, later; a bad token is `refused`. */
-  publish(
-    kind: MessageKind,
+  /**
+   * Sends a message to one device's topic, or from one device. `settled` is called once, later, with the topic; a
+   * bad identity, or a message that can't be written, is `refused`.
+   */
+  send<K extends MessageKind>(
+    kind: K,
     accessToken: string,
-    payload: string,
+    message: Outgoing[K],
     settled: Settled,
-    timeoutMs?: number,
+    options?: PublishOptions,
   ): void {
-    let topic: string;
+    let topic = '';
+    let body: string;
     try {
       topic = this.scheme.topic(kind, accessToken);
+      body = this.scheme.write(kind, accessToken, message);
     } catch (error) {
       const refused = toOtaError(error);
-      queueMicrotask(() => settled({ delivery: 'refused', error: refused }));
+      queueMicrotask(() => settled({ delivery: 'refused', error: refused }, topic));
       return;
     }
-    if (this.#link === null) queueMicrotask(() => settled(closedOutcome()));
-    else this.#link.publish(topic, payload, settled, timeoutMs);
+    this.#publish(topic, body, settled, options);
+  }
+
+  /**
+   * The device's side: asks the platform for an upgrade of one module, or of the device (null). An upgrade that
+   * comes in answer is handed to the listeners of `upgrade`, in a batch like a push; then `answered` is called,
+   * once, with it, with null where there is nothing to do, or with what went wrong: OTA_BAD_INPUT where the scheme
+   * knows no questions, OTA_BAD_TOKEN, OTA_OFFLINE where no platform listens, OTA_TIMEOUT.
+   */
+  ask(
+    accessToken: string,
+    module: string | null,
+    answered: (answered: Answered) => void,
+    timeoutMs = ANSWER_TIMEOUT_MS,
+  ): void {
+    const fail = (error: OtaError): void => queueMicrotask(() => answered({ upgrade: null, error }));
+    const filterOf = this.#filters.everyDevice('upgrade') ? EVERY_DEVICE : accessToken;
+    try {
+      this.scheme.topic('ask', accessToken);
+      this.scheme.filters('answer', filterOf);
+    } catch (error) {
+      return fail(toOtaError(error));
+    }
+    if (this.#link === null) return fail(closedError());
+    const id = this.scheme.nextId(accessToken);
+    if (!this.#requests.add(accessToken, id, timeoutMs, answered)) {
+      return fail(
+        new OtaError('OTA_QUEUE_FULL', 'Too many questions wait for an answer; this one was not sent.'),
+      );
+    }
+    const send = (): void =>
+      this.send('ask', accessToken, { id, module }, ({ error }) => {
+        if (error !== null) this.#requests.fail(accessToken, id, error);
+      });
+    this.#unsent.push({ accessToken, filterOf, id, send });
+    if (!this.#asking.has(filterOf)) {
+      this.#asking.add(filterOf);
+      this.#filters.add('answer', filterOf);
+    }
+    this.#sendQuestions(null);
+  }
+
+  /**
+   * The platform's side: answers a question that a listener of `ask` got. `upgrade` null: there is nothing to do.
+   * The answer carries the question's id, and counts as a push. `settled` as with `send`.
+   */
+  answer(
+    question: MessageOf<'ask'>,
+    upgrade: PreparedUpgrade | null,
+    settled: Settled,
+    options?: PublishOptions,
+  ): void {
+    const topic = this.scheme.answerTopic(question.topic);
+    this.#publish(topic, this.scheme.writeAnswer(question.message, upgrade), settled, options);
+  }
+
+  /**
+   * Resolves when everything that listeners were handed is committed and acknowledged: whoever stops hearing waits
+   * for it before it closes what the commits need.
+   */
+  async committed(): Promise<void> {
+    await this.#link?.inbox.idle();
   }
 
   /**
@@ -196,8 +285,9 @@ export class Channel {
     await this.#usersGone();
     this.#filters.close();
     if (this.#linger !== null) clearTimeout(this.#linger);
-    this.#unwanted.close();
+    this.#unclaimed.close();
     if (this.#patience !== null) clearTimeout(this.#patience);
+    this.#requests.close(closedError());
     // A session may be there from an earlier start, also where nobody has used this service since.
     const link = this.#link ?? (options.endSession ? this.#newLink() : null);
     this.#link = null;
@@ -252,22 +342,39 @@ export class Channel {
   #changed(state: LinkState): void {
     if (state.phase === 'connected') {
       this.#downSince = null;
-      this.#unwanted.beginGrace();
+      this.#unclaimed.beginGrace();
       this.#filters.endEarlier();
     } else {
       this.#downSince ??= performance.now();
+      this.#retainedTold = false;
     }
     this.#options.onState(state);
     for (const user of this.#users) user.onState(state);
   }
 
   #answered(filter: string, state: FilterState, refusal: OtaError | null): void {
-    const kind = this.#filters.kindOf(filter);
     const error = refusal === null ? null : this.#named(refusal, filter);
-    if (state !== 'pending') this.#options.onSubscription(filter, error);
-    if (kind === null) return;
-    this.#filters.sync(kind);
-    for (const heard of this.#all(kind)) this.#tell(heard, error);
+    const together = this.#filters.together(filter);
+    if (state === 'granted') this.#options.onSubscription(filter, null);
+    else if (together === 'refused') this.#options.onSubscription(filter, error);
+    for (const kind of this.#filters.kindsOf(filter)) {
+      this.#filters.sync(kind);
+      if (kind === 'answer') this.#sendQuestions(error);
+      else for (const heard of this.#all(kind)) this.#tell(heard, error);
+    }
+  }
+
+  /** Sends the questions whose answers can be heard now; those that never will be have failed. */
+  #sendQuestions(refusal: OtaError | null): void {
+    const waiting = this.#unsent;
+    this.#unsent = [];
+    for (const unsent of waiting) {
+      const state = this.#filters.state('answer', unsent.filterOf);
+      if (state === 'granted') unsent.send();
+      else if (state === 'refused' && refusal !== null) {
+        this.#requests.fail(unsent.accessToken, unsent.id, refusal);
+      } else if (this.#requests.has(unsent.accessToken, unsent.id)) this.#unsent.push(unsent);
+    }
   }
 
   /** The same error with the filter that it is about, its token masked. */
@@ -295,21 +402,68 @@ export class Channel {
     if (link !== this.#link) return 'hold';
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     const read = readWire(this.scheme, packet.topic, payload, packet.retain);
-    const kind = read.ok ? read.value.kind : read.refused.kind;
-    const accessToken = read.ok ? read.value.accessToken : read.refused.accessToken;
-    const tokens = kind === null ? undefined : this.#listeners.get(kind);
-    const own = accessToken === null ? undefined : tokens?.get(accessToken);
-    const every = tokens?.get(EVERY_DEVICE);
-    if (own === undefined && every === undefined) {
-      return this.#unwantedTaken(packet.topic, kind, accessToken);
+    if (!read.ok)
+      return read.refused === null ? 'taken' : this.#refusedTaken(link, packet.topic, read.refused);
+    const { value } = read;
+    if (value.kind === 'answer') return this.#answerTaken(link, value, batch);
+    const heard = this.#heardBy(value.kind, value.accessToken);
+    if (heard.length === 0) return this.#unclaimedTaken(packet.topic, value.kind, value.accessToken);
+    return this.#deliver(link, heard, (listener) => listener.onMessage(addressed(value, listener), batch));
+  }
+
+  #refusedTaken(link: Link, topic: string, refused: Refused): Taken {
+    if (refused.kind === null) return this.#unclaimedTaken(topic, null, '');
+    if (refused.kind === 'progress' && refused.error.code === 'OTA_RETAINED') {
+      // A device that retains one retains each, and there may be one for each device.
+      if (this.#retainedTold) return 'taken';
+      this.#retainedTold = true;
     }
-    if (!allReady(own) || !allReady(every)) return this.#notReady(link);
-    for (const set of [own, every]) {
-      if (set === undefined) continue;
+    const kind = listenerKind(refused.kind);
+    const heard = this.#heardBy(kind, refused.accessToken ?? '');
+    if (heard.length === 0) return this.#unclaimedTaken(topic, refused.kind, refused.accessToken ?? '');
+    return this.#deliver(link, heard, (listener) => listener.onRefused(refused));
+  }
+
+  /** An answer: its upgrade is handed on like a push, then the question is done. */
+  #answerTaken(
+    link: Link,
+    { topic, accessToken, message }: Extract<WireMessage, { kind: 'answer' }>,
+    batch: Batch,
+  ): Taken {
+    const { upgrade } = message;
+    const heard = this.#heardBy('upgrade', accessToken);
+    if (upgrade !== null && heard.length > 0) {
+      const value: MessageOf<'upgrade'> = { kind: 'upgrade', topic, accessToken, message: upgrade };
+      const taken = this.#deliver(link, heard, (listener) => listener.onMessage(value, batch));
+      if (taken === 'hold') return taken;
+    }
+    const expected = this.#requests.answer(accessToken, message) || heard.length > 0;
+    // A platform hears its own answers where one topic carries both ways.
+    if (expected || this.#heardBy('ask', accessToken).length > 0) return 'taken';
+    return this.#unclaimedTaken(topic, 'answer', accessToken);
+  }
+
+  /** Who listens to a device; to all of them where the message doesn't say whose it is. */
+  #heardBy(kind: MessageKind, accessToken: string): readonly ReadonlySet<Heard>[] {
+    const tokens = this.#listeners.get(kind);
+    if (tokens === undefined) return [];
+    if (accessToken === '') return [...tokens.values()];
+    const sets: Set<Heard>[] = [];
+    const own = tokens.get(accessToken);
+    if (own !== undefined) sets.push(own);
+    const every = tokens.get(EVERY_DEVICE);
+    if (every !== undefined) sets.push(every);
+    return sets;
+  }
+
+  #deliver(link: Link, heard: readonly ReadonlySet<Heard>[], hand: (listener: Listener) => void): Taken {
+    for (const set of heard) {
+      for (const { listener } of set) if (listener.ready?.() === false) return this.#notReady(link);
+    }
+    for (const set of heard) {
       for (const { listener } of set) {
         try {
-          if (read.ok) listener.onMessage(read.value, batch);
-          else listener.onRefused(read.refused);
+          hand(listener);
         } catch (error) {
           this.#options.onFault(toOtaError(error));
         }
@@ -327,16 +481,31 @@ export class Channel {
     return 'hold';
   }
 
-  #unwantedTaken(topic: string, kind: MessageKind | null, accessToken: string | null): Taken {
+  #unclaimedTaken(topic: string, kind: TopicKind | null, accessToken: string): Taken {
     const shown = this.scheme.mask(topic, maskToken).slice(0, 256);
-    const filters = kind === null ? [topic] : [this.#filters.filter(kind, EVERY_DEVICE)];
-    if (kind !== null && accessToken !== null) filters.push(this.#filters.filter(kind, accessToken));
-    return this.#unwanted.take(shown, filters, this.state.phase === 'connected');
+    const filters = kind === null ? [topic] : this.#candidates(kind, accessToken);
+    return this.#unclaimed.take(shown, filters, this.state.phase === 'connected');
+  }
+
+  /** The filters that may have brought a message. */
+  #candidates(kind: TopicKind, accessToken: string): readonly string[] {
+    return [EVERY_DEVICE, accessToken].flatMap((token) => {
+      try {
+        return this.#filters.filters(kind, token);
+      } catch {
+        return [];
+      }
+    });
+  }
+
+  #publish(topic: string, body: string, settled: Settled, options?: PublishOptions): void {
+    if (this.#link === null) {
+      queueMicrotask(() => settled({ delivery: 'timeout', error: closedError() }, topic));
+    } else this.#link.publish(topic, body, settled, options);
   }
 }
 
-function allReady(set: ReadonlySet<Heard> | undefined): boolean {
-  if (set === undefined) return true;
-  for (const { listener } of set) if (listener.ready?.() === false) return false;
-  return true;
+/** A message on a topic that names no device is the listener's own. */
+function addressed<M extends WireMessage>(message: M, { accessToken }: Listener): M {
+  return message.accessToken === '' ? { ...message, accessToken } : message;
 }

@@ -6,9 +6,9 @@ import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from 
 import type { Duplex } from 'node:stream';
 import { type OtaCode, OtaError } from '../protocol';
 import { Backoff } from './backoff';
-import { Fight } from './fight';
-import { Inbox, type InboxOptions } from './inbox';
-import { Outbox, type Settled } from './outbox';
+import { ClientIdConflictDetector } from './client-id-conflict';
+import { Inbox, type InboxOptions, UNCOMMITTED_LIMIT } from './inbox';
+import { Outbox, type PublishOptions, type Settled } from './outbox';
 import { PacketIds } from './packet-ids';
 import { clientIdTaken, linkError, type LinkState } from './state';
 import { Subscriptions, type SubscriptionsOptions } from './subscriptions';
@@ -23,6 +23,8 @@ export interface LinkOptions {
   /** Unacknowledged QoS 1 packets at most. */
   readonly window: number;
   readonly handle: InboxOptions['handle'];
+  /** Milliseconds that a commit may take; absent for 30 s. */
+  readonly commitTimeoutMs?: number;
   readonly onFilter: SubscriptionsOptions['onState'];
   readonly onState: (state: LinkState) => void;
   /** Something to tell the user once: a callback that threw, a commit that failed. */
@@ -32,6 +34,11 @@ export interface LinkOptions {
 /** A kept session of MQTT 5 lives for a day without us; without an expiry it would end at once. */
 const SESSION_EXPIRY_S = 24 * 60 * 60;
 const CONNECT_TIMEOUT_MS = 10_000;
+/**
+ * Bytes of the largest packet that a broker of MQTT 5 may send us: it drops what is larger. Otherwise a huge message
+ * in a kept session would end the process at each start.
+ */
+const MAX_PACKET = 1024 * 1024;
 /** A connection that stood this long starts the back-off anew. */
 const STABLE_MS = 10_000;
 const END_TIMEOUT_MS = 500;
@@ -48,7 +55,7 @@ export class Link {
   #client: MqttClient | null = null;
   #retry: NodeJS.Timeout | null = null;
   #stable: NodeJS.Timeout | null = null;
-  readonly #fight = new Fight();
+  readonly #conflict = new ClientIdConflictDetector();
   /** When the connection came up, in milliseconds of performance.now(). */
   #since = 0;
   #ended = false;
@@ -62,8 +69,9 @@ export class Link {
     });
     this.inbox = new Inbox({
       handle: options.handle,
+      ...(options.commitTimeoutMs === undefined ? {} : { commitTimeoutMs: options.commitTimeoutMs }),
       onCommitFailed: (client, error) => {
-        // Ended as it is: the PUBACKs of the batch are in its corked stream, and the broker sends again.
+        // What isn't acknowledged the broker sends again, on the next connection.
         if (client === this.#client) this.#lost(client, commitFailed(error), true);
         else options.onFault(commitFailed(error));
       },
@@ -81,8 +89,8 @@ export class Link {
   }
 
   /** Publishes with QoS 1; see Outbox. */
-  publish(topic: string, payload: string, settled: Settled, timeoutMs?: number): void {
-    this.outbox.publish(topic, payload, settled, timeoutMs);
+  publish(topic: string, payload: string, settled: Settled, options?: PublishOptions): void {
+    this.outbox.publish(topic, payload, settled, options);
   }
 
   /**
@@ -96,11 +104,12 @@ export class Link {
     const client = this.#client;
     this.#client = null;
     this.outbox.close();
-    this.inbox.detach();
+    this.inbox.close();
     this.subscriptions.close();
     this.#set({ phase: 'idle', error: null });
-    // The end of a stream lets out what was held back: PUBACKs must not leave before their commit.
+    // What was taken is committed and acknowledged; what isn't committed by then never is acknowledged.
     await Promise.race([this.inbox.idle(), after(END_TIMEOUT_MS)]);
+    this.inbox.detach();
     if (client !== null) await endClient(client);
     if (options.endSession && this.#options.persistent) await this.#endSession();
   }
@@ -151,9 +160,16 @@ export class Link {
   #clientOptions(ids: PacketIds, session: { keep: boolean }): IClientOptions {
     const mqtt5 = this.#options.mqtt.protocolVersion === 5;
     const expiry = session.keep ? { sessionExpiryInterval: SESSION_EXPIRY_S } : {};
+    const given = this.#options.mqtt.properties;
+    const properties = {
+      ...given,
+      maximumPacketSize: Math.min(given?.maximumPacketSize ?? MAX_PACKET, MAX_PACKET),
+      receiveMaximum: given?.receiveMaximum ?? UNCOMMITTED_LIMIT,
+      ...expiry,
+    };
     return {
       ...this.#options.mqtt,
-      ...(mqtt5 ? { properties: { ...this.#options.mqtt.properties, ...expiry } } : {}),
+      ...(mqtt5 ? { properties } : {}),
       clientId: this.#options.clientId,
       clean: !session.keep,
       reconnectPeriod: 0,
@@ -190,12 +206,12 @@ export class Link {
     if (this.#stable !== null) clearTimeout(this.#stable);
     this.#stable = null;
     const stoodMs = wasConnected ? performance.now() - this.#since : null;
-    const fight = this.#fight.ended({ stoodMs, explained: failure !== undefined });
+    const taken = this.#conflict.ended({ stoodMs, explained: failure !== undefined });
     discard(client);
     this.inbox.detach();
     this.outbox.detach();
     const error =
-      failure instanceof OtaError ? failure : fight ? clientIdTaken() : linkError(failure, wasConnected);
+      failure instanceof OtaError ? failure : taken ? clientIdTaken() : linkError(failure, wasConnected);
     this.subscriptions.detach();
     this.#set({ phase: 'waiting', error });
     this.#retry = setTimeout(() => this.#connect(), this.#backoff.next(!PASSING.has(error.code)));

@@ -4,29 +4,28 @@
  * a third of what a push costs. Nothing that was handed in stays open.
  */
 import type { MqttClient } from 'mqtt';
-import { OtaError } from '../protocol';
+import { type Delivery, OtaError, type Outcome } from '../protocol';
 import type { PacketIds } from './packet-ids';
-import { encodePublishes, PACKET_LIMIT, type Publish, publishSize } from './publish-packet';
+import { encodePublishes, EXPIRY_LIMIT, PACKET_LIMIT, type Publish, publishSize } from './publish-packet';
 
-/**
- * What became of a publish. `accepted`: MQTT 5, a subscription matched; `unknown`: acknowledged by a broker
- * that can't tell; `offline`: MQTT 5, nobody subscribes; `refused`: by the broker, or before it was sent;
- * `timeout`: no answer in time, or never sent (see the error).
- */
-export type Delivery = 'accepted' | 'unknown' | 'offline' | 'refused' | 'timeout';
+/** Called once. `topic` is what was published to; blank where there was none. */
+export type Settled = (outcome: Outcome, topic: string) => void;
 
-export interface Outcome {
-  readonly delivery: Delivery;
-  /** null where the broker took it and somebody may have it. */
-  readonly error: OtaError | null;
+export interface PublishOptions {
+  /** Milliseconds from hand-in to acknowledgement; 0 for no limit, absent for 30 s. */
+  readonly timeoutMs?: number | undefined;
+  /** Seconds after which the broker no longer delivers the message (MQTT 5); absent or 0 for no limit. */
+  readonly expiry?: number | undefined;
 }
-
-export type Settled = (outcome: Outcome) => void;
 
 interface Entry extends Publish {
   /** On this connection; 0 while it has none. */
   id: number;
+  /** What is left of its time when it is sent. */
+  expiry: number;
   readonly settled: Settled;
+  /** Milliseconds of performance.now(); Infinity where it doesn't expire. */
+  readonly expiresAt: number;
   /** Milliseconds of performance.now(); Infinity where there is no limit. */
   readonly deadline: number;
   sent: boolean;
@@ -93,20 +92,22 @@ export class Outbox {
 
   /**
    * Publishes with QoS 1, never retained. `settled` is called once, never before this returns.
-   * @param timeoutMs 0 for no limit.
    */
-  publish(topic: string, payload: string, settled: Settled, timeoutMs = PUBLISH_TIMEOUT_MS): void {
+  publish(topic: string, payload: string, settled: Settled, options: PublishOptions = {}): void {
     const problem = topicProblem(topic);
-    if (problem !== null) return this.#refuse(settled, 'refused', problem);
-    if (this.#closed) return this.#refuse(settled, 'timeout', closedError());
-    const deadline = timeoutMs > 0 ? performance.now() + timeoutMs : Infinity;
-    const entry: Entry = { id: 0, topic, payload, settled, deadline, sent: false };
+    if (problem !== null) return this.#refuse(settled, topic, 'refused', problem);
+    if (this.#closed) return this.#refuse(settled, topic, 'timeout', closedError());
+    const { timeoutMs = PUBLISH_TIMEOUT_MS, expiry = 0 } = options;
+    const now = performance.now();
+    const deadline = timeoutMs > 0 ? now + timeoutMs : Infinity;
+    const expiresAt = expiry > 0 ? now + 1000 * expiry : Infinity;
+    const entry: Entry = { id: 0, expiry: 0, topic, payload, settled, deadline, expiresAt, sent: false };
     if (this.#queue.length === this.#head && this.#hasRoom()) {
       this.#send(entry);
     } else if (this.#queue.length - this.#head < QUEUE_LIMIT) {
       this.#queue.push(entry);
     } else {
-      return this.#refuse(settled, 'timeout', queueFullError());
+      return this.#refuse(settled, topic, 'timeout', queueFullError());
     }
     this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS);
   }
@@ -182,9 +183,13 @@ export class Outbox {
 
   #send(entry: Entry): void {
     const line = this.#line as Line;
+    if (entry.expiresAt !== Infinity) {
+      const left = Math.ceil((entry.expiresAt - performance.now()) / 1000);
+      entry.expiry = Math.min(Math.max(left, 1), EXPIRY_LIMIT);
+    }
     // A broker closes the connection on a packet that is too large, and would do so each time it comes.
-    if (publishSize(entry.topic, entry.payload, line.mqtt5) > line.maxPacket) {
-      return this.#refuse(entry.settled, 'refused', tooLargeError(line.maxPacket));
+    if (publishSize(entry, line.mqtt5) > line.maxPacket) {
+      return this.#refuse(entry.settled, entry.topic, 'refused', tooLargeError(line.maxPacket));
     }
     const id = line.ids.allocate() as number;
     entry.id = id;
@@ -237,17 +242,17 @@ export class Outbox {
     this.#sweeper = null;
   }
 
-  #refuse(settled: Settled, delivery: Delivery, error: OtaError): void {
-    queueMicrotask(() => this.#call(settled, { delivery, error }));
+  #refuse(settled: Settled, topic: string, delivery: Delivery, error: OtaError): void {
+    queueMicrotask(() => this.#call(settled, { delivery, error }, topic));
   }
 
   #settle(entry: Entry, outcome: Outcome): void {
-    this.#call(entry.settled, outcome);
+    this.#call(entry.settled, outcome, entry.topic);
   }
 
-  #call(settled: Settled, outcome: Outcome): void {
+  #call(settled: Settled, outcome: Outcome, topic: string): void {
     try {
-      settled(outcome);
+      settled(outcome, topic);
     } catch (error) {
       this.#options.onFault(error);
     }
@@ -297,14 +302,10 @@ function notConnectedError(): OtaError {
   return new OtaError('OTA_NOT_CONNECTED', 'Not connected to the broker in time; the message was not sent.');
 }
 
-function closedError(sent = false): OtaError {
+/** A publish after the end. */
+export function closedError(sent = false): OtaError {
   const text = sent ? 'it was not acknowledged, but it may have arrived' : 'it was not sent';
   return new OtaError('OTA_CLOSED', `The node was stopped before the message was through: ${text}.`);
-}
-
-/** The outcome of a publish after the end. */
-export function closedOutcome(): Outcome {
-  return { delivery: 'timeout', error: closedError() };
 }
 
 function queueFullError(): OtaError {

@@ -14,9 +14,20 @@ export interface SubscriptionsOptions {
 
 const QOS_REFUSED = 128;
 
+/** MQTT 5: what the broker does with retained messages when it grants a filter. */
+export type RetainHandling = 0 | 2;
+/** Each is sent. */
+export const SEND_RETAINED: RetainHandling = 0;
+export const SKIP_RETAINED: RetainHandling = 2;
+
+interface Wanted {
+  state: FilterState;
+  readonly retained: RetainHandling;
+}
+
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
-  readonly #wanted = new Map<string, FilterState>();
+  readonly #wanted = new Map<string, Wanted>();
   #client: MqttClient | null = null;
 
   constructor(options: SubscriptionsOptions) {
@@ -24,7 +35,7 @@ export class Subscriptions {
   }
 
   state(filter: string): FilterState | null {
-    return this.#wanted.get(filter) ?? null;
+    return this.#wanted.get(filter)?.state ?? null;
   }
 
   /** Every filter that is wanted now. */
@@ -32,10 +43,10 @@ export class Subscriptions {
     return [...this.#wanted.keys()];
   }
 
-  want(filter: string): void {
+  want(filter: string, retained: RetainHandling = SEND_RETAINED): void {
     if (this.#wanted.has(filter)) return;
-    this.#wanted.set(filter, 'pending');
-    if (this.#client !== null) this.#subscribe(this.#client, filter);
+    this.#wanted.set(filter, { state: 'pending', retained });
+    if (this.#client !== null) this.#subscribe(this.#client, filter, retained);
   }
 
   /** Takes a filter away at the broker too. */
@@ -52,7 +63,7 @@ export class Subscriptions {
   /** A connection is up. Every filter is sent, also on a kept session: it may know others than we want. */
   attach(client: MqttClient): void {
     this.#client = client;
-    for (const filter of this.#wanted.keys()) this.#subscribe(client, filter);
+    for (const [filter, { retained }] of this.#wanted) this.#subscribe(client, filter, retained);
   }
 
   detach(): void {
@@ -66,8 +77,8 @@ export class Subscriptions {
     this.#wanted.clear();
   }
 
-  #subscribe(client: MqttClient, filter: string): void {
-    client.subscribe(filter, { qos: 1 }, (error, granted) => {
+  #subscribe(client: MqttClient, filter: string, retained: RetainHandling): void {
+    client.subscribe(filter, { qos: 1, rh: retained }, (error, granted) => {
       if (client !== this.#client || !this.#wanted.has(filter)) return;
       const qos = granted?.[0]?.qos;
       if (error === null && (qos === undefined || qos < QOS_REFUSED)) {
@@ -81,8 +92,9 @@ export class Subscriptions {
   }
 
   #set(filter: string, state: FilterState, error: OtaError | null): void {
-    if (this.#wanted.get(filter) === state) return;
-    this.#wanted.set(filter, state);
+    const wanted = this.#wanted.get(filter);
+    if (wanted === undefined || wanted.state === state) return;
+    wanted.state = state;
     this.#options.onState(filter, state, error);
   }
 }

@@ -53,8 +53,15 @@ export const nextId: IdSource = createIdSource();
 /** The longest id that is read. It is kept to know a repeat: a device must not choose how much memory. */
 export const MAX_ID = 128;
 
-/** Reads an id: text or a number, kept as text; null where absent or empty. @throws OtaError OTA_BAD_MESSAGE */
-export function readId(object: JsonObject): string | null {
+/** A key `id` with an integer that a number of JavaScript can't hold. */
+const LONG_ID = /"id"\s*:\s*(-?[0-9]{16,128})(?![0-9.eE])/g;
+
+/**
+ * Reads an id: text or a number, kept as text; null where absent or empty.
+ * @param text the JSON that the object comes from: an integer beyond 2^53 is taken from there, digit by digit.
+ * @throws OtaError OTA_BAD_MESSAGE
+ */
+export function readId(object: JsonObject, text: string): string | null {
   const value = field(object, 'id');
   // Two empty ids are no repeat of each other: they are no ids.
   if (value === undefined || value === null || value === '') return null;
@@ -62,8 +69,11 @@ export function readId(object: JsonObject): string | null {
     if (value.length <= MAX_ID) return value;
     throw new OtaError('OTA_BAD_MESSAGE', `"id" has ${value.length} characters; at most ${MAX_ID} are read.`);
   }
-  // Beyond 2^53 two ids could become one, and the second upgrade would be dropped as a repeat.
-  if (typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER) return String(value);
+  if (typeof value === 'number') {
+    if (Math.abs(value) <= Number.MAX_SAFE_INTEGER) return String(value);
+    // Beyond 2^53 two ids could become one, and the second upgrade would be dropped as a repeat.
+    for (const [, digits] of text.matchAll(LONG_ID)) if (Number(digits) === value) return digits ?? null;
+  }
   const what = typeof value === 'number' ? 'a number beyond 2^53' : typeName(value);
   throw new OtaError('OTA_BAD_MESSAGE', `"id" must be text or a number, not ${what}.`);
 }

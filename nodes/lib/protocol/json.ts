@@ -8,6 +8,8 @@ import { OtaError } from './errors';
 export const MAX_BODY_BYTES = 64 * 1024;
 /** The deepest nesting that is kept in extData: cloning deeper values fails in Node-RED. */
 export const MAX_DEPTH = 32;
+/** Stands for bytes that are no UTF-8. */
+export const REPLACEMENT = '\uFFFD';
 
 /** Keys that could reach a prototype when a flow copies an object. */
 const UNSAFE_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
@@ -15,24 +17,75 @@ const UNSAFE_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 /** A JSON object whose keys nobody has checked: read own keys with `field`. */
 export type JsonObject = { readonly [key: string]: unknown };
 
-/** Parses a body: at most 64 KiB of UTF-8 that is a JSON object; else OTA_TOO_LARGE or OTA_BAD_MESSAGE. */
-export function parseObject(body: Uint8Array): JsonObject {
-  if (body.length > MAX_BODY_BYTES) {
+/** A body that is a JSON object. */
+export interface Body {
+  readonly object: JsonObject;
+  /** The JSON text: numbers beyond 2^53 stand there whole. */
+  readonly text: string;
+  /** True where bytes weren't UTF-8 and U+FFFD stands in their place. */
+  readonly lossy: boolean;
+}
+
+/**
+ * Parses a body: at most 64 KiB that are a JSON object. Devices in C send the NUL that ends a string, or a whole
+ * buffer padded with them; editors on Windows put a byte order mark in front. Both are dropped.
+ * @throws OtaError OTA_TOO_LARGE, OTA_BAD_MESSAGE
+ */
+export function parseBody(bytes: Uint8Array): Body {
+  if (bytes.length > MAX_BODY_BYTES) {
     throw new OtaError(
       'OTA_TOO_LARGE',
-      `A message of ${body.length} bytes; at most ${MAX_BODY_BYTES} are read.`,
+      `A message of ${bytes.length} bytes; at most ${MAX_BODY_BYTES} are read.`,
     );
   }
-  if (body.length === 0) throw new OtaError('OTA_BAD_MESSAGE', 'An empty message.');
-  if (!isUtf8(body)) throw new OtaError('OTA_BAD_MESSAGE', 'The message is not UTF-8.');
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.length).toString('utf8'));
-  } catch {
-    throw new OtaError('OTA_BAD_MESSAGE', 'The message is not JSON.');
+  const json = withoutPadding(bytes);
+  if (json.length === 0) throw new OtaError('OTA_BAD_MESSAGE', 'An empty message.');
+  const lossy = !isUtf8(json);
+  let text = json.toString('utf8');
+  let value = tryParse(text);
+  if (value === undefined && lossy) {
+    text = withoutDoubleBytes(json);
+    value = tryParse(text);
+  }
+  if (value === undefined) {
+    throw new OtaError('OTA_BAD_MESSAGE', `The message is not ${lossy ? 'UTF-8' : 'JSON'}.`);
   }
   if (!isObject(value)) throw new OtaError('OTA_BAD_MESSAGE', 'The message is JSON, but not an object.');
-  return value;
+  return { object: value, text, lossy };
+}
+
+/** The same, where only the object matters. @throws OtaError OTA_TOO_LARGE, OTA_BAD_MESSAGE */
+export function parseObject(bytes: Uint8Array): JsonObject {
+  return parseBody(bytes).object;
+}
+
+/** The bytes without a byte order mark and without NULs before and after. */
+function withoutPadding(bytes: Uint8Array): Buffer {
+  let start = 0;
+  let end = bytes.length;
+  while (start < end && bytes[start] === 0) start += 1;
+  while (end > start && bytes[end - 1] === 0) end -= 1;
+  if (end - start >= 3 && bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) {
+    start += 3;
+  }
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
+}
+
+/** undefined where it isn't JSON, which JSON itself can't say. */
+function tryParse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Text whose characters of two bytes (GBK) are replaced as a whole: the second byte may be a backslash, which
+ * would escape the quotation mark behind it.
+ */
+function withoutDoubleBytes(json: Buffer): string {
+  return new TextDecoder('gbk').decode(json).replace(/[^\0-\x7f]/g, REPLACEMENT);
 }
 
 export function isObject(value: unknown): value is JsonObject {
@@ -42,6 +95,11 @@ export function isObject(value: unknown): value is JsonObject {
 /** An own field of an object of unknown origin; inherited ones don't count. */
 export function field(object: JsonObject, key: string): unknown {
   return Object.hasOwn(object, key) ? object[key] : undefined;
+}
+
+/** False for the keys that could reach a prototype. */
+export function isSafeKey(key: string): boolean {
+  return !UNSAFE_KEYS.has(key);
 }
 
 /**
@@ -56,7 +114,7 @@ export function safeCopy(value: unknown, depth = 0): unknown {
   if (Array.isArray(value)) return value.map((item) => safeCopy(item, depth + 1));
   const copy: Record<string, unknown> = {};
   for (const [key, item] of Object.entries(value)) {
-    if (!UNSAFE_KEYS.has(key)) copy[key] = safeCopy(item, depth + 1);
+    if (isSafeKey(key)) copy[key] = safeCopy(item, depth + 1);
   }
   return copy;
 }
@@ -68,13 +126,6 @@ export function optionalText(object: JsonObject, key: string): string | null {
   if (typeof value !== 'string') {
     throw new OtaError('OTA_BAD_MESSAGE', `"${key}" must be text, not ${typeName(value)}.`);
   }
-  return value;
-}
-
-/** A text field that must be there and not empty. @throws OtaError OTA_BAD_MESSAGE */
-export function requiredText(object: JsonObject, key: string): string {
-  const value = optionalText(object, key);
-  if (value === null || value === '') throw new OtaError('OTA_BAD_MESSAGE', `"${key}" is missing.`);
   return value;
 }
 

@@ -1,29 +1,24 @@
 /**
- * The three messages of the protocol, both ways: `write…` for what we send (strict), `read…` for what we
- * receive (tolerant). Owns every field name of the wire. Readers throw OtaError only and change nothing.
+ * The messages of the protocol as the product knows them, whatever form a scheme gives them on the wire:
+ * `read-messages.ts` makes them from bodies, `bodies/` writes them.
  */
-import { OtaError } from './errors';
-import { readId } from './ids';
-import {
-  field,
-  isObject,
-  type JsonObject,
-  MAX_BODY_BYTES,
-  optionalText,
-  requiredObject,
-  requiredText,
-  safeCopy,
-  typeName,
-} from './json';
-import { DEFAULT_MODULE, moduleOrDefault } from './modules';
-import { type SignMethodCase, signMethodName, type SignMethod } from './digests';
-import { type Failure, type ProgressStatus, readStep, stepStatus } from './steps';
+import type { SignMethod } from './digests';
+import type { Failure, ProgressStatus } from './steps';
 
+/** The three messages that the protocol's documentation has. */
+export const KINDS = ['inform', 'upgrade', 'progress'] as const;
+/** `ask`: a device asks whether there is an upgrade for it (scheme `aliyun` only). */
+export type MessageKind = (typeof KINDS)[number] | 'ask';
+
+/** A version report. */
 export interface Inform {
   /** null where the device sent none. */
   readonly id: string | null;
   readonly module: string;
+  /** Without white space at its ends. */
   readonly version: string;
+  /** The other flat fields of the report's `params`, 16 at most; null where it has none. */
+  readonly params: { readonly [key: string]: string | number | boolean } | null;
 }
 
 export interface Progress {
@@ -49,7 +44,26 @@ export interface Upgrade {
   readonly extData: { readonly [key: string]: unknown };
 }
 
-/** An upgrade that may be sent: every field was checked by `checkUpgrade`. */
+/** A device's question for its upgrade. */
+export interface Ask {
+  /** null where the device sent none: it can't tell an answer from another then. */
+  readonly id: string | null;
+  /** True where the id came as a number: the answer has it as one, too. */
+  readonly numericId: boolean;
+  /** null where the device named none. */
+  readonly module: string | null;
+  /** The version that the device runs; null where it didn't say. */
+  readonly version: string | null;
+}
+
+/** The platform's answer to a question; `upgrade` is null where there is nothing to do. */
+export interface Answer {
+  /** The id of the question. */
+  readonly id: string | null;
+  readonly upgrade: Upgrade | null;
+}
+
+/** An upgrade that may be sent: every field was checked by `Scheme.check`. */
 export interface UpgradeOut {
   readonly version: string;
   readonly url: string;
@@ -61,59 +75,25 @@ export interface UpgradeOut {
   readonly extData: { readonly [key: string]: string } | null;
 }
 
+/** An upgrade written for any number of devices: all but the id is text already. */
+export interface PreparedUpgrade {
+  /** The body of a push. @param id decimal digits, as `Scheme.nextId` gives them */
+  readonly push: (id: string) => string;
+  /** The body of the answer to a question. */
+  readonly answer: (ask: Ask) => string;
+}
+
+/** What may be handed to the wire, by kind. */
+export interface Outgoing {
+  readonly inform: { readonly id: string; readonly version: string; readonly module?: string };
+  /** A step of 0 is sent as 1, `desc` is cut at 128 characters. */
+  readonly progress: { readonly step: number; readonly desc?: string; readonly module?: string | null };
+  readonly upgrade: { readonly id: string; readonly upgrade: PreparedUpgrade };
+  readonly ask: { readonly id: string; readonly module?: string | null };
+}
+
 /** At most 128 characters of desc are sent. */
 export const MAX_DESC = 128;
-
-export function readInform(body: JsonObject): Inform {
-  const params = requiredObject(body, 'params');
-  return {
-    id: readId(body),
-    module: moduleOrDefault(optionalText(params, 'module')),
-    version: requiredText(params, 'version'),
-  };
-}
-
-export function writeInform(inform: { id: string; module?: string; version: string }): string {
-  if (inform.version === '') throw new OtaError('OTA_BAD_INPUT', 'A version report needs a version.');
-  return sendable({
-    id: inform.id,
-    params: { version: inform.version, module: moduleOrDefault(inform.module) },
-  });
-}
-
-export function readProgress(body: JsonObject): Progress {
-  const step = readStep(field(body, 'step'));
-  const module = optionalText(body, 'module');
-  return {
-    module: module === '' ? null : module,
-    step,
-    ...stepStatus(step),
-    desc: optionalText(body, 'desc') ?? '',
-  };
-}
-
-/** What goes out: a step of 0 is sent as 1, desc is cut at 128 characters, module only where given. */
-export function writeProgress(progress: { step: number; desc?: string; module?: string | null }): string {
-  const step = readStep(progress.step);
-  return sendable({
-    step: String(step === 0 ? 1 : step),
-    desc: cutDesc(progress.desc ?? ''),
-    ...(progress.module ? { module: progress.module } : {}),
-  });
-}
-
-/** A body that every reader takes. @throws OtaError OTA_BAD_INPUT */
-function sendable(message: object): string {
-  const body = JSON.stringify(message);
-  // A UTF-16 unit takes 3 bytes at most: what is short needs no counting.
-  if (body.length > MAX_BODY_BYTES / 3 && Buffer.byteLength(body) > MAX_BODY_BYTES) {
-    throw new OtaError(
-      'OTA_BAD_INPUT',
-      `Nothing was sent: the message is larger than ${MAX_BODY_BYTES} bytes.`,
-    );
-  }
-  return body;
-}
 
 /** At most 128 whole code points. */
 export function cutDesc(desc: string): string {
@@ -121,66 +101,4 @@ export function cutDesc(desc: string): string {
   // 256 UTF-16 units hold 128 code points at least.
   const points = Array.from(desc.slice(0, 2 * MAX_DESC));
   return points.length <= MAX_DESC ? points.join('') : points.slice(0, MAX_DESC).join('');
-}
-
-export function readUpgrade(body: JsonObject): Upgrade {
-  const params = requiredObject(body, 'params');
-  return {
-    id: readId(body),
-    code: readCode(field(body, 'code')),
-    module: moduleOrDefault(optionalText(params, 'module')),
-    version: requiredText(params, 'version'),
-    size: readSize(field(params, 'size')),
-    url: optionalText(params, 'url'),
-    signMethod: optionalText(params, 'signMethod'),
-    sign: optionalText(params, 'sign'),
-    extData: readExtData(field(params, 'extData')),
-  };
-}
-
-/** "200" and 200 are the same code. */
-function readCode(value: unknown): number | string | null {
-  if (value === undefined || value === null) return null;
-  if (typeof value === 'number') return value;
-  if (typeof value !== 'string') {
-    throw new OtaError('OTA_BAD_MESSAGE', `"code" must be text or a number, not ${typeName(value)}.`);
-  }
-  return /^[0-9]{1,9}$/.test(value) ? Number(value) : value;
-}
-
-/** A number or a numeric string; absent, empty or 0 is unknown. @throws OtaError OTA_BAD_MESSAGE */
-export function readSize(value: unknown): number | null {
-  if (value === undefined || value === null || value === '') return null;
-  const size = typeof value === 'string' && /^[0-9]+$/.test(value) ? Number(value) : value;
-  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
-    throw new OtaError('OTA_BAD_MESSAGE', '"size" must be a whole number of bytes.');
-  }
-  return size === 0 ? null : size;
-}
-
-function readExtData(value: unknown): { readonly [key: string]: unknown } {
-  if (value === undefined || value === null) return {};
-  if (!isObject(value)) {
-    throw new OtaError('OTA_BAD_MESSAGE', `"extData" must be an object, not ${typeName(value)}.`);
-  }
-  return safeCopy(value) as { readonly [key: string]: unknown };
-}
-
-/**
- * Prepares the body of one upgrade for any number of devices: all but the id is built once.
- * Returns a function that makes the body with an id.
- */
-export function upgradeWriter(
-  upgrade: UpgradeOut,
-  signMethodCase: SignMethodCase = 'Md5',
-): (id: string) => string {
-  const params: Record<string, unknown> = { version: upgrade.version };
-  if (upgrade.size !== null) params['size'] = upgrade.size;
-  params['url'] = upgrade.url;
-  if (upgrade.signMethod !== null) params['signMethod'] = signMethodName(upgrade.signMethod, signMethodCase);
-  if (upgrade.sign !== '') params['sign'] = upgrade.sign;
-  if (upgrade.module !== DEFAULT_MODULE) params['module'] = upgrade.module;
-  if (upgrade.extData !== null) params['extData'] = upgrade.extData;
-  const tail = `,"code":200,"params":${JSON.stringify(params)}}`;
-  return (id) => `{"id":${JSON.stringify(id)}${tail}`;
 }

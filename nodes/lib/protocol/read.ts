@@ -1,115 +1,125 @@
 /**
  * The door for everything that comes from the wire: a topic and a body in, a message or a reason out.
- * Nothing that comes in makes it throw.
+ * The way: topic → JSON → unwrapped → identity → message. Nothing that comes in makes it throw.
  */
 import { OtaError, toOtaError } from './errors';
-import { MAX_BODY_BYTES, parseObject } from './json';
-import { type Inform, type Progress, readInform, readProgress, readUpgrade, type Upgrade } from './messages';
-import type { MessageKind, TopicScheme } from './schemes';
+import { parseBody } from './json';
+import type { Answer, Ask, Inform, MessageKind, Progress, Upgrade } from './messages';
+import { isAnswer, readAnswer, readAsk, readInform, readProgress, readUpgrade } from './read-messages';
+import type { Scheme, TopicKind, TopicMatch } from './schemes';
+import { shapeOf } from './shape';
 import { maskToken } from './token';
-
-/** What of a refused input is shown. */
-export const SHOWN_CHARACTERS = 200;
 
 interface Common {
   readonly topic: string;
+  /** Blank where neither topic nor body name a device: then it is the listener's own. */
   readonly accessToken: string;
 }
 
 export type WireMessage =
-  | ({ readonly kind: 'inform'; readonly message: Inform } & Common)
+  | ({ readonly kind: 'inform'; readonly message: Inform; readonly retained: boolean } & Common)
   | ({ readonly kind: 'progress'; readonly message: Progress } & Common)
-  | ({ readonly kind: 'upgrade'; readonly message: Upgrade } & Common);
+  | ({ readonly kind: 'upgrade'; readonly message: Upgrade } & Common)
+  | ({ readonly kind: 'ask'; readonly message: Ask } & Common)
+  | ({ readonly kind: 'answer'; readonly message: Answer } & Common);
 
-/** What was refused, in a form that may be logged: tokens masked, 200 characters at most. */
+/** What was refused, in a form that may be logged: tokens masked, no values, 200 characters at most. */
 export interface Refused {
-  readonly kind: MessageKind | null;
+  readonly kind: TopicKind | null;
   readonly accessToken: string | null;
   readonly error: OtaError;
   /** The masked topic. */
   readonly topic: string;
-  /** The first 200 characters of the input. */
+  /** Keys and types of the input. */
   readonly excerpt: string;
 }
 
+/** `nothing`: an empty message that takes a retained upgrade away. */
 export type ReadResult =
-  { readonly ok: true; readonly value: WireMessage } | { readonly ok: false; readonly refused: Refused };
+  | { readonly ok: true; readonly value: WireMessage }
+  | { readonly ok: false; readonly refused: Refused }
+  | { readonly ok: false; readonly refused: null };
+
+const NOTHING: ReadResult = { ok: false, refused: null };
+
+/** What may not be retained, and why. */
+const NEVER_RETAINED: Partial<Record<TopicKind, string>> = {
+  upgrade: 'A retained upgrade: it would come again at each start',
+  answer: 'A retained upgrade: it would come again at each start',
+  progress: 'A retained progress report: it tells of the past',
+  ask: 'A retained question: it was asked in the past',
+};
 
 /** Reads one message of the wire. `retained` is the flag of the packet. */
-export function readWire(
-  scheme: TopicScheme,
-  topic: string,
-  body: Uint8Array,
-  retained: boolean,
-): ReadResult {
+export function readWire(scheme: Scheme, topic: string, body: Uint8Array, retained: boolean): ReadResult {
   const match = scheme.match(topic);
   if (match === null) {
     const error = new OtaError('OTA_BAD_TOPIC', 'A message on a topic that holds no valid access token.');
     return { ok: false, refused: refuse(scheme, topic, body, null, error) };
   }
+  // The cure of a retained upgrade reaches those who listen without the flag.
+  if (match.kind === 'upgrade' && body.length === 0) return NOTHING;
   try {
     refuseRetained(match.kind, retained);
-    const object = parseObject(body);
-    const common = { topic, accessToken: match.accessToken };
-    switch (match.kind) {
-      case 'inform':
-        return { ok: true, value: { kind: 'inform', message: readInform(object), ...common } };
-      case 'progress':
-        return { ok: true, value: { kind: 'progress', message: readProgress(object), ...common } };
-      case 'upgrade':
-        return { ok: true, value: { kind: 'upgrade', message: readUpgrade(object), ...common } };
-    }
+    return { ok: true, value: readMessage(scheme, topic, match, body, retained) };
   } catch (error) {
     const reason = toOtaError(error, 'OTA_BAD_MESSAGE');
     return { ok: false, refused: refuse(scheme, topic, body, match, reason) };
   }
 }
 
-/**
- * A retained upgrade would come again at each start, for ever; a retained progress report tells of an
- * upgrade long over. A retained version report still says what the device ran: it is read.
- */
-function refuseRetained(kind: MessageKind, retained: boolean): void {
-  if (!retained || kind === 'inform') return;
+function readMessage(
+  scheme: Scheme,
+  topic: string,
+  match: TopicMatch,
+  bytes: Uint8Array,
+  retained: boolean,
+): WireMessage {
+  const { sender, inner } = scheme.unwrap(match.kind, parseBody(bytes));
+  const accessToken = match.accessToken ?? (sender === null ? '' : scheme.identity.check(sender));
+  const common = { topic, accessToken };
+  switch (match.kind) {
+    case 'inform':
+      return { kind: 'inform', message: readInform(inner), retained, ...common };
+    case 'progress':
+      return { kind: 'progress', message: readProgress(inner), ...common };
+    case 'upgrade':
+      return { kind: 'upgrade', message: readUpgrade(inner), ...common };
+    case 'ask':
+      // One topic of an older SDK carries both ways.
+      if (isAnswer(inner.object)) return { kind: 'answer', message: readAnswer(inner), ...common };
+      return { kind: 'ask', message: readAsk(inner), ...common };
+    case 'answer':
+      return { kind: 'answer', message: readAnswer(inner), ...common };
+  }
+}
+
+/** A retained version report still says what the device ran: it is read. */
+function refuseRetained(kind: TopicKind, retained: boolean): void {
+  const what = NEVER_RETAINED[kind];
+  if (!retained || what === undefined) return;
   const cure = 'Clear it with an empty retained message and publish without the retain flag.';
-  const what =
-    kind === 'upgrade'
-      ? 'A retained upgrade: it would come again at each start'
-      : 'A retained progress report: it tells of the past';
   throw new OtaError('OTA_RETAINED', `${what}. ${cure}`);
 }
 
 function refuse(
-  scheme: TopicScheme,
+  scheme: Scheme,
   topic: string,
   body: Uint8Array,
-  match: { kind: MessageKind; accessToken: string } | null,
+  match: TopicMatch | null,
   reason: OtaError,
 ): Refused {
   const shownTopic = scheme.mask(topic, maskToken);
-  const excerpt = excerptOf(body, match?.accessToken ?? null);
+  const accessToken = match?.accessToken ?? null;
+  const excerpt = shapeOf(body, accessToken);
   const error = new OtaError(
     reason.code,
     `${reason.message} Topic ${shownTopic.slice(0, 256)}, input: ${excerpt}`,
   );
-  return {
-    kind: match?.kind ?? scheme.kindOf(topic),
-    accessToken: match?.accessToken ?? null,
-    error,
-    topic: shownTopic,
-    excerpt,
-  };
+  return { kind: match?.kind ?? scheme.kindOf(topic), accessToken, error, topic: shownTopic, excerpt };
 }
 
-/** The first characters of a body as printable text, the device's own token masked. */
-function excerptOf(body: Uint8Array, accessToken: string | null): string {
-  const bytes = Math.min(body.length, MAX_BODY_BYTES, 8 * SHOWN_CHARACTERS);
-  let text = Buffer.from(body.buffer, body.byteOffset, bytes).toString('utf8');
-  if (accessToken !== null) {
-    text = text.replaceAll(accessToken, maskToken(accessToken));
-    // What was cut off may have left a part of the token at the end.
-    if (bytes < body.length) text = text.slice(0, -accessToken.length);
-  }
-  const shown = Array.from(text.replace(/[\p{Cc}\p{Cs}]/gu, '\uFFFD'));
-  return shown.length > SHOWN_CHARACTERS ? shown.slice(0, SHOWN_CHARACTERS).join('') + '…' : shown.join('');
+/** The kind of listener that a topic is for: an answer brings an upgrade. */
+export function listenerKind(kind: TopicKind): MessageKind {
+  return kind === 'answer' ? 'upgrade' : kind;
 }

@@ -19,8 +19,8 @@ export const STEP_DOWNLOAD_FAILED = -2;
 export const STEP_VERIFICATION_FAILED = -3;
 export const STEP_FLASHING_FAILED = -4;
 
-/** Decimal digits with leading zeros allowed, no blanks, no sign but a minus. */
-const STEP_TEXT = /^-?[0-9]+$/;
+/** Decimal digits, leading zeros and a fraction allowed, no blanks, no sign but a minus. */
+const STEP_TEXT = /^-?[0-9]+(\.[0-9]+)?$/;
 
 /** What a step means. */
 export function stepStatus(step: number): { status: ProgressStatus; failure: Failure | null } {
@@ -29,25 +29,30 @@ export function stepStatus(step: number): { status: ProgressStatus; failure: Fai
 }
 
 /**
- * Reads a step: "1"…"100", "0" (upgrading at 0 %), "-1"…"-4"; as text of digits or a number with an integer
- * value (37.0 is 37). @throws OtaError OTA_BAD_STEP with the reason
+ * Reads a step from the wire: "1"…"100", "0" (upgrading at 0 %), "-1"…"-4"; as text of digits or a number. The
+ * fraction of a percentage is cut off ("37.381" is 37); a failure has none ("-2.0" is -2, "-2.5" is refused).
+ * @throws OtaError OTA_BAD_STEP with the reason, never with what was sent
  */
 export function readStep(value: unknown): number {
-  let step: number;
-  if (typeof value === 'string') {
-    if (!STEP_TEXT.test(value)) throw badStep(value, 'is not made of decimal digits');
-    step = Number(value);
-  } else if (typeof value === 'number') {
-    if (!Number.isInteger(value)) throw badStep(value, 'is not an integer');
-    step = value;
-  } else {
+  if (typeof value !== 'string' && typeof value !== 'number') {
     throw new OtaError('OTA_BAD_STEP', '"step" must be text or a number.');
   }
-  if (step > STEP_SUCCEEDED) throw badStep(value, 'is above 100');
-  if (step < 0 && !FAILURES.has(step)) throw badStep(value, 'is no known failure (-1 to -4)');
-  return step === 0 ? 0 : step; // no negative zero
+  if (typeof value === 'string' && !STEP_TEXT.test(value)) throw badStep('is not made of decimal digits');
+  const step = Number(value);
+  if (Number.isNaN(step)) throw badStep('is not a number');
+  if (step > STEP_SUCCEEDED) throw badStep('is above 100');
+  if (step < 0 && !FAILURES.has(step)) throw badStep('is no known failure (-1 to -4)');
+  return step < 0 ? step : Math.abs(Math.trunc(step)); // no negative zero
 }
 
-function badStep(value: string | number, why: string): OtaError {
-  return new OtaError('OTA_BAD_STEP', `The step ${JSON.stringify(String(value).slice(0, 40))} ${why}.`);
+/** A step that a flow wants to send: as `readStep`, but a whole number. @throws OtaError OTA_BAD_STEP */
+export function checkStep(value: unknown): number {
+  const step = readStep(value);
+  if (typeof value === 'number' && !Number.isInteger(value)) throw badStep('is not an integer');
+  if (typeof value === 'string' && value.includes('.')) throw badStep('is not made of decimal digits');
+  return step;
+}
+
+function badStep(why: string): OtaError {
+  return new OtaError('OTA_BAD_STEP', `The step ${why}.`);
 }

@@ -7,15 +7,29 @@ import { field, isObject, type JsonObject, MAX_BODY_BYTES, typeName } from './js
 import { moduleOrDefault } from './modules';
 import type { UpgradeOut } from './messages';
 
-/** Devices keep the URL in a buffer of this many characters. */
-export const MAX_URL = 256;
+/** Characters of a url at most, unless the service says otherwise: one C SDK crashes at 255, many keep 256 bytes. */
+export const MAX_URL = 254;
+
+/** What a service and its scheme ask of an upgrade. */
+export interface UpgradeRules {
+  /** Characters of a url at most. */
+  readonly maxUrlLength: number;
+  /** False where the scheme's pushes have no size. */
+  readonly sizeNeeded: boolean;
+}
+
+const DEFAULT_RULES: UpgradeRules = { maxUrlLength: MAX_URL, sizeNeeded: true };
 
 /**
  * Checks `{version, url, size, sign, signMethod, module, extData}` and returns it in the form that is sent.
  * @param allowUnsigned lets a package without `size` or `sign` pass; a wrong one never passes.
  * @throws OtaError OTA_BAD_UPGRADE naming the field
  */
-export function checkUpgrade(input: unknown, allowUnsigned = false): UpgradeOut {
+export function checkUpgrade(
+  input: unknown,
+  allowUnsigned = false,
+  rules: UpgradeRules = DEFAULT_RULES,
+): UpgradeOut {
   if (!isObject(input)) {
     throw bad(
       `msg.payload must be an object {version, url, size, sign, signMethod, …}, not ${typeName(input)}`,
@@ -24,8 +38,8 @@ export function checkUpgrade(input: unknown, allowUnsigned = false): UpgradeOut 
   const { signMethod, sign } = checkSign(input, allowUnsigned);
   const upgrade: UpgradeOut = {
     version: checkVersion(field(input, 'version')),
-    url: checkUrl(field(input, 'url')),
-    size: checkSize(field(input, 'size'), allowUnsigned),
+    url: checkUrl(field(input, 'url'), rules.maxUrlLength),
+    size: checkSize(field(input, 'size'), allowUnsigned || !rules.sizeNeeded),
     signMethod,
     sign,
     module: checkModule(field(input, 'module')),
@@ -40,13 +54,18 @@ export function checkUpgrade(input: unknown, allowUnsigned = false): UpgradeOut 
 function checkVersion(value: unknown): string {
   // A number is refused on purpose: 1.10 would go out as 1.1.
   if (typeof value !== 'string' || value.trim() === '') throw bad('"version" must be text');
+  // A device would report it without, and never be known as upgraded.
+  if (value !== value.trim()) throw bad('"version" must not begin or end with white space');
   return value;
 }
 
-function checkUrl(value: unknown): string {
+function checkUrl(value: unknown, maxLength: number): string {
   if (typeof value !== 'string' || value === '') throw bad('"url" must be text');
-  if (value.length > MAX_URL)
-    throw bad(`"url" has ${value.length} characters; devices take at most ${MAX_URL}`);
+  if (value.length > maxLength) {
+    throw bad(
+      `"url" has ${value.length} characters, at most ${maxLength} are sent: some devices crash at longer ones. Where yours take it, raise "Longest URL" (maxUrlLength) in ota-service`,
+    );
+  }
   // "http:host" and "http:///host" are addresses to a browser, but not to a device.
   if (!URL.canParse(value) || !/^https?:\/\/[^/\\]/i.test(value) || /[\s\p{Cc}\p{Cs}]/u.test(value)) {
     throw bad('"url" must be an http:// or https:// address');

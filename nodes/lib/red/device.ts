@@ -1,6 +1,6 @@
 /** The device side: whose token a message goes out with. */
 import type { Node } from 'node-red';
-import { checkToken, EVERY_DEVICE, OtaError } from '../protocol';
+import { EVERY_DEVICE, type Identity, OtaError } from '../protocol';
 import type { Message } from './input';
 
 /** The token stored with a node, trimmed; empty where there is none. */
@@ -11,19 +11,19 @@ export function ownToken(node: Node): string {
 }
 
 /** `msg.accessToken`, else the node's own. @throws OtaError OTA_BAD_TOKEN */
-export function tokenToSend(msg: Partial<Message>, own: string): string {
+export function tokenToSend(msg: Partial<Message>, own: string, identity: Identity): string {
   const given = (msg as { accessToken?: unknown }).accessToken;
-  if (given !== undefined && given !== null && given !== '') return checkToken(given);
+  if (given !== undefined && given !== null && given !== '') return identity.check(given);
   if (own === EVERY_DEVICE) {
     throw new OtaError(
       'OTA_BAD_TOKEN',
       'The token "+" means every device: set msg.accessToken to say which device this message is from.',
     );
   }
-  return checkToken(own);
+  return identity.check(own);
 }
 
 /** The token to listen with: one device's, or `+`. @throws OtaError OTA_BAD_TOKEN */
-export function tokenToHear(own: string): string {
-  return own === EVERY_DEVICE ? own : checkToken(own);
+export function tokenToHear(own: string, identity: Identity): string {
+  return own === EVERY_DEVICE ? own : identity.check(own);
 }

@@ -3,8 +3,24 @@
  * only place where the link's states become words for a person.
  */
 import type { Node, NodeAPI } from 'node-red';
-import type { Channel, ChannelUser, FilterState, Listener, LinkState, Outcome, Settled } from '../link';
-import { type MessageKind, type OtaCode, OtaError, type SignMethodCase } from '../protocol';
+import type {
+  Channel,
+  ChannelUser,
+  FilterState,
+  Listener,
+  LinkState,
+  PublishOptions,
+  Settled,
+} from '../link';
+import {
+  ANY_IDENTITY,
+  type Identity,
+  type MessageKind,
+  type OtaCode,
+  OtaError,
+  type Outcome,
+  type Outgoing,
+} from '../protocol';
 import type { Status } from './status';
 
 /** The ota-service config node as other nodes see it. */
@@ -12,7 +28,6 @@ export interface OtaServiceNode extends Node {
   /** null where the settings can't be used: see `problem`. */
   readonly channel: Channel | null;
   readonly problem: OtaError | null;
-  readonly signMethodCase: SignMethodCase;
   /** The session was asked for, but a random client id can't keep one. */
   readonly sessionNotKept: boolean;
   /** Node-RED brings an error of a config node to the Catch nodes of these. */
@@ -36,6 +51,11 @@ const CODE_STATUS: Partial<Record<OtaCode, string>> = {
   OTA_PUBLISH_REFUSED: 'refused',
   OTA_TIMEOUT: 'timeout',
 };
+
+/** What became of a message, and the topic it went to (blank where there was none). */
+export interface Sent extends Outcome {
+  readonly topic: string;
+}
 
 /** The locale key that tells an error in a status. */
 export function statusOf(error: OtaError): string {
@@ -82,8 +102,9 @@ export class ServiceUse {
     return this.#problem;
   }
 
-  get signMethodCase(): SignMethodCase {
-    return this.#service?.signMethodCase ?? 'Md5';
+  /** What an access token looks like with this service's topics. */
+  get identity(): Identity {
+    return this.#service?.channel?.scheme.identity ?? ANY_IDENTITY;
   }
 
   /** The channel. @throws OtaError what is wrong with the service */
@@ -122,25 +143,29 @@ export class ServiceUse {
     this.#stops.push(stop);
   }
 
-  /** Publishes to one device; the outcome comes later, always. */
-  publish(
-    kind: MessageKind,
+  /** Sends a message to one device, or from one; the outcome comes later, always. See `Channel.send`. */
+  send<K extends MessageKind>(
+    kind: K,
     accessToken: string,
-    payload: string,
+    message: Outgoing[K],
     settled: Settled,
-    timeoutMs?: number,
+    options?: PublishOptions,
   ): void {
-    this.channel().publish(kind, accessToken, payload, settled, timeoutMs);
+    this.channel().send(kind, accessToken, message, settled, options);
   }
 
-  /** The same, to be awaited. */
-  publishAsync(
-    kind: MessageKind,
+  /** The same, to be awaited. @throws OtaError what is wrong with the service */
+  async sendAsync<K extends MessageKind>(
+    kind: K,
     accessToken: string,
-    payload: string,
-    timeoutMs?: number,
-  ): Promise<Outcome> {
-    return new Promise((resolve) => this.publish(kind, accessToken, payload, resolve, timeoutMs));
+    message: Outgoing[K],
+    options?: PublishOptions,
+  ): Promise<Sent> {
+    const channel = this.channel();
+    return new Promise((resolve) => {
+      const settled: Settled = ({ delivery, error }, topic) => resolve({ delivery, error, topic });
+      channel.send(kind, accessToken, message, settled, options);
+    });
   }
 
   /** What the status says while nothing happens. */

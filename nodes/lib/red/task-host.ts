@@ -3,20 +3,18 @@
  * runs: from the first face to the last. Knows MQTT only through the channel, and of Node-RED only that
  * faces come and go.
  */
-import type { Channel, FilterState, LinkState, Settled } from '../link';
+import type { Channel, FilterState, LinkState } from '../link';
 import {
   EVERY_DEVICE,
   type MessageKind,
   type OtaCode,
   OtaError,
   type Refused,
-  type SignMethodCase,
   toOtaError,
 } from '../protocol';
 import type { Command } from '../tasks/commands';
 import { Engine, operate } from '../tasks/engine';
 import type { Change, SqliteStore } from '../tasks/store';
-import type { Moment } from '../tasks/machine';
 import type { Task } from '../tasks/types';
 
 /** A node that shows the engine, and hears of everything. */
@@ -40,7 +38,6 @@ export interface HostOptions {
   /** The id of the service: devices and tasks are its own. */
   readonly service: string;
   readonly channel: Channel;
-  readonly signMethodCase: SignMethodCase;
 }
 
 /** A store that can't be opened now may be there later; these won't cure themselves. */
@@ -100,11 +97,6 @@ export class TaskHost {
     await this.stop(removed);
   }
 
-  /** Both clocks: how long a task still waits depends on them. */
-  moment(): Moment {
-    return this.#engine?.moment() ?? { now: 0, wall: Date.now() };
-  }
-
   /** Carries a command out, once the engine runs. @throws OtaError */
   async command(command: Command): Promise<object> {
     await this.#starting;
@@ -122,6 +114,8 @@ export class TaskHost {
     if (this.#retry !== null) clearTimeout(this.#retry);
     await this.#starting;
     const release = this.#unlisten(removed);
+    // What was heard is committed and acknowledged before the store is closed.
+    await this.#options.channel.committed();
     await this.#engine?.stop();
     release();
   }
@@ -130,13 +124,12 @@ export class TaskHost {
     this.#listen();
     await this.#before?.stop(false);
     if (this.#closed) return;
-    const { store, service, channel, signMethodCase } = this.#options;
+    const { store, service, channel } = this.#options;
     const engine = new Engine({
       store: store.tasks(service),
-      signMethodCase,
       link: {
-        publish: (accessToken, body, settled: Settled) =>
-          channel.publish('upgrade', accessToken, body, settled),
+        prepare: (upgrade) => channel.scheme.prepare(upgrade),
+        publish: (accessToken, push, settled) => channel.send('upgrade', accessToken, push, settled),
       },
     });
     engine.listen({

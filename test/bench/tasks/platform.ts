@@ -58,7 +58,6 @@ const host = new TaskHost({
   store: new SqliteStore({ file }),
   service: 'service',
   channel,
-  signMethodCase: 'Md5',
 });
 const face: Parameters<Hosts.TaskHost['join']>[0] = {
   onChange: () => undefined,

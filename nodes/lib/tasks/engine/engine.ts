@@ -3,7 +3,7 @@
  * what commands work with. Owns the reports that come in. Knows neither MQTT nor Node-RED. Whatever it does is
  * in the store first: killed at any moment and started again, it goes on where it was.
  */
-import type { OtaError, SignMethodCase } from '../../protocol';
+import type { Batch, OtaError } from '../../protocol';
 import { decide, isActive, type Moment, openDevices, type Report } from '../machine';
 import type { Awaitable, Change, Reported, TaskStore } from '../store';
 import type { DeviceStatus, Task } from '../types';
@@ -14,15 +14,9 @@ import { type EngineLink, Pushes } from './pushes';
 import { Sweep, type SweepEngine, type SweepOptions } from './sweep';
 import { Turns } from './turns';
 
-/** Something that must be committed before its reports are acknowledged. */
-export interface EngineBatch {
-  join(committer: { commit(): void | Promise<void> }): boolean;
-}
-
 export interface EngineOptions extends SweepOptions {
   readonly store: TaskStore;
   readonly link: EngineLink;
-  readonly signMethodCase?: SignMethodCase;
   readonly time?: Time;
 }
 
@@ -49,7 +43,7 @@ export class Engine implements SweepEngine {
     this.time = options.time ?? SYSTEM_TIME;
     this.clock = new PlatformClock(this.time);
     this.#news = new News(this.time);
-    this.#pushes = new Pushes(this, options.link, options.signMethodCase);
+    this.#pushes = new Pushes(this, options.link);
     this.#sweep = new Sweep(this, this.#pushes, this.#news, options);
   }
 
@@ -108,7 +102,7 @@ export class Engine implements SweepEngine {
   // Reports
 
   /** A report; it is committed, with the others of its batch, before the broker hears of it. */
-  hear(report: Report, batch: EngineBatch): void {
+  hear(report: Report, batch: Batch): void {
     this.#reports.push(report);
     batch.join(this.#committer);
   }

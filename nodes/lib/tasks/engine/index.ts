@@ -2,5 +2,5 @@
 export * from './clock';
 export * from './engine';
 export type { EngineListener } from './news';
-export type { EngineLink, PushOutcome } from './pushes';
+export type { EngineLink } from './pushes';
 export { operate } from './operations';

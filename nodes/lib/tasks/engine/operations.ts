@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { OtaError } from '../../protocol';
-import { checkTargets, type Command, type CommandOf, RETRIED, type TaskInput } from '../commands';
+import { checkTargets, type Command, RETRIED, type TaskInput } from '../commands';
 import { baseOf, openDevices, resumed, waveEnds } from '../machine';
 import { type DeviceShape, deviceShape, eventShape, type TaskShape, taskShape } from '../shapes';
 import type { TaskChange } from '../store';
@@ -12,6 +12,14 @@ import type { Task } from '../types';
 import type { Engine } from './engine';
 import { chooseTargets, shuffleWaves, toDevices, waveSizes } from './targets';
 import { SLICE, Turns } from './turns';
+
+type CommandOf<A> = Command extends infer C
+  ? C extends { action: infer Own }
+    ? A extends Own
+      ? C
+      : never
+    : never
+  : never;
 
 /** Carries a command out and answers it. @throws OtaError */
 export async function operate(engine: Engine, command: Command): Promise<object> {
@@ -34,15 +42,13 @@ export async function operate(engine: Engine, command: Command): Promise<object>
     case 'remove':
       return inTurn(engine, command.taskId, (task) => remove(engine, task));
     case 'get':
-      return taskShape(await find(engine, command.taskId), engine.moment());
+      return taskShape(await find(engine, command.taskId));
     case 'list':
       return list(engine, command);
     case 'devices':
       return devices(engine, command);
     case 'history':
       return history(engine, command);
-    default:
-      throw new OtaError('OTA_BAD_INPUT', `"action" ${command.action} is not available yet.`);
   }
 }
 
@@ -93,7 +99,7 @@ async function create(engine: Engine, input: TaskInput): Promise<TaskShape> {
   const task = await find(engine, taskId);
   engine.tellTask(task);
   engine.touch(id);
-  return taskShape(task, engine.moment());
+  return taskShape(task);
 }
 
 function nobody({ current, version }: { current: number; version: number }): OtaError {
@@ -154,7 +160,7 @@ async function change(
   );
   if (changed !== null) engine.tellTask(changed);
   engine.touch(task.id);
-  return taskShape(changed ?? task, engine.moment());
+  return taskShape(changed ?? task);
 }
 
 type Tokens = readonly unknown[] | null;
@@ -163,7 +169,7 @@ async function cancel(engine: Engine, task: Task, accessTokens: Tokens): Promise
   if (accessTokens !== null) {
     await engine.holding(task, () => moveSome(engine, task, accessTokens, 'cancel'));
     await engine.settle(task.id);
-    return taskShape(await find(engine, task.taskId), engine.moment());
+    return taskShape(await find(engine, task.taskId));
   }
   if (task.status === 'ended') throw wrongState(task, 'cancel');
   await engine.holding(task, async () => {
@@ -175,7 +181,7 @@ async function cancel(engine: Engine, task: Task, accessTokens: Tokens): Promise
     if (changed !== null) engine.tellTask(changed);
     await engine.clear(task);
   });
-  return taskShape(await find(engine, task.taskId), engine.moment());
+  return taskShape(await find(engine, task.taskId));
 }
 
 async function retry(engine: Engine, task: Task, command: CommandOf<'retry'>): Promise<TaskShape> {
@@ -194,7 +200,7 @@ async function retry(engine: Engine, task: Task, command: CommandOf<'retry'>): P
     );
     if (changed !== null) engine.tellTask(changed);
   });
-  return taskShape(await find(engine, task.taskId), engine.moment());
+  return taskShape(await find(engine, task.taskId));
 }
 
 /** A task that was over runs again, or waits for its time again; thresholds forget the devices taken back. */
@@ -245,12 +251,12 @@ async function remove(engine: Engine, task: Task): Promise<TaskShape> {
   if (!over || openDevices(task.counts) > 0) throw wrongState(task, 'remove');
   await engine.store.hide(task.id);
   engine.wipe();
-  return taskShape(task, engine.moment());
+  return taskShape(task);
 }
 
 async function list(engine: Engine, { page, pageSize }: CommandOf<'list'>): Promise<object> {
   const { total, tasks } = await engine.store.list({ page, pageSize });
-  return { total, page, pageSize, tasks: tasks.map((task) => taskShape(task, engine.moment())) };
+  return { total, page, pageSize, tasks: tasks.map(taskShape) };
 }
 
 async function devices(engine: Engine, command: CommandOf<'devices'>): Promise<object> {

@@ -2,23 +2,29 @@
  * Pushes on the wire, and what became of them. Owns how many are out, and the answers that aren't in the store
  * yet. Never chooses a device: what it sends was committed before.
  */
-import { type OtaError, type SignMethodCase, upgradeWriter } from '../../protocol';
+import {
+  type Delivery,
+  type Outcome,
+  type PreparedUpgrade,
+  toOtaError,
+  type UpgradeOut,
+} from '../../protocol';
 import type { EventName } from '../machine';
 import type { Answer, Awaitable, Change, Push, TaskStore } from '../store';
 import type { TaskPlan } from '../types';
 import type { PlatformClock, Time } from './clock';
 import { SLICE, Turns } from './turns';
 
-/** What became of a push; the link's own words. */
-export interface PushOutcome {
-  readonly delivery: 'accepted' | 'unknown' | 'offline' | 'refused' | 'timeout';
-  readonly error: OtaError | null;
-}
-
 /** What the engine needs of the connection. */
 export interface EngineLink {
+  /** Writes an upgrade once, for all its devices. @throws OtaError where the devices can't take it */
+  prepare(upgrade: UpgradeOut): PreparedUpgrade;
   /** `settled` is called once, never before this returns. */
-  publish(accessToken: string, body: string, settled: (outcome: PushOutcome) => void): void;
+  publish(
+    accessToken: string,
+    push: { readonly id: string; readonly upgrade: PreparedUpgrade },
+    settled: (outcome: Outcome) => void,
+  ): void;
 }
 
 /** What pushes need of their engine. */
@@ -35,23 +41,21 @@ export interface PushEngine {
 const MAX_OPEN = 2000;
 /** Devices have this long to come back after a connection that was lost: until then none of them is offline. */
 const RETURN_MS = 10_000;
-const MAX_WRITERS = 1000;
+const MAX_PREPARED = 1000;
 
 export class Pushes {
   readonly #engine: PushEngine;
   readonly #link: EngineLink;
-  readonly #signMethodCase: SignMethodCase | undefined;
-  readonly #writers = new Map<number, (id: string) => string>();
+  readonly #prepared = new Map<number, PreparedUpgrade>();
   #answers: Answer[] = [];
   #open = 0;
   /** When the connection was there again after it was lost. */
   #returned = -Infinity;
   #left = false;
 
-  constructor(engine: PushEngine, link: EngineLink, signMethodCase?: SignMethodCase) {
+  constructor(engine: PushEngine, link: EngineLink) {
     this.#engine = engine;
     this.#link = link;
-    this.#signMethodCase = signMethodCase;
   }
 
   /** How many more may go out. */
@@ -72,7 +76,7 @@ export class Pushes {
       const id = device.pushId ?? '';
       const sent = time.steady();
       this.#open += 1;
-      this.#link.publish(device.accessToken, this.#writer(plan)(id), ({ delivery, error }) => {
+      this.#publish(plan, device.accessToken, id, ({ delivery, error }) => {
         this.#open -= 1;
         if (this.#open === MAX_OPEN >> 1) this.#engine.kick();
         // What was under way is sent again before the connection counts as made.
@@ -88,13 +92,26 @@ export class Pushes {
     }
   }
 
-  #writer(plan: TaskPlan): (id: string) => string {
-    const found = this.#writers.get(plan.id);
+  /** An upgrade that the service's devices can't take is refused like one that the broker refuses. */
+  #publish(plan: TaskPlan, accessToken: string, id: string, settled: (outcome: Outcome) => void): void {
+    let upgrade: PreparedUpgrade;
+    try {
+      upgrade = this.#prepare(plan);
+    } catch (error) {
+      const refused = toOtaError(error);
+      queueMicrotask(() => settled({ delivery: 'refused', error: refused }));
+      return;
+    }
+    this.#link.publish(accessToken, { id, upgrade }, settled);
+  }
+
+  #prepare(plan: TaskPlan): PreparedUpgrade {
+    const found = this.#prepared.get(plan.id);
     if (found !== undefined) return found;
-    if (this.#writers.size > MAX_WRITERS) this.#writers.clear();
-    const writer = upgradeWriter(plan.upgrade, this.#signMethodCase);
-    this.#writers.set(plan.id, writer);
-    return writer;
+    if (this.#prepared.size > MAX_PREPARED) this.#prepared.clear();
+    const prepared = this.#link.prepare(plan.upgrade);
+    this.#prepared.set(plan.id, prepared);
+    return prepared;
   }
 
   /** Stores the answers that came, in slices. */
@@ -130,7 +147,7 @@ export class Pushes {
 }
 
 /** What of a push's outcome matters to its device; a push that was taken is no news. */
-const ANSWERS: Readonly<Record<PushOutcome['delivery'], 'offline' | 'refused' | 'push-timeout' | null>> = {
+const ANSWERS: Readonly<Record<Delivery, 'offline' | 'refused' | 'push-timeout' | null>> = {
   accepted: null,
   unknown: null,
   offline: 'offline',

@@ -52,8 +52,7 @@ async function* reported(
   { upgrade, policy, targets }: TaskInput,
   wall: number,
 ): AsyncGenerator<readonly Candidate[]> {
-  const versions = typeof targets === 'object' && 'versions' in targets ? targets.versions : null;
-  const wanted = versions === null ? null : new Set(versions);
+  const wanted = typeof targets === 'object' && 'versions' in targets ? new Set(targets.versions) : null;
   const since = wall - policy.seenWithin * 1000;
   for (let after = ''; ;) {
     const slice = await store.known({ module: upgrade.module, after, limit: SLICE, since });

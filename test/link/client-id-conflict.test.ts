@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { type Ended, Fight } from '../../nodes/lib/link/fight';
+import { type Ended, ClientIdConflictDetector } from '../../nodes/lib/link/client-id-conflict';
 
 const turnedOut = (stoodMs: number): Ended => ({ stoodMs, explained: false });
 
 function verdicts(...ends: Ended[]): boolean[] {
-  const fight = new Fight();
-  return ends.map((end) => fight.ended(end));
+  const detector = new ClientIdConflictDetector();
+  return ends.map((end) => detector.ended(end));
 }
 
-describe('a fight for the client id', () => {
+describe('a conflict of client ids', () => {
   it('is three connections in a row that were closed without a word', () => {
     assert.deepEqual(verdicts(turnedOut(50), turnedOut(900), turnedOut(50)), [false, false, true]);
   });

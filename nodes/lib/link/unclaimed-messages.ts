@@ -6,7 +6,7 @@ import { OtaError } from '../protocol';
 import { LINGER_MS } from './filters';
 import type { Taken } from './inbox';
 
-export interface UnwantedOptions {
+export interface UnclaimedOptions {
   /** The time of grace is over: what is held is to be offered again. */
   readonly onOver: () => void;
   /** Ends a filter at the broker. */
@@ -17,13 +17,13 @@ export interface UnwantedOptions {
 /** Filters that are remembered as ended. */
 const REMEMBERED = 1000;
 
-export class Unwanted {
-  readonly #options: UnwantedOptions;
+export class UnclaimedMessages {
+  readonly #options: UnclaimedOptions;
   readonly #ended = new Set<string>();
   #graceUntil = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(options: UnwantedOptions) {
+  constructor(options: UnclaimedOptions) {
     this.#options = options;
   }
 

@@ -1,6 +1,6 @@
 /**
  * Two clients with one client id, as one of them sees it where the broker doesn't say so (MQTT 3.1.1): its
- * connections are closed without a word, again and again, each time the other one comes back.
+ * connections are closed without a reason, again and again, each time the other one comes back.
  */
 
 /** So many in a row are no accident. */
@@ -16,12 +16,13 @@ export interface Ended {
   readonly explained: boolean;
 }
 
-export class Fight {
+export class ClientIdConflictDetector {
   #rounds = 0;
 
-  /** Takes note of an end. True where it looks like a fight. */
+  /** Takes note of an end. True where it looks like a conflict. */
   ended({ stoodMs, explained }: Ended): boolean {
-    // A broker that is away, or a long peace, ends the row; an error (a reset by traffic) may be part of it.
+    // A broker that is away, or a connection that stood long, ends the row; an error (a reset by traffic) may be
+    // part of it.
     if (stoodMs === null || stoodMs >= ROUND_MS) this.#rounds = 0;
     else if (!explained) this.#rounds += 1;
     return this.#rounds >= ROUNDS;
