@@ -73,8 +73,8 @@ describe('the console’s words', () => {
   const words = JSON.parse(read('words.json')) as Words;
   const languages = Object.keys(words['language.name'] ?? {});
 
-  it('are there in English and Simplified Chinese', () => {
-    assert.deepEqual(languages, ['en-US', 'zh-CN']);
+  it('are there in English and Simplified Chinese, at least', () => {
+    for (const language of ['en-US', 'zh-CN']) assert.ok(languages.includes(language), language);
   });
 
   it('have a text for every key in every language', () => {

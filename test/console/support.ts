@@ -11,8 +11,7 @@ import { type FlowNode, type NodeRed, type NodeRedOptions, startNodeRed } from '
 import { temporaryFolder, type TemporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
 
-export type Language = 'en-US' | 'zh-CN';
-export const LANGUAGES: readonly Language[] = ['en-US', 'zh-CN'];
+export type Language = string;
 export const WIDE = 1280;
 export const NARROW = 375;
 
@@ -31,6 +30,8 @@ const WORDS = JSON.parse(fs.readFileSync(path.join(ROOT, 'scripts/console/words.
   string,
   Record<Language, string>
 >;
+/** Those that the console has words in. */
+export const LANGUAGES: readonly Language[] = Object.keys(WORDS['language.name'] ?? {});
 
 /** A text of the console. */
 export function word(language: Language, key: string, values: Record<string, string | number> = {}): string {

@@ -1,13 +1,16 @@
-/** Labels, help and status texts: both languages say the same things, and nothing is shown as a bare key. */
+/** Labels, help and status texts: every language says the same things, and nothing is shown as a bare key. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { OTA_CODES, OtaError } from '../../nodes/lib/protocol';
 import { statusOf } from '../../nodes/lib/red/service';
 import { foldersOf, ROOT } from '../../scripts/build/paths';
+import { type Catalogue, catalogueOf, languagesIn, ORIGINAL, unequalTexts } from '../support/locales';
 import { shippedNodes } from '../support/shipped-nodes';
+import { temporaryFolder } from '../support/temporary-folder';
+import { cleanup } from '../support/cleanup';
 
-const LANGUAGES = ['en-US', 'zh-CN'] as const;
+const LANGUAGES = languagesIn();
 const folders = foldersOf(ROOT);
 /** Node-RED cuts longer ones off on small screens. */
 const STATUS_LIMIT = 20;
@@ -28,36 +31,16 @@ const VARIABLE_KEYS: Readonly<Record<string, readonly string[]>> = {
   'ota-service.': ['note.randomClientId', 'note.sharedSession'],
 };
 
-const HEADINGS = {
+/** Headings of help, as Node-RED's own nodes have them. A language without an entry needs as many as the original. */
+const HEADINGS: Readonly<
+  Record<string, { readonly node: readonly string[]; readonly config: readonly string[] }>
+> = {
   'en-US': {
-    node: ['Inputs', 'Outputs', 'Details', 'References'],
+    node: ['Properties', 'Inputs', 'Outputs', 'Details', 'References'],
     config: ['Properties', 'Details', 'References'],
   },
-  'zh-CN': { node: ['输入', '输出', '详细', '参考'], config: ['属性', '详细', '参考'] },
-} as const;
-
-type Catalogue = Map<string, string>;
-
-function flatten(value: unknown, prefix = '', into: Catalogue = new Map()): Catalogue {
-  if (typeof value === 'string') into.set(prefix, value);
-  else {
-    for (const [key, child] of Object.entries(value as object)) {
-      flatten(child, prefix === '' ? key : `${prefix}.${key}`, into);
-    }
-  }
-  return into;
-}
-
-async function readJson(file: string): Promise<unknown> {
-  return JSON.parse(await fs.readFile(file, 'utf8')) as unknown;
-}
-
-/** The texts that a node finds: its own and the common ones. */
-async function catalogueOf(node: string, language: string): Promise<Catalogue> {
-  const own = await readJson(path.join(folders.nodes, node, 'locales', language, `${node}.json`));
-  const common = await readJson(path.join(folders.nodes, 'lib/red/locales', language, 'common.json'));
-  return new Map([...flatten(own), ...flatten(common)]);
-}
+  'zh-CN': { node: ['属性', '输入', '输出', '详细', '参考'], config: ['属性', '详细', '参考'] },
+};
 
 async function sources(folder: string, ending: string): Promise<{ file: string; text: string }[]> {
   const names = (await fs.readdir(folder, { recursive: true })).filter((name) => name.endsWith(ending));
@@ -91,6 +74,7 @@ function has(catalogue: Catalogue, key: string): boolean {
 }
 
 describe('the texts of the nodes', () => {
+  const later = cleanup();
   let names: string[];
   const configs = new Set<string>();
   const catalogues = new Map<string, Catalogue>();
@@ -102,26 +86,39 @@ describe('the texts of the nodes', () => {
       const script = await fs.readFile(path.join(folders.nodes, name, `${name}.editor.ts`), 'utf8');
       if (script.includes("category: 'config'")) configs.add(name);
       for (const language of LANGUAGES) {
-        catalogues.set(`${name} ${language}`, await catalogueOf(name, language));
+        catalogues.set(`${name} ${language}`, catalogueOf(name, language));
       }
     }
   });
 
-  it('have the same keys in both languages', () => {
-    for (const name of names) {
-      assert.deepEqual(
-        [...catalogue(name, 'en-US').keys()].sort(),
-        [...catalogue(name, 'zh-CN').keys()].sort(),
-        name,
-      );
-    }
+  it('have the same keys, and help, in every language', () => {
+    assert.deepEqual(unequalTexts(), []);
   });
 
-  it('have the same places for values in both languages', () => {
+  it('are missed where another language lacks a key or a help page', async () => {
+    const { path: root } = later(await temporaryFolder('ota-languages-'));
+    for (const folder of ['lib/red', ...names]) {
+      const locales = path.join('nodes', folder, 'locales');
+      await fs.cp(path.join(ROOT, locales), path.join(root, locales), { recursive: true });
+      await fs.cp(path.join(root, locales, ORIGINAL), path.join(root, locales, 'de-DE'), { recursive: true });
+    }
+    assert.deepEqual(unequalTexts(root), [], 'a whole third language');
+    const own = path.join(root, 'nodes/ota-push/locales/de-DE');
+    const { 'ota-push': texts } = JSON.parse(await fs.readFile(path.join(own, 'ota-push.json'), 'utf8')) as {
+      'ota-push': { label: { rate?: string } };
+    };
+    delete texts.label.rate;
+    await fs.writeFile(path.join(own, 'ota-push.json'), JSON.stringify({ 'ota-push': texts }));
+    await fs.rm(path.join(own, 'ota-push.html'));
+    assert.deepEqual(unequalTexts(root), ['ota-push, de-DE: ota-push.label.rate', 'ota-push, de-DE: help']);
+  });
+
+  it('have the same places for values in every language', () => {
     const places = (text: string): string[] => (text.match(/__\w+__/g) ?? []).sort();
     for (const name of names) {
-      for (const [key, text] of catalogue(name, 'en-US')) {
-        assert.deepEqual(places(catalogue(name, 'zh-CN').get(key)!), places(text), key);
+      for (const language of LANGUAGES) {
+        for (const [key, text] of catalogue(name, ORIGINAL))
+          assert.deepEqual(places(catalogue(name, language).get(key)!), places(text), `${language} ${key}`);
       }
     }
   });
@@ -176,15 +173,16 @@ describe('the texts of the nodes', () => {
     }
   });
 
-  it('include help in both languages, with what goes in, what comes out and the details', async () => {
+  it('include help in every language, with the settings, what goes in, what comes out and the details', async () => {
     for (const name of names) {
       for (const language of LANGUAGES) {
         const file = path.join(folders.nodes, name, 'locales', language, `${name}.html`);
         const help = await fs.readFile(file, 'utf8');
         assert.match(help, new RegExp(`^<script type="text/html" data-help-name="${name}">\\s*<p>`), file);
         const headings = [...help.matchAll(/<h3>(.*?)<\/h3>/g)].map(([, text]) => text);
-        const wanted = HEADINGS[language][configs.has(name) ? 'config' : 'node'];
-        for (const heading of wanted) {
+        const kind = configs.has(name) ? 'config' : 'node';
+        assert.ok(headings.length >= HEADINGS[ORIGINAL]![kind].length, file);
+        for (const heading of HEADINGS[language]?.[kind] ?? []) {
           assert.ok(headings.includes(heading), `${file}: ${heading}`);
         }
       }
@@ -215,16 +213,16 @@ describe('the texts of the nodes', () => {
     }
   });
 
-  it('name the same errors in the help of both languages, and only errors that exist', async () => {
+  it('name the same errors in the help of every language, and only errors that exist', async () => {
     for (const name of names) {
-      const [english, chinese] = await Promise.all(
+      const [original = [], ...others] = await Promise.all(
         LANGUAGES.map(async (language) => {
           const file = path.join(folders.nodes, name, 'locales', language, `${name}.html`);
-          return [...new Set((await fs.readFile(file, 'utf8')).match(/\bOTA_[A-Z_]+/g) ?? [])];
+          return [...new Set((await fs.readFile(file, 'utf8')).match(/\bOTA_[A-Z_]+/g) ?? [])].sort();
         }),
       );
-      assert.deepEqual(chinese!.sort(), english!.sort(), name);
-      for (const code of english!)
+      for (const codes of others) assert.deepEqual(codes, original, name);
+      for (const code of original)
         assert.ok((OTA_CODES as readonly string[]).includes(code), `${name}: ${code}`);
     }
   });

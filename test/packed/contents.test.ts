@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { INSTALL_TIMEOUT_MS, installed, packedFiles, readManifest, ROOT } from './installed';
+import { languagesIn } from '../support/locales';
 
 describe('the package', function () {
   this.timeout(INSTALL_TIMEOUT_MS);
@@ -38,12 +39,12 @@ describe('the package', function () {
     );
   });
 
-  it('holds every node type that it names, with page, texts in both languages and icon', async () => {
+  it('holds every node type that it names, with page, texts in every language and icon', async () => {
     const { 'node-red': red } = await readManifest();
     for (const [type, script] of Object.entries(red.nodes)) {
       const folder = path.posix.dirname(script);
       const wanted = [script, `${folder}/${type}.html`];
-      for (const language of ['en-US', 'zh-CN']) {
+      for (const language of languagesIn()) {
         for (const ending of ['json', 'html']) wanted.push(`${folder}/locales/${language}/${type}.${ending}`);
       }
       for (const file of wanted) assert.ok(files.includes(file), file);

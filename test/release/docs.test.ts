@@ -77,10 +77,10 @@ for (const language of LANGUAGES) {
     it('names every setting of every node, and no other, with its default', () => {
       for (const [type, { defaults, credentials = {} }] of pages) {
         const rows = rowsOf(chapter(readPage(language, 'settings'), type));
-        const listed = rows.flatMap(([names]) => namesIn(names));
+        const listed = rows.flatMap(([, names]) => namesIn(names));
         const own = Object.keys({ ...defaults, ...credentials }).filter((name) => !COMMON.includes(name));
         assert.deepEqual(listed.toSorted(), own.toSorted(), type);
-        for (const [names, values, byDefault] of rows) {
+        for (const [, names, values, byDefault] of rows) {
           assert.notEqual(values, '', `${type}, ${names ?? ''}: its values`);
           for (const name of namesIn(names)) {
             const { value } = defaults[name] ?? {};
