@@ -101,6 +101,32 @@ describe('the documented settings for Mosquitto', function () {
     );
   });
 
+  it('keep a device from taking the platform’s place by its client id', async () => {
+    const [first, second] = [await freePort(), await freePort()];
+    const config = blockOf(text, 'conf', /^# Devices/)
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'))
+      .map((line) => line.replace('listener 1883', `listener ${first} 127.0.0.1`))
+      .map((line) => line.replace('listener 1884', `listener ${second}`));
+    later(await startMosquitto({ users: USERS, config }));
+    const at = async (port: number, username: string): Promise<TestClient> =>
+      later(
+        await connectClient(`mqtt://127.0.0.1:${port}`, {
+          clientId: 'the-platform',
+          username,
+          password: PASSWORD,
+        }),
+      );
+    const platform = await at(second, 'platform');
+    let closed = false;
+    platform.client.on('close', () => (closed = true));
+    const thief = await at(first, 'device-2');
+    await platform.subscribe('/ota/device/inform/+');
+    await thief.publish('/ota/device/inform/device-2', 'still here');
+    await platform.atLeast(1);
+    assert.equal(closed, false);
+  });
+
   it('bind it with the dynamic security plug-in, by the documented commands', async () => {
     const folder = later(await temporaryFolder('ota-dynsec-'));
     const file = path.join(folder.path, 'dynamic-security.json');
