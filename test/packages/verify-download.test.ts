@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { cleanup } from '../support/cleanup';
 import { digestOf, FIRMWARE, startVerifier, upgradeTo } from './support/packages';
 import {
@@ -134,13 +135,36 @@ describe('verifying a download', () => {
     assert.equal(unknown.code, 'OTA_SIZE_LIMIT');
   });
 
-  it('refuses a packed body', async () => {
-    for (const headers of [{ 'Content-Encoding': 'gzip' }, { 'Content-Encoding': 'br' }]) {
-      const server = later(await startServer(raw(FIRMWARE, { ...headers, 'Content-Length': SIZE })));
-      const test = later(await startVerifier());
-      assert.equal((await test.failure(upgradeTo(FIRMWARE, server.url))).code, 'OTA_BAD_ENCODING');
-      assert.equal(server.asked.length, 1);
+  it('refuses a packed body: of unknown length, without a size, or without a digest', async () => {
+    const length = { 'Content-Length': SIZE };
+    for (const encoding of ['gzip', 'br']) {
+      const headers = { 'Content-Encoding': encoding };
+      for (const [more, fields] of [
+        [{}, {}],
+        [length, { size: null }],
+        [length, { sign: '' }],
+      ] as const) {
+        const server = later(await startServer(raw(FIRMWARE, { ...headers, ...more })));
+        const test = later(await startVerifier({ requireSign: false }));
+        assert.equal((await test.failure(upgradeTo(FIRMWARE, server.url, fields))).code, 'OTA_BAD_ENCODING');
+        assert.equal(server.asked.length, 1);
+      }
     }
+  });
+
+  it('takes the very bytes that were announced, whatever encoding the server names, and never unpacks', async () => {
+    for (const encoding of ['x-gzip', 'aws-chunked', 'none', 'binary', 'utf-8', 'gzip']) {
+      const headers = { 'Content-Encoding': encoding, 'Content-Length': SIZE };
+      const server = later(await startServer(raw(FIRMWARE, headers)));
+      const test = later(await startVerifier());
+      const { filename } = await test.verify(upgradeTo(FIRMWARE, server.url));
+      assert.deepEqual(await fs.readFile(filename), FIRMWARE, encoding);
+    }
+    const packed = gzipSync(FIRMWARE);
+    const headers = { 'Content-Encoding': 'gzip', 'Content-Length': packed.length };
+    const server = later(await startServer(raw(packed, headers)));
+    const { filename } = await later(await startVerifier()).verify(upgradeTo(packed, server.url));
+    assert.deepEqual(await fs.readFile(filename), packed);
   });
 
   it('takes Content-Encoding: identity', async () => {

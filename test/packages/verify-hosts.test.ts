@@ -255,7 +255,9 @@ describe('a redirect', () => {
       await assert.rejects(asking, { code: 'OTA_HOST_REFUSED' }, host);
     }
     assert.equal(server.asked.length, 0);
-    const same = later(await startServer(to(server.url)));
+    const otherPort = later(await startServer(to(server.url)));
+    await assert.rejects(httpGet(new URL(otherPort.url), {}, rules, signal), { code: 'OTA_HOST_REFUSED' });
+    const same = later(await startServer([to('/fw'), good(FIRMWARE)]));
     const answer = await httpGet(new URL(same.url), {}, rules, signal);
     answer.body.destroy();
     assert.equal(answer.status, 200);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Progress } from '../../nodes/lib/packages/verify';
-import { DEFAULT_RETRIES, fullJitter } from '../../nodes/lib/packages/transfer/download';
+import { DEFAULT_RETRIES, fullJitter } from '../../nodes/lib/packages/transfer/retry';
 
 describe('the steps of a download', () => {
   const steps = (share: number, events: readonly (readonly [number, number, number | null])[]): number[] => {

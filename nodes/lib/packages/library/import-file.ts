@@ -8,10 +8,11 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { HASH_NAME, OtaError, type SignMethod } from '../../protocol';
 import { type Digests, tooLarge, type WantedContent } from '../transfer/content';
-import { download, fullJitter, type OnBytes } from '../transfer/download';
+import { download, type OnBytes } from '../transfer/download';
 import { checkFreeSpace } from '../transfer/files';
 import { checkUrl, isLocalHost } from '../transfer/hosts';
 import { BATCH_BYTES, HashingFileWriter } from '../transfer/hashing-file-writer';
+import { fullJitter } from '../transfer/retry';
 import { folderError } from './folder-errors';
 
 export type PackageSource =

@@ -4,8 +4,9 @@
  */
 import { OtaError } from '../../protocol';
 import { tooLarge, wrongSize } from './content';
-import type { Sidecar } from './partial';
-import { type HttpAnswer, TransferFault } from './http';
+import { type Sidecar, UNKNOWN } from './partial';
+import { TransferFault } from './fault';
+import type { HttpAnswer } from './http';
 
 export interface Have {
   /** Bytes on disk; above 0 the request had a `Range`. */
@@ -38,11 +39,11 @@ export function rangeHeaders(have: Have): { readonly [name: string]: string } {
  */
 export function readAnswer(answer: HttpAnswer, have: Have): Plan {
   if (answer.status === 206 && have.bytes > 0) {
-    checkEncoding(answer);
+    checkEncoding(answer, have, have.bytes);
     return readRest(answer, have);
   }
   if (answer.status === 200) {
-    checkEncoding(answer);
+    checkEncoding(answer, have, 0);
     return readWhole(answer, have);
   }
   throw refused(answer, have);
@@ -53,7 +54,10 @@ function readWhole(answer: HttpAnswer, have: Have): Plan {
   const total = lengthOf(answer);
   if (total !== null && have.size !== null && total !== have.size) throw wrongSize(total, have.size);
   if (total !== null && total > have.maxBytes) throw tooLarge(total, have.maxBytes);
-  return { from: 0, source: { ...validators(answer), total } };
+  // Behind one name stand servers that disagree about the file's ETag: from now on its digest decides, and the
+  // rest is asked for without it.
+  const disagree = have.bytes > 0 && have.contentKnown;
+  return { from: 0, source: { ...(disagree ? UNKNOWN : validators(answer)), total } };
 }
 
 /** 206: only the rest of the very file that we hold a part of. */
@@ -90,18 +94,26 @@ function isSameFile(etag: string | null, have: Have): boolean {
   return have.contentKnown;
 }
 
-/** A compressed body would need unpacking: size and digest are those of the file as it is. */
-function checkEncoding(answer: HttpAnswer): void {
+/**
+ * A packed body would need unpacking, and what is downloaded is never unpacked: size and digest are those of the
+ * file as it is. Some servers name an encoding over the very bytes that were announced: those are taken.
+ */
+function checkEncoding(answer: HttpAnswer, have: Have, from: number): void {
   const content = answer.header('content-encoding')?.trim().toLowerCase() ?? '';
   const transfer = answer.header('transfer-encoding')?.trim().toLowerCase() ?? '';
-  const encoding = content !== '' && content !== 'identity' ? content : transfer;
-  if (encoding !== '' && encoding !== 'identity' && encoding !== 'chunked') {
-    const name = encoding.replace(/[^a-z0-9, -]/g, '?').slice(0, 20);
-    throw new OtaError(
-      'OTA_BAD_ENCODING',
-      `The server sends the file packed (${name}): it must send it as it is.`,
-    );
-  }
+  if (isPlain(content) && (isPlain(transfer) || transfer === 'chunked')) return;
+  const length = lengthOf(answer);
+  const asAnnounced = have.contentKnown && have.size !== null && length === have.size - from;
+  if (asAnnounced && (isPlain(transfer) || transfer === 'chunked')) return;
+  const name = (isPlain(content) ? transfer : content).replace(/[^a-z0-9, -]/g, '?').slice(0, 20);
+  throw new OtaError(
+    'OTA_BAD_ENCODING',
+    `The server sends the file packed (${name}): it must send it as it is.`,
+  );
+}
+
+function isPlain(encoding: string): boolean {
+  return encoding === '' || encoding === 'identity';
 }
 
 function refused(answer: HttpAnswer, have: Have): OtaError | TransferFault {
@@ -111,7 +123,7 @@ function refused(answer: HttpAnswer, have: Have): OtaError | TransferFault {
   // Our part, or its ETag, is what it objects to: the next message begins without it.
   if (status === 412 && have.bytes > 0) return new TransferFault(error, { fromZero: true, final: true });
   if (status === 408 || status === 429 || status >= 500) {
-    return new TransferFault(error, { retryAfter: retryAfter(answer.header('retry-after'), Date.now()) });
+    return new TransferFault(error, { retryAfter: retryAfter(answer.header('retry-after'), nowAt(answer)) });
   }
   return error;
 }
@@ -133,6 +145,12 @@ const WORDS: { readonly [status: number]: string } = {
 function wordOf(status: number): string {
   const word = WORDS[status];
   return word === undefined ? '' : `: ${word}`;
+}
+
+/** The server's own time: a gateway's clock may be years behind when it starts. */
+function nowAt(answer: HttpAnswer): number {
+  const date = Date.parse(answer.header('date') ?? '');
+  return Number.isNaN(date) ? Date.now() : date;
 }
 
 /** Seconds or an HTTP date as milliseconds from now; null where absent or unreadable. */

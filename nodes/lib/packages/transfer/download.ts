@@ -4,13 +4,26 @@
  */
 import path from 'node:path';
 import { OtaError, toOtaError, type OtaCode } from '../../protocol';
-import { rangeHeaders, readAnswer, type Have } from './answers';
+import type { Have, Plan } from './answers';
+import { ask } from './ask';
 import { consume } from './consume';
 import { type Digests, tooLarge, type WantedContent, wrongSize } from './content';
+import { TransferFault } from './fault';
 import { checkFreeSpace, makeDirectory } from './files';
-import { bodyError, httpGet, type HttpRules, TransferFault } from './http';
-import { HashingFileWriter } from './hashing-file-writer';
-import { readSidecar, removePartial, type Sidecar, sidecarName, writeSidecar } from './partial';
+import { HashingFileWriter, type WhenFull } from './hashing-file-writer';
+import type { HttpAnswer, HttpRules } from './http';
+import { bodyError } from './http-errors';
+import {
+  otherName,
+  readSidecar,
+  removePartial,
+  type Sidecar,
+  sidecarName,
+  UNKNOWN,
+  writeSidecar,
+} from './partial';
+import { consumeReplay, Replay } from './replay';
+import { gainBytes, waitBefore } from './retry';
 import { Watch } from './watch';
 
 export interface DownloadRules extends HttpRules {
@@ -22,6 +35,12 @@ export interface DownloadRules extends HttpRules {
   readonly maxBytes: number;
   /** Milliseconds before the nth retry (from 1). */
   readonly backoff: (retry: number) => number;
+  /** Makes room for so many bytes. @throws OtaError OTA_DISK_FULL; by default it only looks */
+  readonly room?: (bytes: number) => Promise<void>;
+  /** Takes something away where the disk is full though there was room. */
+  readonly whenFull?: WhenFull;
+  /** Something that changes no answer. */
+  readonly onFault?: (error: OtaError) => void;
 }
 
 export interface Downloaded {
@@ -33,13 +52,6 @@ export interface Downloaded {
 
 export type OnBytes = (bytes: number, total: number | null) => void;
 
-/** Half a minute of pauses on the average: a server or a line that is gone for ten seconds is outlasted. */
-export const DEFAULT_RETRIES = 7;
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 30_000;
-/** A try that brought this much further isn't counted: a large package on a bad line needs many. */
-const GAIN_BYTES = 1024 * 1024;
-const UNKNOWN: Sidecar = { etag: null, lastModified: null, total: null };
 /** After these, what is on the disk is of no use to another try, or is what fills the disk. */
 const USELESS: ReadonlySet<OtaCode> = new Set<OtaCode>([
   'OTA_DIGEST_MISMATCH',
@@ -50,11 +62,6 @@ const USELESS: ReadonlySet<OtaCode> = new Set<OtaCode>([
   'OTA_FILE',
   'OTA_INTERNAL',
 ]);
-
-/** Anything between nothing and 0.5, 1, 2… 30 s: a fleet that was cut off together doesn't come back as one. */
-export function fullJitter(retry: number, random: () => number = Math.random): number {
-  return random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(retry - 1, 10));
-}
 
 /**
  * Downloads a file that is what was wanted.
@@ -74,14 +81,15 @@ export async function download(
   stop.throwIfAborted();
   await makeDirectory(rules.directory);
   const file = path.join(rules.directory, partial);
-  const writer = await HashingFileWriter.open(file, wanted.methods);
+  const writer = await HashingFileWriter.open(file, wanted.methods, rules.whenFull);
   const watch = new Watch(stop, rules);
-  const run = new Download(url, wanted, rules, { file, writer, watch, onBytes });
+  const run = new Download(url, wanted, rules, { file, watch, onBytes }, writer);
   try {
     return await run.run();
   } catch (error) {
-    const reason = error instanceof TransferFault ? error.error : toOtaError(error);
-    await run.leave(reason);
+    const isPassing = error instanceof TransferFault;
+    const reason = isPassing ? error.error : toOtaError(error);
+    await run.leave(isPassing || !USELESS.has(reason.code));
     throw reason;
   } finally {
     watch.end();
@@ -90,7 +98,6 @@ export async function download(
 
 interface Parts {
   readonly file: string;
-  readonly writer: HashingFileWriter;
   readonly watch: Watch;
   readonly onBytes: OnBytes;
 }
@@ -100,6 +107,7 @@ class Download {
   readonly #wanted: WantedContent;
   readonly #rules: DownloadRules;
   readonly #parts: Parts;
+  #writer: HashingFileWriter;
   /** Which file at the server the bytes on disk are part of. */
   #source: Sidecar = UNKNOWN;
   /** A description lies beside the file: another run can go on with it. */
@@ -108,32 +116,36 @@ class Download {
   #joined = false;
   #doubted = false;
 
-  constructor(url: URL, wanted: WantedContent, rules: DownloadRules, parts: Parts) {
+  constructor(
+    url: URL,
+    wanted: WantedContent,
+    rules: DownloadRules,
+    parts: Parts,
+    writer: HashingFileWriter,
+  ) {
     this.#url = url;
     this.#wanted = wanted;
     this.#rules = rules;
     this.#parts = parts;
+    this.#writer = writer;
   }
 
   async run(): Promise<Downloaded> {
     await this.#findEarlier();
     await this.#tryUntilVerified();
-    const { writer, file } = this.#parts;
-    const { bytes } = writer;
-    const digests = writer.digests();
+    const { bytes } = this.#writer;
+    const digests = this.#writer.digests();
     const filename = path.join(this.#rules.directory, this.#wanted.fileName(digests));
-    await writer.commit(filename);
-    await removePartial(file);
+    await this.#writer.commit(filename);
+    await removePartial(this.#parts.file);
     return { filename, bytes, digests };
   }
 
-  /** After a failure: keeps what another run can go on with. */
-  async leave(reason: OtaError): Promise<void> {
-    const { writer, file } = this.#parts;
+  /** After a failure. @param keep where another run can go on with what is here */
+  async leave(keep: boolean): Promise<void> {
     try {
-      await writer.close();
-      const useful = this.#described && writer.bytes > 0 && !USELESS.has(reason.code);
-      if (!useful) await removePartial(file);
+      await this.#writer.close();
+      if (!(keep && this.#described && this.#writer.bytes > 0)) await removePartial(this.#parts.file);
     } catch {
       // The reason of the failure is what counts; the next sweep removes what lies about.
     }
@@ -141,20 +153,20 @@ class Download {
 
   /** What a run before us left, where its digest will tell whether it was any good. */
   async #findEarlier(): Promise<void> {
-    const { writer, file, watch } = this.#parts;
-    const sidecar = this.#wanted.isKnown ? await readSidecar(sidecarName(file)) : null;
-    if (sidecar === null) return writer.restart();
+    const { file, watch } = this.#parts;
+    const onDamaged = this.#rules.onFault ?? ((): void => {});
+    const sidecar = this.#wanted.isKnown ? await readSidecar(sidecarName(file), onDamaged) : null;
+    if (sidecar === null) return this.#writer.restart();
     this.#described = true;
     this.#source = sidecar;
-    await writer.resume(watch.signal);
+    await this.#writer.resume(watch.signal);
     const total = this.#total;
-    if (total !== null && writer.bytes > total) await this.#restart();
-    this.#joined = writer.bytes > 0;
+    if (total !== null && this.#writer.bytes > total) await this.#restart();
+    this.#joined = this.#writer.bytes > 0;
   }
 
   async #tryUntilVerified(): Promise<void> {
-    const { writer } = this.#parts;
-    let furthest = writer.bytes;
+    let furthest = this.#writer.bytes;
     for (let retry = 1; ; retry += 1) {
       try {
         await this.#fetch();
@@ -162,8 +174,8 @@ class Download {
         return;
       } catch (error) {
         if (!(error instanceof TransferFault)) throw error;
-        if (writer.bytes >= furthest + GAIN_BYTES) {
-          furthest = writer.bytes;
+        if (this.#writer.bytes >= furthest + gainBytes(this.#total)) {
+          furthest = this.#writer.bytes;
           retry = 1;
         }
         if (error.fromZero) await this.#restart();
@@ -175,29 +187,26 @@ class Download {
 
   async #waitBefore(retry: number, fault: TransferFault): Promise<void> {
     const { watch } = this.#parts;
-    const asked = fault.retryAfter ?? 0;
     // Waiting for what comes after the end would only delay the answer.
-    if (asked > watch.left) throw fault;
-    await watch.wait(Math.max(asked, this.#rules.backoff(retry)));
+    if ((fault.retryAfter ?? 0) > watch.left) throw fault;
+    await watch.wait(waitBefore(this.#rules.backoff(retry), fault.retryAfter));
   }
 
   /** One request, its body written to the file. */
   async #fetch(): Promise<void> {
-    const { writer, watch } = this.#parts;
-    if (writer.bytes > 0 && writer.bytes === this.#total) return;
-    if (writer.bytes > 0 && !this.#mayJoin()) await this.#restart();
+    const { watch } = this.#parts;
+    if (this.#writer.bytes > 0 && this.#writer.bytes === this.#total) return;
+    if (this.#writer.bytes > 0 && !this.#mayJoin()) await this.#restart();
     const request = watch.request((why) => new TransferFault(new OtaError('OTA_STALLED', why)));
     try {
       const have = this.#have();
-      const answer = await httpGet(this.#url, rangeHeaders(have), this.#rules, request.signal);
+      const { answer, plan } = await ask(this.#url, have, this.#rules, request.signal);
       try {
         request.answered();
-        const plan = readAnswer(answer, have);
-        await this.#accept(plan.from, plan.source);
-        await consume(answer.body, (chunk) => {
-          request.got(chunk.length);
-          return this.#take(chunk);
-        });
+        const isReplay = plan.from === 0 && have.bytes > 0 && this.#wanted.isKnown;
+        const got = (chunk: Buffer): void => request.got(chunk.length);
+        if (isReplay) await this.#replay(answer, plan, got);
+        else await this.#append(answer, plan, got);
       } finally {
         answer.body.destroy();
       }
@@ -207,44 +216,86 @@ class Download {
     } finally {
       request.end();
     }
-    await writer.flush();
+    await this.#writer.flush();
   }
 
-  async #accept(from: number, source: Sidecar): Promise<void> {
-    const { file } = this.#parts;
-    if (from === 0) await this.#restart();
+  /** The body goes on where the file ends. */
+  async #append(answer: HttpAnswer, plan: Plan, got: (chunk: Buffer) => void): Promise<void> {
+    if (plan.from === 0) await this.#restart();
     else this.#joined = true;
-    const same = this.#described && isSameSource(source, this.#source);
-    this.#source = source;
+    await this.#describe(plan.source);
     const total = this.#total;
-    if (total !== null) await checkFreeSpace(this.#rules.directory, total - from);
-    // A kill while it is written again would cost the part beside it.
-    if (this.#wanted.isKnown && !same) {
-      await writeSidecar(sidecarName(file), source);
-      this.#described = true;
+    if (total !== null) await this.#room(total - plan.from);
+    await consume(answer.body, (chunk) => {
+      got(chunk);
+      this.#checkLimits(this.#writer.bytes + chunk.length, total);
+      const wait = this.#writer.take(chunk);
+      this.#parts.onBytes(this.#writer.bytes, total);
+      return wait;
+    });
+  }
+
+  /** The body is the whole file, of which a part is here. */
+  async #replay(answer: HttpAnswer, plan: Plan, got: (chunk: Buffer) => void): Promise<void> {
+    const { file } = this.#parts;
+    const held = this.#writer;
+    await this.#describe({ ...UNKNOWN, total: this.#source.total });
+    const total = this.#wanted.size ?? plan.source.total;
+    if (total !== null) await this.#room(total - held.bytes);
+    const replay = new Replay({
+      held,
+      heldFile: file,
+      otherFile: otherName(file),
+      openOther: async (bytes) => {
+        await this.#room(bytes);
+        return HashingFileWriter.open(otherName(file), this.#wanted.methods, this.#rules.whenFull);
+      },
+    });
+    try {
+      await consumeReplay(
+        answer.body,
+        replay,
+        (bytes) => {
+          this.#checkLimits(bytes, total);
+          this.#parts.onBytes(replay.writer.bytes, total);
+        },
+        got,
+      );
+    } finally {
+      this.#writer = replay.writer;
+      if (!replay.isBehind) this.#joined = false;
+      await replay.discard();
+      if (this.#writer !== held) await this.#describe(plan.source);
     }
   }
 
-  #take(chunk: Buffer): Promise<void> | null {
-    const { writer, onBytes } = this.#parts;
-    const total = this.#total;
-    const bytes = writer.bytes + chunk.length;
+  #checkLimits(bytes: number, total: number | null): void {
     if (total !== null && bytes > total) throw wrongSize(`more than ${total}`, total);
     if (bytes > this.#rules.maxBytes) throw tooLarge(null, this.#rules.maxBytes);
-    const wait = writer.take(chunk);
-    onBytes(bytes, total);
-    return wait;
+  }
+
+  async #room(bytes: number): Promise<void> {
+    await (this.#rules.room?.(bytes) ?? checkFreeSpace(this.#rules.directory, bytes));
+  }
+
+  async #describe(source: Sidecar): Promise<void> {
+    const isSame = this.#described && isSameSource(source, this.#source);
+    this.#source = source;
+    // A kill while it is written again would cost the part beside it.
+    if (isSame || !this.#wanted.isKnown) return;
+    await writeSidecar(sidecarName(this.#parts.file), source);
+    this.#described = true;
   }
 
   #checkAll(): void {
-    const { writer } = this.#parts;
+    const { bytes } = this.#writer;
     const total = this.#total;
     // Also where the server ended the body properly: it may be another server behind the same name.
-    if (total !== null && writer.bytes < total) throw new TransferFault(wrongSize(writer.bytes, total));
+    if (total !== null && bytes < total) throw new TransferFault(wrongSize(bytes, total));
     // Nothing at all is a cut too, where neither a size nor a digest says so.
-    if (writer.bytes === 0 && !this.#wanted.isKnown) throw new TransferFault(nothingCame());
+    if (bytes === 0 && !this.#wanted.isKnown) throw new TransferFault(nothingCame());
     try {
-      this.#wanted.check(writer.digests());
+      this.#wanted.check(this.#writer.digests());
     } catch (error) {
       if (!this.#joined || this.#doubted || !(error instanceof OtaError)) throw error;
       // The parts may be of two files, or a power cut spoilt the first: once, all of it from one answer.
@@ -259,14 +310,14 @@ class Download {
   }
 
   async #restart(): Promise<void> {
-    await this.#parts.writer.restart();
+    await this.#writer.restart();
     this.#joined = false;
     this.#source = UNKNOWN;
   }
 
   #have(): Have {
     return {
-      bytes: this.#parts.writer.bytes,
+      bytes: this.#writer.bytes,
       source: this.#source,
       size: this.#wanted.size,
       maxBytes: this.#rules.maxBytes,
@@ -288,7 +339,7 @@ function nothingCame(): OtaError {
   return new OtaError('OTA_DOWNLOAD_FAILED', 'The server sent a file without a single byte.');
 }
 
-function givenUp(fault: TransferFault, tries: number): OtaError {
+function givenUp(fault: TransferFault, tries: number): TransferFault {
   const { code, message } = fault.error;
-  return tries === 1 ? fault.error : new OtaError(code, `${message} Tried ${tries} times.`);
+  return tries === 1 ? fault : new TransferFault(new OtaError(code, `${message} Tried ${tries} times.`));
 }

@@ -6,7 +6,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { OtaError, type OtaCode } from '../../protocol';
 
-/** Makes a folder and those above it, where they are absent. */
+/** Makes a folder and those above it, for their owner only, where they are absent. */
 export async function makeDirectory(directory: string): Promise<void> {
   // Not mkdir's own "recursive": below a folder that takes none (/proc) it never comes back.
   try {
@@ -21,7 +21,7 @@ export async function makeDirectory(directory: string): Promise<void> {
 
 async function makeOne(directory: string): Promise<void> {
   try {
-    await fs.mkdir(directory);
+    await fs.mkdir(directory, { mode: 0o700 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     // Somebody else may have made it; a file of that name shows when it is used.
@@ -48,11 +48,16 @@ const CANT_SYNC: ReadonlySet<string> = new Set([
   'ENOSYS',
 ]);
 
-/** @throws OtaError OTA_DISK_FULL where fewer bytes are free than are still to come. */
-export async function checkFreeSpace(directory: string, bytes: number): Promise<void> {
+/** False where fewer bytes are free than are still to come. */
+export async function hasRoom(directory: string, bytes: number): Promise<boolean> {
   // Where a file system can't tell, writing will.
   const disk = await fs.statfs(directory).catch(() => null);
-  if (disk !== null && disk.blocks > 0 && disk.bavail * disk.bsize < bytes) throw diskFull();
+  return disk === null || disk.blocks === 0 || disk.bavail * disk.bsize >= bytes;
+}
+
+/** @throws OtaError OTA_DISK_FULL where fewer bytes are free than are still to come. */
+export async function checkFreeSpace(directory: string, bytes: number): Promise<void> {
+  if (!(await hasRoom(directory, bytes))) throw diskFull();
 }
 
 function rethrow(error: unknown): never {
@@ -65,11 +70,16 @@ function diskFull(cause?: unknown): OtaError {
   });
 }
 
+export function isDiskFull(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
 /** An error of the file system as one of ours. Its path isn't told: it says nothing to the platform. */
 export function fileError(error: unknown, what = 'The download folder'): OtaError {
   if (error instanceof OtaError) return error;
   const { code, syscall } = error as NodeJS.ErrnoException;
-  if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(error);
+  if (isDiskFull(error)) return diskFull(error);
   const why = FILE_REASONS[code ?? ''] ?? `can't be used (${code ?? 'unknown'}, ${syscall ?? 'file system'})`;
   return new OtaError('OTA_FILE' satisfies OtaCode, `${what} ${why}.`, { cause: error });
 }

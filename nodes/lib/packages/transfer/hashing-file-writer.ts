@@ -6,7 +6,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { SignMethod } from '../../protocol';
 import type { Digests } from './content';
-import { fileError, syncDirectory } from './files';
+import { fileError, isDiskFull, syncDirectory } from './files';
 import { Hasher } from './hasher';
 
 /** Bytes that may wait while the disk is busy; also the size of a read. */
@@ -14,10 +14,14 @@ export const BATCH_BYTES = 1024 * 1024;
 /** A smaller batch is written after this. */
 const LONGEST_IN_MEMORY_MS = 100;
 
+/** Called where the disk is full: resolves with true where something was taken away, and writing may go on. */
+export type WhenFull = () => Promise<boolean>;
+
 export class HashingFileWriter {
   readonly #handle: fs.FileHandle;
-  readonly #file: string;
+  #file: string;
   readonly #methods: readonly SignMethod[];
+  readonly #whenFull: WhenFull | null;
   #hasher: Hasher;
   #bytes = 0;
   #written = 0;
@@ -27,21 +31,32 @@ export class HashingFileWriter {
   #failed: unknown = null;
   #soon: NodeJS.Timeout | undefined;
 
-  private constructor(handle: fs.FileHandle, file: string, methods: readonly SignMethod[]) {
+  private constructor(
+    handle: fs.FileHandle,
+    file: string,
+    methods: readonly SignMethod[],
+    whenFull: WhenFull | null,
+  ) {
     this.#handle = handle;
     this.#file = file;
     this.#methods = methods;
+    this.#whenFull = whenFull;
     this.#hasher = new Hasher(methods);
   }
 
   /**
-   * Opens a file for writing; it is made where it is absent. Its content counts only after `resume`.
+   * Opens a file for writing, readable by its owner only; it is made where it is absent. Its content counts only
+   * after `resume`. A symbolic link in its place is refused: it would lead the bytes elsewhere.
    * @throws OtaError OTA_FILE, OTA_DISK_FULL (as every method)
    */
-  static async open(file: string, methods: readonly SignMethod[]): Promise<HashingFileWriter> {
-    const flags = fs.constants.O_RDWR | fs.constants.O_CREAT;
-    const handle = await fs.open(file, flags, 0o644).catch(rethrow);
-    return new HashingFileWriter(handle, file, methods);
+  static async open(
+    file: string,
+    methods: readonly SignMethod[],
+    whenFull: WhenFull | null = null,
+  ): Promise<HashingFileWriter> {
+    const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW;
+    const handle = await fs.open(file, flags, 0o600).catch(rethrow);
+    return new HashingFileWriter(handle, file, methods, whenFull);
   }
 
   /** Bytes taken so far. */
@@ -102,6 +117,25 @@ export class HashingFileWriter {
     this.#check();
   }
 
+  /** Bytes that were taken before, from the disk. */
+  async readBack(position: number, length: number): Promise<Buffer> {
+    await this.flush();
+    const buffer = Buffer.allocUnsafe(length);
+    let at = 0;
+    while (at < length) {
+      const { bytesRead } = await this.#handle.read(buffer, at, length - at, position + at).catch(rethrow);
+      if (bytesRead === 0) break;
+      at += bytesRead;
+    }
+    return buffer.subarray(0, at);
+  }
+
+  /** Gives the file another name; it stays open. */
+  async moveTo(file: string): Promise<void> {
+    await fs.rename(this.#file, file).catch(rethrow);
+    this.#file = file;
+  }
+
   digests(): Digests {
     return this.#hasher.digests();
   }
@@ -138,7 +172,7 @@ export class HashingFileWriter {
     this.#written += this.#batchBytes;
     this.#batch = [];
     this.#batchBytes = 0;
-    this.#writing = writeAll(this.#handle, batch, position)
+    this.#writing = writeAll(this.#handle, batch, position, this.#whenFull)
       .catch((error: unknown) => {
         this.#failed ??= error;
         this.#batch = [];
@@ -162,11 +196,22 @@ export class HashingFileWriter {
 }
 
 /** writev may write less than it was given (a disk that fills up). */
-async function writeAll(handle: fs.FileHandle, batch: Uint8Array[], position: number): Promise<void> {
+async function writeAll(
+  handle: fs.FileHandle,
+  batch: Uint8Array[],
+  position: number,
+  whenFull: WhenFull | null,
+): Promise<void> {
   let rest = batch;
   let at = position;
   while (rest.length > 0) {
-    const { bytesWritten } = await handle.writev(rest, at);
+    let bytesWritten: number;
+    try {
+      ({ bytesWritten } = await handle.writev(rest, at));
+    } catch (error) {
+      if (!isDiskFull(error) || whenFull === null || !(await whenFull())) throw error;
+      continue;
+    }
     at += bytesWritten;
     rest = after(rest, bytesWritten);
   }

@@ -66,7 +66,7 @@ function checkHost(url: URL, rules: HostRules): void {
 /** What needs no resolver to tell: an address, and the names that mean this machine wherever they are known. */
 export function isLocalHost(url: URL): boolean {
   const host = hostOf(url);
-  const literal = host.replace(/^\[|\]$/g, '');
+  const literal = bareHost(url);
   if (net.isIP(literal) !== 0) return isLocalAddress(literal);
   return host === 'localhost' || host.endsWith('.localhost');
 }
@@ -79,6 +79,11 @@ function hostOf(url: URL): string {
   return withoutDot(url.hostname.toLowerCase());
 }
 
+/** An IPv6 address without its brackets. */
+function bareHost(url: URL): string {
+  return hostOf(url).replace(/^\[|\]$/g, '');
+}
+
 /** `example.com.` is the same host as `example.com`. */
 function withoutDot(host: string): string {
   return host.endsWith('.') ? host.slice(0, -1) : host;
@@ -87,7 +92,7 @@ function withoutDot(host: string): string {
 function localRefused(host: string): OtaError {
   return new OtaError(
     'OTA_HOST_REFUSED',
-    `The host ${shown(host)} is this machine or link-local; set "allowLocal" where that is wanted.`,
+    `The host ${shown(host)} is this machine or link-local, so no other machine reaches it: whoever sends the package must give an address that this device reaches (with ota-package: its "baseUrl").`,
   );
 }
 
@@ -148,4 +153,20 @@ export function guardedLookup(rules: HostRules, resolve: Resolve = dns.lookup): 
       callback(null, first.address, first.family);
     });
   };
+}
+
+/**
+ * Refuses a name that resolves to a local address, where nobody here connects to it: a proxy does, or the file
+ * is here already. One that can't be looked up is no local one as far as anybody here can tell.
+ * @throws OtaError OTA_HOST_REFUSED
+ */
+export function refuseLocalName(url: URL, rules: HostRules, resolve: Resolve = dns.lookup): Promise<void> {
+  if (rules.allowLocal || net.isIP(bareHost(url)) !== 0) return Promise.resolve();
+  return new Promise((pass, refuse) => {
+    resolve(hostOf(url), { all: true }, (error, addresses) => {
+      const isLocal = error === null && addresses.some(({ address }) => isLocalAddress(address));
+      if (isLocal) refuse(localRefused(hostOf(url)));
+      else pass();
+    });
+  });
 }

@@ -1,6 +1,11 @@
 /** A half-done file and what lies beside it: its description, without which nobody can go on with it. */
+import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
+import { OtaError } from '../../protocol';
 import { fileError } from './files';
+
+/** A symbolic link in a file's place would lead what is written elsewhere. */
+const WRITE_NO_LINK = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
 
 export function sidecarName(partial: string): string {
   return `${partial}.json`;
@@ -15,11 +20,43 @@ export interface Sidecar {
   readonly total: number | null;
 }
 
-/** null where there is none that can be read: then the part beside it is of no use. */
-export async function readSidecar(file: string): Promise<Sidecar | null> {
+/** What is known of a part whose description was damaged, by a power cut for instance. */
+export const UNKNOWN: Sidecar = { etag: null, lastModified: null, total: null };
+
+/**
+ * Reads a description. One that is damaged is set aside as `.bad` and told: the part can be gone on with all the
+ * same where a digest will tell.
+ * @returns null where there is none: then the part beside it is of no use
+ */
+export async function readSidecar(
+  file: string,
+  onDamaged: (error: OtaError) => void,
+): Promise<Sidecar | null> {
+  let text: string;
+  try {
+    text = await fs.readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    text = '';
+  }
+  const sidecar = parseSidecar(text);
+  if (sidecar !== null) return sidecar;
+  await fs
+    .rename(file, `${file}.bad`)
+    .catch(() => fs.rm(file, { force: true, recursive: true }).catch(() => {}));
+  onDamaged(
+    new OtaError(
+      'OTA_FILE',
+      'The description of a half-done download was damaged and is set aside; the download goes on.',
+    ),
+  );
+  return UNKNOWN;
+}
+
+function parseSidecar(text: string): Sidecar | null {
   let value: unknown;
   try {
-    value = JSON.parse(await fs.readFile(file, 'utf8'));
+    value = JSON.parse(text);
   } catch {
     return null;
   }
@@ -35,12 +72,19 @@ function isTextOrNull(value: unknown): value is string | null {
 }
 
 export async function writeSidecar(file: string, sidecar: Sidecar): Promise<void> {
-  await fs.writeFile(file, JSON.stringify(sidecar)).catch(rethrow);
+  await fs.writeFile(file, JSON.stringify(sidecar), { mode: 0o600, flag: WRITE_NO_LINK }).catch(rethrow);
+}
+
+/** Where the bytes of an answer lie that may take the part's place (see replay.ts). */
+export function otherName(partial: string): string {
+  return `${partial}.new`;
 }
 
 /** Removes a partial file and what lies beside it. */
 export async function removePartial(file: string): Promise<void> {
-  await fs.rm(sidecarName(file), { force: true }).catch(rethrow);
+  for (const beside of [sidecarName(file), `${sidecarName(file)}.bad`, otherName(file)]) {
+    await fs.rm(beside, { force: true }).catch(rethrow);
+  }
   await fs.rm(file, { force: true }).catch(rethrow);
 }
 
