@@ -37,6 +37,16 @@ const PURE_ONLY = [
   'The machine is pure: it imports lib/protocol, lib/rules and the types of tasks only.',
 ];
 
+const TRANSACTIONS_ONLY = [
+  '^(?!\\./|\\.\\./(types|machine|policy)$|\\.\\./database/(database|effects)$|\\.\\./\\.\\./(protocol|rules)(/|$))',
+  'A transaction is a need and a pure rule: it imports the machine, and of the databases the interface only.',
+];
+const ONE_DATABASE = [
+  '/sqlite/(?!(open|driver)$)',
+  'Whoever needs a database takes it from database/index: only the interface is used.',
+];
+const PLATFORM = ['^(\\.\\./)+(device|packages)(/.*)?$', 'The platform knows the link and the tasks only.'];
+
 /** What does I/O, or is Node.js only, without an import. */
 const NO_IO_GLOBALS = {
   'no-restricted-globals': [
@@ -100,7 +110,7 @@ export default tseslint.config(
   },
   {
     // The type of a set of statements is what the function returns: written twice, the two would drift apart.
-    files: ['nodes/lib/tasks/store/*-statements.ts'],
+    files: ['nodes/lib/tasks/database/sqlite/*statements.ts'],
     rules: { '@typescript-eslint/explicit-module-boundary-types': 'off' },
   },
   {
@@ -118,11 +128,19 @@ export default tseslint.config(
   { files: ['nodes/ota-*/**/*.ts'], rules: noImports(MQTT, OTHER_NODES) },
   { files: ['nodes/lib/red/**/*.ts'], rules: noImports(MQTT) },
   { files: ['nodes/lib/link/**/*.ts'], rules: noImports(NODE_RED, SIBLINGS) },
-  { files: ['nodes/lib/{device,packages,tasks}/**/*.ts'], rules: noImports(NODE_RED, MQTT, SIBLINGS) },
+  {
+    files: ['nodes/lib/{device,packages,tasks}/**/*.ts'],
+    rules: noImports(NODE_RED, MQTT, SIBLINGS, ONE_DATABASE),
+  },
+  { files: ['nodes/lib/platform/**/*.ts'], rules: noImports(NODE_RED, MQTT, PLATFORM, ONE_DATABASE) },
   { files: ['nodes/lib/protocol/*.ts'], rules: noImports(NODE_RED, MQTT, OTHER_ROOMS) },
   { files: ['nodes/lib/protocol/*/*.ts'], rules: noImports(NODE_RED, MQTT, OUTSIDE) },
   { files: ['nodes/lib/rules/**/*.ts'], rules: { ...noImports(RULES_ONLY), ...NO_IO_GLOBALS } },
   { files: ['nodes/lib/tasks/machine/**/*.ts'], rules: { ...noImports(PURE_ONLY), ...NO_IO_GLOBALS } },
+  {
+    files: ['nodes/lib/tasks/transactions/**/*.ts'],
+    rules: { ...noImports(TRANSACTIONS_ONLY), ...NO_IO_GLOBALS },
+  },
   {
     files: ['test/**/*.ts', 'scripts/**/*.ts'],
     rules: { 'no-console': 'off' },

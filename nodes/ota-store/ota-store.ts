@@ -8,8 +8,8 @@ import { onClose } from '../lib/red/input';
 import { textSetting, settingsOf } from '../lib/red/settings';
 import type { OtaStoreNode } from '../lib/red/store';
 import { userFolder } from '../lib/red/user-directory';
-import { TaskHosts } from '../lib/red/task-hosts';
-import { SqliteStore } from '../lib/tasks/store';
+import { TaskHosts } from '../lib/platform';
+import { SqliteStore } from '../lib/tasks/database';
 
 interface Config extends NodeDef {
   driver?: unknown;

@@ -10,7 +10,7 @@ import { Status } from '../lib/red/status';
 import type { OtaStoreNode } from '../lib/red/store';
 import { reportRefused } from '../lib/red/wire-errors';
 import { readCommand } from '../lib/tasks/commands';
-import type { Face, TaskHost } from '../lib/red/task-host';
+import type { TaskHost, TaskListener } from '../lib/platform';
 import { POLICY_FIELDS, readPolicy } from '../lib/tasks/policy';
 import { changeShape, taskShape } from '../lib/tasks/shapes';
 import type { Policy } from '../lib/tasks/types';
@@ -66,7 +66,7 @@ function run(node: Node, { host, service, status, defaults }: Parts): void {
   const errors = new LimitedErrors(node);
   const shown = new TaskStatus(status, service);
   const { scheme } = service.channel();
-  const face: Face = {
+  const listener: TaskListener = {
     onChange(change) {
       if (!isWired(node, CHANGES)) return;
       const payload = changeShape(change);
@@ -75,7 +75,7 @@ function run(node: Node, { host, service, status, defaults }: Parts): void {
       node.send([null, { topic, accessToken, payload } as Partial<Message>, null]);
     },
     onTask(task, trouble) {
-      const shape = taskShape(task);
+      const shape = taskShape(task, host.moment());
       const payload = trouble === null || shape.status !== 'running' ? shape : { ...shape, reason: trouble };
       node.send([null, null, { topic: shape.taskId, payload } as Partial<Message>]);
     },
@@ -88,14 +88,14 @@ function run(node: Node, { host, service, status, defaults }: Parts): void {
     onRefused: (refused) => reportRefused(errors, refused),
     onFirstReport: () => shown.firstReport(),
   };
-  host.join(face);
+  host.join(listener);
   onInput(node, async (msg, send) => {
     const answer = await host.command(readCommand(msg.payload, defaults));
     send([derive(msg, { payload: answer }), null, null]);
   });
   onClose(node, async (removed) => {
     try {
-      await host.leave(face, removed);
+      await host.leave(listener, removed);
     } finally {
       service.close(removed);
       errors.close();

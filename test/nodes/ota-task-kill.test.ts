@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SqliteStore } from '../../nodes/lib/tasks/store';
+import { SqliteStore } from '../../nodes/lib/tasks/database';
 import { cleanup } from '../support/cleanup';
 import { brokerNode, tabNode } from '../support/flow';
 import { mosquittoMissing, startMosquitto } from '../support/mosquitto';

@@ -3,7 +3,7 @@ import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { NodeInitializer, NodeStatus } from 'node-red';
 import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
-import { openSqlite } from '../../nodes/lib/tasks/store/sqlite-driver';
+import { openSqlite } from '../../nodes/lib/tasks/database/sqlite/driver';
 import { connectClient, type TestClient } from '../support/client';
 import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
 import { loadFlow, type LoadedFlow } from '../support/helper';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import vm from 'node:vm';
-import { openSqlite, type SqlDatabase, type SqlValue } from '../../nodes/lib/tasks/store/sqlite-driver';
+import { openSqlite, type SqlDatabase, type SqlValue } from '../../nodes/lib/tasks/database/sqlite/driver';
 import type { FlowNode } from '../support/node-red';
 import { ROOT } from './installed';
 

@@ -1,7 +1,7 @@
 /** The documented templates for one's own database, run in the databases that they are for. */
 import assert from 'node:assert/strict';
 import vm from 'node:vm';
-import type { SqlValue } from '../../nodes/lib/tasks/store/sqlite-driver';
+import type { SqlValue } from '../../nodes/lib/tasks/database/sqlite/driver';
 import { cleanup } from '../support/cleanup';
 import { type Database, MISSING, START } from '../support/databases';
 import { blockOf, chapterOf, ORIGINAL } from '../support/docs';

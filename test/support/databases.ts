@@ -7,7 +7,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { openSqlite, type SqlValue } from '../../nodes/lib/tasks/store/sqlite-driver';
+import { openSqlite, type SqlValue } from '../../nodes/lib/tasks/database/sqlite/driver';
 import { type Child, startChild } from './child';
 import { hasProgram, requireProgram } from './missing';
 import { temporaryFolder } from './temporary-folder';

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { runInNewContext } from 'node:vm';
-import { checkTargets, type Command, readCommand } from '../../nodes/lib/tasks/commands';
+import {
+  checkTargets,
+  type Command,
+  type CommandOf,
+  readCommand,
+  sortTargets,
+} from '../../nodes/lib/tasks/commands';
 import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
 import type { Policy } from '../../nodes/lib/tasks/types';
 
@@ -92,5 +98,184 @@ describe('a command', () => {
       'a/b',
       '😀',
     ]);
+  });
+
+  const read = (payload: object): Command => readCommand({ taskId: 't', ...payload }, DEFAULT_POLICY);
+
+  it('tells who asked for it, and what they say', () => {
+    const { by, remark } = read({ action: 'pause', by: 'ann', remark: 'too hot' });
+    assert.deepEqual([by, remark], ['ann', 'too hot']);
+    assert.deepEqual([read({ action: 'get' }).by, read({ action: 'get' }).remark], [null, null]);
+    refuses(() => read({ action: 'pause', by: 'x'.repeat(129) }), 'by');
+    refuses(() => read({ action: 'pause', remark: 5 }), 'remark');
+  });
+
+  describe('that makes a task', () => {
+    it('takes a draft with a description, an end and what becomes of its devices then', () => {
+      const input = create({
+        draft: true,
+        description: 'for hall 3',
+        endAt: '2027-01-01T00:00:00Z',
+        endBehavior: 'cancel',
+      });
+      assert.deepEqual(
+        [input.draft, input.description, input.endAt, input.endBehavior],
+        [true, 'for hall 3', Date.UTC(2027, 0, 1), 'cancel'],
+      );
+      assert.deepEqual([create({}).draft, create({}).endAt, create({}).endBehavior], [false, null, 'stop']);
+    });
+
+    it('does not end before it starts', () => {
+      refuses(() => create({ startAt: '2027-01-02', endAt: '2027-01-02' }), 'endAt');
+      refuses(() => create({ endAt: 'never' }), 'endAt');
+      refuses(() => create({ endBehavior: 'pause' }), 'endBehavior');
+    });
+
+    it('takes several packages of one version and module, each with what it fits', () => {
+      const { packages, upgrade, policy } = create({
+        package: undefined,
+        packages: [
+          { ...PACKAGE, fromVersion: 'v1', requires: { board: ['a', 'b'] } },
+          { ...PACKAGE, fromVersions: ['v0', 'v1'] },
+          { ...PACKAGE, url: 'http://127.0.0.1/full' },
+        ],
+      });
+      assert.deepEqual(
+        packages.map(({ fromVersions, requires }) => [fromVersions, requires]),
+        [
+          [['v1'], { board: ['a', 'b'] }],
+          [['v0', 'v1'], null],
+          [[], null],
+        ],
+      );
+      assert.deepEqual([upgrade, policy.fromVersions], [packages[0]?.upgrade, []]);
+    });
+
+    it('takes the labels that a single package requires', () => {
+      const [variant] = create({}, { requires: { board: 'a', lot: 7 } }).packages;
+      assert.deepEqual(variant?.requires, { board: ['a'], lot: ['7'] });
+      refuses(() => create({}, { requires: 'a' }), 'package.requires');
+      refuses(() => create({}, { requires: { board: {} } }), 'package.requires.board');
+    });
+
+    it('refuses packages that differ in version or module, none, and both ways at once', () => {
+      const other = (more: object) => () =>
+        create({ package: undefined, packages: [PACKAGE, { ...PACKAGE, ...more }] });
+      refuses(other({ version: 'v3' }), 'packages[1]');
+      refuses(other({ module: 'MCU' }), 'packages[1]');
+      refuses(() => create({ package: undefined, packages: [] }), 'packages');
+      refuses(() => create({ packages: [PACKAGE] }), 'packages');
+    });
+
+    it('takes filters over versions, labels and a module', () => {
+      const targets = { version: 'v1', versions: ['v0', 'v1'], labels: { site: 'a' }, module: 'MCU' };
+      assert.deepEqual(create({ targets }).targets, {
+        versions: ['v1', 'v0'],
+        labels: { site: ['a'] },
+        module: 'MCU',
+      });
+      refuses(() => create({ targets: {} }), 'targets.version');
+      refuses(() => create({ targets: { site: 'a' } }), 'targets.site');
+      refuses(() => create({ targets: { labels: { site: [] } } }), 'targets.labels.site');
+    });
+
+    it('lets devices join a filter, or all', () => {
+      const filter = { versions: ['v1'], labels: null, module: null };
+      const all = { versions: null, labels: null, module: null };
+      const joining = (more: object): unknown => create(more).joining;
+      assert.deepEqual(joining({ targets: { version: 'v1', joining: true } }), { filter, max: 1_000_000 });
+      assert.deepEqual(joining({ targets: 'all', joining: true, max: 9 }), { filter: all, max: 9 });
+      assert.deepEqual(joining({ targets: { version: 'v1', joining: true, max: 3 } }), { filter, max: 3 });
+      assert.equal(joining({ targets: 'all' }), null);
+      refuses(() => create({ joining: true }), 'joining');
+      refuses(() => create({ targets: 'all', joining: true, max: 1_000_001 }), 'max');
+    });
+  });
+
+  describe('that retries', () => {
+    it('names states, reasons, and whether cancelled devices come back', () => {
+      const of = (more: object): unknown => {
+        const { status, reasons, cancelled } = read({ action: 'retry', ...more }) as CommandOf<'retry'>;
+        return [status, reasons, cancelled];
+      };
+      assert.deepEqual(of({}), [null, null, false]);
+      assert.deepEqual(of({ status: 'cancelled', cancelled: true }), ['cancelled', null, true]);
+      assert.deepEqual(of({ reason: 'stalled' }), [null, ['stalled'], false]);
+      refuses(() => of({ reason: 'tired' }), 'reason');
+      refuses(() => of({ status: 'pending' }), 'status');
+    });
+  });
+
+  describe('that updates', () => {
+    const update = (more: object): unknown =>
+      (read({ action: 'update', ...more }) as CommandOf<'update'>).update;
+
+    it('has what it changes, and nothing else', () => {
+      assert.deepEqual(update({ name: 'b', policy: { perMinute: '10', window: null } }), {
+        name: 'b',
+        policy: { perMinute: 10, window: null },
+      });
+      assert.deepEqual(update({ endAt: null, endBehavior: 'stop' }), { endAt: null, endBehavior: 'stop' });
+    });
+
+    for (const name of ['waves', 'skipCurrent', 'fromVersions']) {
+      it(`does not change ${name}`, () =>
+        refuses(() => update({ policy: { [name]: [100] } }), `policy.${name}`));
+    }
+
+    it('names what it can not change', () => {
+      refuses(() => update({}), 'policy');
+      refuses(() => update({ policy: { hurry: 1 } }), 'policy.hurry');
+      refuses(() => update({ policy: { perMinute: 'x' } }), 'policy.perMinute');
+      refuses(() => update({ policy: [] }), 'policy');
+    });
+  });
+
+  describe('over the fleet', () => {
+    it('labels devices with texts, or takes labels away', () => {
+      const labels = (given: unknown): unknown =>
+        (read({ action: 'label', accessTokens: ['a'], labels: given }) as CommandOf<'label'>).labels;
+      assert.deepEqual(labels({ site: 'a', lot: 7, old: null }), { site: 'a', lot: '7', old: null });
+      refuses(() => labels({}), 'labels');
+      refuses(() => labels({ ['x'.repeat(65)]: 'a' }), 'labels');
+      refuses(() => labels({ site: 'x'.repeat(129) }), 'labels.site');
+      refuses(
+        () => labels(Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, 'x']))),
+        'labels',
+      );
+    });
+
+    for (const action of ['label', 'forget', 'seen']) {
+      it(`needs devices for ${action}`, () =>
+        refuses(() => read({ action, labels: { a: 'b' } }), 'accessTokens'));
+    }
+
+    it('searches by module, version, labels and the beginning of a token', () => {
+      const command = read({
+        action: 'fleet',
+        module: 'MCU',
+        version: 'v1',
+        search: 'a',
+        labels: { site: 'x' },
+      });
+      assert.deepEqual(command, {
+        action: 'fleet',
+        module: 'MCU',
+        version: 'v1',
+        search: 'a',
+        labels: { site: ['x'] },
+        page: 1,
+        pageSize: 20,
+        by: null,
+        remark: null,
+      });
+    });
+  });
+
+  it('counts the targets that can be no token, and keeps what may be a device', () => {
+    assert.deepEqual(sortTargets(['a', 5, ' ', 'b/c', null, 'a,b', 'x'.repeat(2000)]), {
+      tokens: ['a', 'b/c', 'a,b'],
+      bad: 5,
+    });
   });
 });

@@ -4,7 +4,7 @@ import { appendFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { readCommand } from '../../nodes/lib/tasks/commands';
 import { createScheme, type Outcome } from '../../nodes/lib/protocol';
-import { Engine, operate, type Time } from '../../nodes/lib/tasks/engine';
+import { Engine, type Time } from '../../nodes/lib/tasks/engine';
 import type { Report } from '../../nodes/lib/tasks/machine';
 import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
 import {
@@ -14,7 +14,8 @@ import {
   type TaskShape,
   taskShape,
 } from '../../nodes/lib/tasks/shapes';
-import { SqliteStore } from '../../nodes/lib/tasks/store';
+import { SqliteStore } from '../../nodes/lib/tasks/database';
+import { decideTask, move, moveNeed, taskNeed } from '../../nodes/lib/tasks/transactions';
 import type { Policy } from '../../nodes/lib/tasks/types';
 import { temporaryFolder } from '../support/temporary-folder';
 import { WALL } from './support';
@@ -53,9 +54,9 @@ class Platform {
 
   async start(): Promise<this> {
     this.engine = new Engine({
-      store: this.store.tasks('s'),
+      database: this.store.tasks('s'),
       time: this.#time,
-      sweepMs: 0,
+      everyMs: 0,
       link: {
         prepare: (upgrade) => createScheme('thingspanel').prepare(upgrade),
         publish: (accessToken, push, settled) => {
@@ -67,7 +68,7 @@ class Platform {
     });
     this.engine.listen({
       onChange: (change) => this.changes.push(changeShape(change)),
-      onTask: (task) => this.told.push(taskShape(task)),
+      onTask: (task) => this.told.push(taskShape(task, this.engine.moment())),
       onProblem: (error) => this.problems.push(error?.code ?? null),
     });
     await this.engine.start();
@@ -76,7 +77,7 @@ class Platform {
 
   /** Connected, and through with what the broker had kept. */
   async connect(): Promise<this> {
-    this.engine.setHere(true);
+    this.engine.setConnected(true);
     await this.wait(3);
     return this;
   }
@@ -87,12 +88,12 @@ class Platform {
       const step = Math.min(1, left) * 1000;
       this.wallNow += step;
       this.steadyNow += step;
-      await this.engine.sweep();
+      await this.engine.runScheduler();
     }
   }
 
   async run(payload: object): Promise<object> {
-    return operate(this.engine, readCommand(payload, DEFAULT_POLICY));
+    return this.engine.command(readCommand(payload, DEFAULT_POLICY));
   }
 
   async create(targets: unknown, policy: Partial<Policy> = {}, more: object = {}): Promise<TaskShape> {
@@ -104,7 +105,7 @@ class Platform {
     const batch = {
       join: (one: { commit(): void | Promise<void> }) => committers.size < committers.add(one).size,
     };
-    for (const report of reports) this.engine.hear(report, batch);
+    for (const report of reports) this.engine.enqueue(report, batch);
     for (const committer of committers) void committer.commit();
   }
 
@@ -172,6 +173,7 @@ describe('the engine', () => {
     assert.equal(end.status, 'ended');
     assert.deepEqual(end.counts, {
       total: 2,
+      waiting: 0,
       pending: 0,
       pushed: 0,
       upgrading: 0,
@@ -221,11 +223,11 @@ describe('the engine', () => {
     it(`takes no device for offline whose connection was lost with its own, told ${when}`, async () => {
       const task = await platform.create(['a'], { noResponse: 60 });
       await platform.wait(1);
-      platform.engine.setHere(false);
+      platform.engine.setConnected(false);
       await platform.wait(5);
-      if (back) platform.engine.setHere(true);
+      if (back) platform.engine.setConnected(true);
       platform.sent[0]?.settled({ delivery: 'offline', error: null });
-      platform.engine.setHere(true);
+      platform.engine.setConnected(true);
       await platform.wait(15);
       assert.deepEqual(await platform.devices(task), { a: 'pushed' });
       assert.deepEqual(
@@ -724,7 +726,7 @@ describe('the engine', () => {
     it('fails no device', async () => {
       const task = await platform.create(['a'], { noResponse: 20 });
       await platform.wait(1);
-      platform.engine.setHere(false);
+      platform.engine.setConnected(false);
       await platform.wait(100);
       assert.deepEqual(await platform.devices(task), { a: 'pushed' });
       await platform.connect();
@@ -737,9 +739,9 @@ describe('the engine', () => {
     it('goes on until what the broker kept was taken', async () => {
       const task = await platform.create(['a'], { noResponse: 20 });
       await platform.wait(1);
-      platform.engine.setHere(false);
+      platform.engine.setConnected(false);
       await platform.wait(1);
-      platform.engine.setHere(true);
+      platform.engine.setConnected(true);
       for (let i = 0; i < 30; i += 1) {
         platform.inform('x', 'v1');
         await platform.wait(1);
@@ -750,8 +752,8 @@ describe('the engine', () => {
     it('goes on for a minute at most in a fleet that is never quiet', async () => {
       const task = await platform.create(['a'], { noResponse: 20 });
       await platform.wait(1);
-      platform.engine.setHere(false);
-      platform.engine.setHere(true);
+      platform.engine.setConnected(false);
+      platform.engine.setConnected(true);
       for (let i = 0; i < 90; i += 1) {
         platform.inform('x', 'v1');
         await platform.wait(1);
@@ -760,7 +762,7 @@ describe('the engine', () => {
     });
 
     it('pushes nothing', async () => {
-      platform.engine.setHere(false);
+      platform.engine.setConnected(false);
       await platform.create(['a']);
       await platform.wait(5);
       assert.equal(platform.sent.length, 0);
@@ -807,9 +809,13 @@ describe('the engine', () => {
 
   it('ends a cancel that a kill broke off', async () => {
     const task = await platform.create(list(3));
-    const row = await platform.engine.store.task(task.taskId);
+    const tasks = platform.store.tasks('s');
+    const row = tasks.task(task.taskId);
     assert.ok(row);
-    await platform.engine.store.decide(row.id, () => ({ status: 'cancelled', reason: null, wave: 1 }), 0);
+    const at = { wall: 0, ticks: 0 };
+    tasks.transact(taskNeed(row.id, at), (rows) =>
+      decideTask(() => ({ status: 'cancelled', reason: null, wave: 1 }), rows),
+    );
     await platform.restart();
     await platform.wait(1);
     assert.equal((await platform.task(task)).counts.cancelled, 3);
@@ -820,10 +826,12 @@ describe('the engine', () => {
     await platform.wait(1);
     for (const token of ['a', 'b']) platform.progress(token, -1);
     await platform.wait(1);
-    const row = await platform.engine.store.task(task.taskId);
+    const tasks = platform.store.tasks('s');
+    const row = tasks.task(task.taskId);
     assert.equal(row?.status, 'ended');
-    const event = { on: 'retry', now: platform.engine.clock.now() } as const;
-    await platform.engine.store.move(row.id, { accessTokens: ['a'] }, event, platform.wallNow);
+    const slice = { in: 'task', status: 'failed', after: '', limit: 1 } as const;
+    const at = { wall: platform.wallNow, ticks: platform.engine.moment().now };
+    tasks.transact(moveNeed(row.id, slice, at), (rows) => move('retry', slice, rows));
     await platform.restart();
     await platform.wait(1);
     assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'failed upgrade' });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SqliteStore } from '../../nodes/lib/tasks/store';
+import { SqliteStore } from '../../nodes/lib/tasks/database';
 import { type Child, startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
 import { mosquittoMissing, startMosquitto } from '../support/mosquitto';

@@ -96,6 +96,12 @@ const RULES: readonly Rule[] = [
     then: { status: 'pushed', pushId: 'id-1', pushes: 2, attempt: 1 },
   },
   {
+    it: 'a push that may not have left before a kill is repeated at once',
+    given: pushed({ nextPush: null }),
+    when: event('restarted'),
+    then: { status: 'pushed', nextPush: NOW + 1000 },
+  },
+  {
     it: 'a repeat that may not go out is put off',
     given: pushed({ nextPush: NOW }),
     when: event('postpone'),

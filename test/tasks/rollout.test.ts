@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
 import {
+  advanced,
   allowance,
   decide as decideAt,
   fitsVersion,
+  gateOf,
   isWindowOpen,
+  resumed,
   spend,
+  started,
   type TaskMove,
   waveEnds,
 } from '../../nodes/lib/tasks/machine';
 import { DEFAULT_POLICY, readPolicy } from '../../nodes/lib/tasks/policy';
+import { DAYS } from '../../nodes/lib/tasks/types';
 import type { Counts, Policy, Task, WaveCounts } from '../../nodes/lib/tasks/types';
 import { NOW, plan, WALL } from './support';
 
@@ -98,6 +103,120 @@ describe('the rules of a whole task', () => {
     assert.equal(decide(task({ succeeded: 1 }, {}, { status: 'ended' }), wave(1, 1)), null);
   });
 
+  describe('a gate', () => {
+    const waves = [20, 100];
+    const of = (counts: Partial<WaveCounts>) => (): WaveCounts => ({ ...NOBODY, total: 10, ...counts });
+    const running = (policy: Partial<Policy>, more: Partial<Task> = {}): Task =>
+      task({ pending: 90 }, { waves, ...policy }, more);
+    const next = (counts: Partial<WaveCounts>, policy: Partial<Policy> = {}, more: Partial<Task> = {}) =>
+      decide(running(policy, more), of(counts));
+
+    it('is passed by sleepers where one device succeeded and no more than maxWaiting percent sleep', () => {
+      assert.equal(next({ succeeded: 5, waiting: 5 })?.wave, 2);
+      assert.equal(next({ succeeded: 4, waiting: 6 }), null);
+      assert.equal(next({ succeeded: 4, waiting: 6 }, { maxWaiting: 60 })?.wave, 2);
+      assert.equal(next({ failed: 8, waiting: 2 }, { successThreshold: 0 }), null);
+      assert.equal(next({ succeeded: 5, waiting: 4 }), null);
+    });
+
+    it('opens as soon as enough of the wave succeeded, with waveAdvance threshold', () => {
+      const policy = { waveAdvance: 'threshold', successThreshold: 80 } as const;
+      assert.equal(next({ succeeded: 8, active: 2 }, policy)?.wave, 2);
+      assert.equal(next({ succeeded: 7, active: 3 }, policy), null);
+      assert.equal(next({ succeeded: 7, waiting: 3 }, policy), null);
+      assert.equal(next({ succeeded: 7, failed: 3 }, policy)?.reason, 'wave-below-threshold');
+    });
+
+    it('counts devices that no package fits neither way', () => {
+      assert.equal(next({ succeeded: 1, failed: 9, incompatible: 9 })?.wave, 2);
+      assert.equal(next({ succeeded: 1, failed: 9, incompatible: 9 }, { waveAdvance: 'threshold' })?.wave, 2);
+      const policy = { failureThreshold: 1, minExecuted: 1 };
+      const counts = task({ pending: 1, failed: 3 }, policy, { incompatible: 3 });
+      assert.equal(decide(counts, wave(4, 0)), null);
+      assert.equal(decide({ ...counts, incompatible: 2 }, wave(4, 0))?.reason, 'failure-threshold');
+    });
+
+    it('soaks, and is judged again when that is over', () => {
+      const done = { succeeded: 10 };
+      const began = next(done, { soak: 60 });
+      assert.deepEqual(began, { status: 'running', reason: null, wave: 1, soakFrom: NOW });
+      const later = (seconds: number, counts: Partial<WaveCounts>): TaskMove | null =>
+        decideAt(running({ soak: 60 }, { soakFrom: NOW }), of(counts), {
+          now: NOW + seconds * 1000,
+          wall: WALL,
+        });
+      assert.equal(later(59.9, done), null);
+      assert.deepEqual(later(60, done), { status: 'running', reason: null, wave: 2, soakFrom: null });
+      assert.equal(later(59.9, { succeeded: 9, failed: 1 }), null);
+      assert.equal(later(60, { succeeded: 9, failed: 1 })?.reason, 'wave-below-threshold');
+    });
+
+    it('stops for a failure threshold while it soaks', () => {
+      const soaking = task(
+        { pending: 5, succeeded: 4, failed: 1 },
+        { waves, soak: 60, failureThreshold: 20, minExecuted: 5 },
+        { soakFrom: NOW },
+      );
+      assert.equal(decide(soaking, wave(5, 4, 1))?.reason, 'failure-threshold');
+    });
+
+    it('waits for a person with afterWave pause, and resume and advance open the next wave', () => {
+      const paused = next({ succeeded: 10 }, { afterWave: 'pause' });
+      assert.deepEqual([paused?.status, paused?.reason, paused?.wave], ['paused', 'wave-done', 1]);
+      const stopped = running({}, { status: 'paused', reason: 'wave-done' });
+      assert.deepEqual([resumed(stopped, WALL).status, resumed(stopped, WALL).wave], ['running', 2]);
+      assert.deepEqual([advanced(stopped)?.status, advanced(stopped)?.wave], ['running', 2]);
+      assert.equal(resumed({ ...stopped, reason: null }, WALL).wave, 1);
+    });
+
+    it('can not be opened by a person where there is no next wave', () => {
+      assert.equal(advanced(running({}, { wave: 2 })), null);
+      for (const status of ['draft', 'scheduled', 'ended', 'cancelled'] as const) {
+        assert.equal(advanced(running({}, { status })), null);
+      }
+    });
+
+    it('of a wave in which nobody is yet stays closed while devices may join', () => {
+      const joining = { filter: { versions: null, labels: null, module: null }, max: 5 };
+      assert.equal(next({ total: 0 })?.wave, 2);
+      assert.equal(next({ total: 0 }, {}, { joining }), null);
+      assert.equal(next({ total: 1, succeeded: 1 }, {}, { joining })?.wave, 2);
+    });
+
+    it('says what it waits for', () => {
+      const says = (counts: Partial<WaveCounts>, more: Partial<Task> = {}, policy: Partial<Policy> = {}) =>
+        gateOf(running(policy, { open: of(counts)(), ...more }), { now: NOW, wall: WALL });
+      assert.deepEqual(says({ active: 1 }), { waitsFor: 'running', until: null });
+      assert.equal(says({ active: 1 }, {}, { waveAdvance: 'threshold' })?.waitsFor, 'threshold');
+      assert.equal(says({ waiting: 10 })?.waitsFor, 'waiting');
+      assert.equal(says({}, { status: 'paused' })?.waitsFor, 'person');
+      assert.deepEqual(says({}, { soakFrom: NOW - 1000 }, { soak: 60 }), {
+        waitsFor: 'soak',
+        until: WALL + 59_000,
+      });
+      assert.equal(says({}, { wave: 2 }), null);
+      assert.equal(says({}, { status: 'draft' }), null);
+    });
+  });
+
+  it('does not end a task that devices may still join', () => {
+    const joining = { filter: { versions: null, labels: null, module: null }, max: 2 };
+    const at = (more: Partial<Task>): TaskMove | null =>
+      decide(task({}, {}, { joining, ...more }), wave(0, 0));
+    assert.equal(at({}), null);
+    assert.equal(at({ taken: 2 })?.status, 'ended');
+    assert.equal(at({ endAt: WALL })?.status, 'ended');
+    assert.equal(at({ endAt: WALL + 1 }), null);
+  });
+
+  it('starts a draft now, or lets it wait for its time', () => {
+    const draft = task({ pending: 1 }, {}, { status: 'draft', startedAt: null });
+    assert.equal(started(draft, WALL)?.status, 'running');
+    assert.equal(started({ ...draft, startAt: WALL + 1 }, WALL)?.status, 'scheduled');
+    assert.equal(started({ ...draft, status: 'running' }, WALL), null);
+    assert.equal(decide(draft, wave(1, 0)), null);
+  });
+
   it('spreads pushes evenly and catches up half a second at most', () => {
     assert.equal(allowance(605, 0, 10_000), 6);
     assert.equal(allowance(605, spend(605, 0, 10_000, 6), 10_000), 0);
@@ -122,11 +241,13 @@ describe('the rules of a whole task', () => {
     });
   }
 
-  it('waits a minute at most after the wall clock jumped back', () => {
-    const pace = spend(60, 0, 10_000_000, 1);
-    const jumped = spend(60, pace, 5_000_000, 0);
-    assert.ok(allowance(60, jumped, 5_000_000 + 62_000) >= 1);
-  });
+  for (const back of [1000, 59_000, 61_000, 3_600_000, 40 * 24 * 3_600_000]) {
+    it(`waits a minute at most after the wall clock went back ${back / 1000} s`, () => {
+      const pace = spend(60, 0, WALL, 1);
+      assert.ok(allowance(60, pace, WALL - back + 62_000) >= 1);
+      assert.ok(allowance(60, pace, WALL - back) <= 1);
+    });
+  }
 
   describe('a window', () => {
     const at = (time: string): number => Date.parse(`2026-06-01T${time}:00Z`);
@@ -142,6 +263,26 @@ describe('the rules of a whole task', () => {
       it(`over midnight is ${open ? 'open' : 'closed'} at ${time}`, () =>
         assert.equal(isWindowOpen(night, at(time)), open));
     }
+
+    it('over midnight belongs to the day on which it begins', () => {
+      const friday = { ...night, days: ['fri'] as const };
+      const on = (date: string): boolean => isWindowOpen(friday, Date.parse(`2026-06-${date}:00Z`));
+      // The fifth is a Friday.
+      assert.deepEqual(['05T03:00', '05T21:59', '05T22:00', '06T04:29', '06T04:30', '06T22:30'].map(on), [
+        false,
+        false,
+        true,
+        true,
+        false,
+        false,
+      ]);
+    });
+
+    it('takes the day of its time zone', () => {
+      const window = { from: '00:00', to: '06:00', timeZone: 'Asia/Shanghai', days: ['sat'] as const };
+      assert.equal(isWindowOpen(window, Date.parse('2026-06-05T17:00:00Z')), true);
+      assert.equal(isWindowOpen(window, Date.parse('2026-06-06T17:00:00Z')), false);
+    });
 
     it('follows its time zone', () => {
       const window = { from: '01:00', to: '02:00', timeZone: 'Asia/Shanghai' };
@@ -209,11 +350,22 @@ describe('a policy', () => {
       skipCurrent: 'false',
       fromVersions: 'v1, v2',
       window: '22:00-04:00 UTC',
+      retryOn: 'stalled, offline',
     });
     assert.deepEqual(
       [read.waves, read.retries, read.skipCurrent, read.fromVersions, read.window],
       [[1, 10, 100], 2, false, ['v1', 'v2'], { from: '22:00', to: '04:00', timeZone: 'UTC' }],
     );
+    assert.deepEqual(read.retryOn, ['stalled', 'offline']);
+  });
+
+  it('has days in its window, in the order of the week', () => {
+    const days = (window: unknown): unknown => readPolicy({ window }).window?.days;
+    assert.deepEqual(days({ from: '01:00', to: '02:00', days: ['sat', 'mon', 'mon'] }), ['mon', 'sat']);
+    assert.deepEqual(days('22:00-04:00 UTC mon,fri'), ['mon', 'fri']);
+    assert.deepEqual(days('22:00-04:00 mon,fri'), ['mon', 'fri']);
+    assert.equal(days('22:00-04:00 UTC'), undefined);
+    assert.equal(days({ from: '01:00', to: '02:00', days: [...DAYS] }), undefined);
   });
 
   const bad: [string, unknown][] = [
@@ -243,6 +395,16 @@ describe('a policy', () => {
     ['window', { from: '01:00', to: '01:00' }],
     ['window', { from: '01:00', to: '05:00', timeZone: 'Mars' }],
     ['waitLimit', 1e12],
+    ['waveAdvance', 'soon'],
+    ['soak', -1],
+    ['afterWave', 'stop'],
+    ['maxWaiting', 101],
+    ['supersede', 1],
+    ['retryOn', ['tired']],
+    ['retryOn', 'tired'],
+    ['retryBackoff', 'linear'],
+    ['window', { from: '01:00', to: '05:00', days: ['monday'] }],
+    ['window', { from: '01:00', to: '05:00', days: [] }],
     ['hurry', 1],
   ];
   for (const [name, value] of bad) {

@@ -1,7 +1,7 @@
 /** The ota-store config node as ota-task sees it. */
 import type { Node } from 'node-red';
 import type { OtaError } from '../protocol';
-import type { HostOptions, TaskHost } from './task-host';
+import type { HostOptions, TaskHost } from '../platform';
 
 export interface OtaStoreNode extends Node {
   /** What is wrong with its settings, or null. */

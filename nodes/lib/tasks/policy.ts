@@ -83,11 +83,25 @@ export const POLICY_FIELDS = Object.keys(READERS) as (keyof Policy)[];
 export function readPolicy(input: unknown, defaults: Policy = DEFAULT_POLICY, prefix = 'policy.'): Policy {
   if (input === undefined || input === null) return defaults;
   if (!isObject(input)) throw bad('policy', `must be an object, not ${typeName(input)}`);
+  checkNames(input, prefix);
+  const entries = POLICY_FIELDS.map((name) => [name, readField(input, name, defaults, prefix)] as const);
+  return Object.fromEntries(entries) as unknown as Policy;
+}
+
+/**
+ * Those fields of a policy that `input` has: a part of one. A blank field stands for its default.
+ * @throws OtaError OTA_BAD_INPUT naming the field
+ */
+export function readPolicyPart(input: JsonObject, prefix = 'policy.'): Partial<Policy> {
+  checkNames(input, prefix);
+  const names = POLICY_FIELDS.filter((name) => Object.hasOwn(input, name) && input[name] !== undefined);
+  return Object.fromEntries(names.map((name) => [name, readField(input, name, DEFAULT_POLICY, prefix)]));
+}
+
+function checkNames(input: JsonObject, prefix: string): void {
   for (const name of Object.keys(input)) {
     if (!Object.hasOwn(READERS, name)) throw bad(prefix + name, 'is no field of a policy');
   }
-  const entries = POLICY_FIELDS.map((name) => [name, readField(input, name, defaults, prefix)] as const);
-  return Object.fromEntries(entries) as unknown as Policy;
 }
 
 function readField(input: JsonObject, name: keyof Policy, defaults: Policy, prefix: string): unknown {

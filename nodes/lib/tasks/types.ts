@@ -4,6 +4,7 @@
  */
 import type { Failure, UpgradeOut } from '../protocol';
 
+/** Databases keep a status as its place in this list: a new one goes to the end, and none ever moves. */
 export const DEVICE_STATUSES = [
   'pending',
   'pushed',
@@ -41,6 +42,7 @@ export type CancelReason = (typeof CANCEL_REASONS)[number];
 export type Reason = FailReason | CancelReason | 'busy' | 'rebooted';
 
 /** Why a pending device isn't in the queue: a retry's delay, waiting for a sign of life, another task. */
+/** Databases keep a hold as its place in this list, too. */
 export const HOLDS = ['delay', 'wait', 'busy'] as const;
 export type Hold = (typeof HOLDS)[number];
 

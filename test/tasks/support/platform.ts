@@ -4,10 +4,10 @@
  */
 import { Channel } from '../../../nodes/lib/link';
 import { createScheme } from '../../../nodes/lib/protocol';
-import { TaskHost } from '../../../nodes/lib/red/task-host';
+import { TaskHost } from '../../../nodes/lib/platform';
 import { readCommand } from '../../../nodes/lib/tasks/commands';
 import { DEFAULT_POLICY } from '../../../nodes/lib/tasks/policy';
-import { SqliteStore } from '../../../nodes/lib/tasks/store';
+import { SqliteStore } from '../../../nodes/lib/tasks/database';
 
 const [url = '', file = '', create = '{}'] = process.argv.slice(2);
 const fail = (error: unknown): void => {

@@ -4,8 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import { isActive } from '../../../nodes/lib/tasks/machine';
-import { type Change, type Push, SqliteStore } from '../../../nodes/lib/tasks/store';
-import { SqliteTasks } from '../../../nodes/lib/tasks/store/sqlite-tasks';
+import { type Awaitable, type Change, SqliteStore } from '../../../nodes/lib/tasks/database';
+import { SqliteTasks } from '../../../nodes/lib/tasks/database/sqlite/database';
+import {
+  addDevices,
+  addNeed,
+  move,
+  moveNeed,
+  type Push,
+  type Selection,
+} from '../../../nodes/lib/tasks/transactions';
+import { Calls } from '../database/calls';
 import {
   type Device,
   DEVICE_STATUSES,
@@ -50,6 +59,7 @@ const FAILURES: Readonly<Record<number, string>> = {
 export class World {
   readonly store = new SqliteStore({ file: ':memory:' });
   tasks: SqliteTasks;
+  #calls: Calls;
   readonly ids: number[] = [];
   readonly pushes: Push[] = [];
   now = 0;
@@ -60,11 +70,11 @@ export class World {
   readonly #paused = new Set<number>();
   readonly #used = new Set<string>();
   #last: Reported | null = null;
-  #id = 0;
 
   constructor() {
     this.store.open();
     this.tasks = this.store.tasks('s');
+    this.#calls = new Calls(this.tasks);
   }
 
   happen(event: Happening): void {
@@ -86,7 +96,9 @@ export class World {
       case 'restart':
         // Whatever it remembered is gone.
         this.tasks = new SqliteTasks(this.store, 's');
-        return this.tasks.recover(this.now - 40 * SECOND, this.now);
+        this.#calls = new Calls(this.tasks);
+        for (const task of this.ids) atOnce(this.#calls.repeat(task, this.now - 40 * SECOND, this.now));
+        return;
       default:
         if (id !== undefined) this.#command(id, event);
     }
@@ -95,37 +107,33 @@ export class World {
   create({ version, module, policy }: Extract<Happening, { do: 'create' }>): void {
     if (this.ids.length === 4) return;
     const { id: _, ...fields } = plan(0, version, { module, policy });
-    const id = this.tasks.create({
-      ...fields,
-      taskId: `t${this.ids.length}`,
-      status: 'running',
-      total: 2,
-      waves: [1, 1],
-    });
-    const known = this.tasks.versions(module, TOKENS);
-    this.tasks.addDevices(
-      id,
-      TOKENS.map((accessToken, order) => ({
-        accessToken,
-        source: known.get(accessToken)?.version ?? null,
-        wave: order + 1,
-        order,
-      })),
+    const id = this.tasks.create(
+      {
+        ...fields,
+        taskId: `t${this.ids.length}`,
+        status: 'running',
+        waves: 2,
+      },
+      this.#at,
     );
+    const known = this.tasks.versions(module, TOKENS);
+    const devices = TOKENS.map((accessToken, order) => ({
+      accessToken,
+      source: known.get(accessToken)?.version ?? null,
+      wave: order + 1,
+      order,
+      at: this.wall,
+    }));
+    this.tasks.transact(addNeed(id, this.#at), () => addDevices(devices));
     this.tasks.publish(id);
-    this.tasks.decide(id, ({ status }) => ({ status, reason: null, wave: 2 }), this.wall);
+    void this.#calls.decide(id, ({ status }) => ({ status, reason: null, wave: 2 }), this.wall);
     this.ids.push(id);
   }
 
   claim(id: number): void {
-    const claimed = this.tasks.claim(id, {
-      now: this.now,
-      wall: this.wall,
-      room: () => 2,
-      pace: () => 0,
-      nextId: () => `id-${++this.#id}`,
-    });
+    const claimed = atOnce(this.#calls.claim(id, { now: this.now, wall: this.wall }));
     if (this.#paused.has(id)) assert.deepEqual(claimed.changes, [], 'a paused task pushes');
+    for (const push of claimed.pushes) if (push.device.pushes > 1) this.#checkRepeat(push);
     this.pushes.push(...claimed.pushes);
     this.#check(claimed.changes, { do: 'claim' });
     if (this.#paused.has(id)) return;
@@ -148,7 +156,7 @@ export class World {
             ...common,
           } as const);
     const before = this.#devices();
-    this.#check(this.tasks.report([report], this.now).changes, event);
+    this.#check(atOnce(this.#calls.report([report], this.now)).changes, event);
     const after = this.#devices();
     this.#remembered(before, after, event);
     for (const [i, row] of after.entries()) if (isConfirmed(before[i], row)) this.#open.delete(keyOf(row));
@@ -160,22 +168,22 @@ export class World {
     this.wall += seconds * SECOND;
     for (let rounds = 0; ; rounds += 1) {
       assert.ok(rounds < 50, 'what is due never ends');
-      const due = this.tasks.due({
-        now: this.now,
-        wall: this.wall,
-        limit: 3,
-        mayPush: (of) => rounds % 2 === 0 && !this.#paused.has(of.id),
-      });
-      for (const push of due.pushes) {
-        const first = this.pushes.find(({ device }) => device.pushId === push.device.pushId);
-        assert.ok(first, 'a repeat with an id of its own');
-        assert.equal(first.device.attempt, push.device.attempt, 'a repeat in another attempt');
-        assert.ok(!this.#paused.has(push.plan.id), 'a paused task repeats');
-      }
-      this.pushes.push(...due.pushes);
+      const due = atOnce(this.#calls.due(this.now, this.wall, 3));
       this.#check(due.changes, { do: 'time' });
       if (!due.more) return;
     }
+  }
+
+  /** The same attempt with the same id. */
+  #checkRepeat(push: Push): void {
+    const first = this.pushes.find(({ device }) => device.pushId === push.device.pushId);
+    assert.ok(first, 'a repeat with an id of its own');
+    assert.equal(first.device.attempt, push.device.attempt, 'a repeat in another attempt');
+    assert.ok(!this.#paused.has(push.plan.id), 'a paused task repeats');
+  }
+
+  get #at(): { wall: number; ticks: number } {
+    return { wall: this.wall, ticks: this.now };
   }
 
   active(): number {
@@ -205,13 +213,17 @@ export class World {
       case 'pause':
       case 'resume': {
         const status = event.do === 'pause' ? 'paused' : 'running';
-        this.tasks.decide(id, ({ wave }) => ({ status, reason: null, wave }), this.wall);
+        void this.#calls.decide(id, ({ wave }) => ({ status, reason: null, wave }), this.wall);
         this.#paused[event.do === 'pause' ? 'add' : 'delete'](id);
         return;
       }
       default: {
-        const event_ = { on: event.do, now: this.now };
-        const moved = this.tasks.move(id, { accessTokens: [event.token] }, event_, this.wall);
+        const names = { tokens: [event.token], anew: true };
+        this.tasks.transact({ at: this.#at, task: id }, () => ({ result: undefined, names }));
+        const slice: Selection = { in: 'names', limit: 2 };
+        const moved = this.tasks.transact(moveNeed(id, slice, this.#at), (rows) =>
+          move(event.do, slice, rows),
+        );
         this.#check(moved.changes, { do: event.do });
       }
     }
@@ -220,9 +232,9 @@ export class World {
   #answer(push: number, on: Answered): void {
     const found = this.pushes.at(-1 - push);
     if (found === undefined) return;
-    const { id, pushId, pushes } = found.device;
+    const { pushId, pushes } = found.device;
     const event = { on, now: this.now, id: pushId ?? '', push: pushes };
-    const changes = this.tasks.answer([{ device: id, event }], this.wall);
+    const { changes } = atOnce(this.#calls.outcome(found.device, event, this.wall));
     this.#check(changes, { do: 'answer', on, id: pushId, push: pushes });
   }
 
@@ -415,7 +427,7 @@ export class World {
         task.counts,
         Object.fromEntries(DEVICE_STATUSES.map((status) => [status, count(status)])),
       );
-      this.tasks.decide(
+      void this.#calls.decide(
         id,
         (_, waveCounts) => {
           for (const wave of [1, 2]) {
@@ -444,6 +456,12 @@ export class World {
       }
     }
   }
+}
+
+/** SQLite answers in the same turn. */
+function atOnce<T>(value: Awaitable<T>): T {
+  assert.ok(!(value instanceof Promise));
+  return value;
 }
 
 type Row = Device & { readonly module: string };

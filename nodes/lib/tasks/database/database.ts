@@ -5,7 +5,7 @@
  * Answers are `Awaitable`: SQLite answers in the same turn, which keeps a batch of reports free of promises; a
  * database over the network answers with a promise. Callers cope with both.
  */
-import type { Member } from '../machine';
+import type { Member, TurnFacts } from '../machine';
 import type {
   Device,
   DeviceStatus,
@@ -67,10 +67,10 @@ export type Search =
    */
   | { readonly in: 'queue'; readonly room: (task: Task, at: Instant) => PushRoom }
   /**
-   * Devices of the service that are pushed since a time, in the order of their numbers after `after`: whether these
+   * Devices of `Need.task` that are pushed since a time, in the order of their tokens after `after`: whether these
    * pushes left isn't known after a start. Those that another living instance sent are left out.
    */
-  | { readonly in: 'pushed'; readonly since: Ticks; readonly after: number; readonly limit: number }
+  | { readonly in: 'pushed'; readonly since: Ticks; readonly after: string; readonly limit: number }
   /** Devices of `Need.task` in one state, in the order of their tokens after `after`. Locks are waited for. */
   | { readonly in: 'task'; readonly status: DeviceStatus; readonly after: string; readonly limit: number }
   /**
@@ -87,17 +87,10 @@ export interface PushRoom {
   readonly first: number;
 }
 
-/** A row that the database found, with what a push needs to know of its device. */
+/** A row that the database found. */
 export interface Found extends Member {
-  /** The version that the device reported last for the task's module; null where it never did. */
-  readonly knownVersion: string | null;
-  /** Another task has this device and module in work. */
-  readonly occupied: boolean;
-  /**
-   * Until when a 100 of an earlier upgrade of this device and module may still come, because it ended without the
-   * device's last word; null where none did, or its end was since.
-   */
-  readonly lateReportUntil: Ticks | null;
+  /** What is known of its device, where its turn to be pushed has come (a search in the queue); else null. */
+  readonly facts: TurnFacts | null;
 }
 
 /**
@@ -155,6 +148,8 @@ export interface KnownChange {
   readonly accessToken: string;
   readonly module: string;
   readonly known: KnownDevice;
+  /** It wasn't known before. */
+  readonly isNew: boolean;
 }
 
 /** All of a task that a rule may change. Its counts follow from the devices and aren't part of it. */
@@ -237,8 +232,11 @@ export interface TaskDatabase {
    */
   transact<T>(need: Need, decide: (rows: Rows) => Decision<T>): Awaitable<T>;
 
-  /** Makes a task without devices: invisible, and without effect, until it is published. Answers its number. */
-  create(task: NewTask): Awaitable<number>;
+  /**
+   * Makes a task without devices: invisible, and without effect, until it is published. Answers its number.
+   * @param at the running time of one that runs counts from then
+   */
+  create(task: NewTask, at: Instant): Awaitable<number>;
   publish(task: number): Awaitable<void>;
   /** Hides a task that is over, so that nothing reaches it any more; its rows go by `deleteSlice`. */
   hide(task: number): Awaitable<void>;

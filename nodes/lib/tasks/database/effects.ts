@@ -35,7 +35,7 @@ interface Writing extends DeviceWrite {
   readonly history: HistoryEvent[];
 }
 
-const NONE: CountDeltas = {
+export const NO_COUNTS: CountDeltas = {
   pending: 0,
   pushed: 0,
   upgrading: 0,
@@ -68,7 +68,7 @@ export class Effects {
       const { event, step: value, desc, id } = step.history;
       history.push({ at: wall, event, from: before.status, to: after.status, step: value, desc, id });
     }
-    if (before.status !== after.status || before.hold !== after.hold) this.#count(before, after);
+    if (isCounted(before, after)) this.#count(before, after);
     if (step.lateReport !== null) {
       const until = step.lateReport === 'clear' ? null : step.lateReport.until;
       this.lateReports.push({ accessToken: after.accessToken, module: plan.upgrade.module, until });
@@ -97,7 +97,7 @@ export class Effects {
 
   #count(before: Device, after: Device): void {
     const waves = entry(this.#counts, after.task, () => new Map<number, Record<CountName, number>>());
-    const counts = entry(waves, after.wave, () => ({ ...NONE }));
+    const counts = entry(waves, after.wave, () => ({ ...NO_COUNTS }));
     counts[before.status] -= 1;
     counts[after.status] += 1;
     counts.waiting += Number(isWaiting(after)) - Number(isWaiting(before));
@@ -129,4 +129,8 @@ function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   const made = make();
   map.set(key, made);
   return made;
+}
+
+function isCounted(a: Device, b: Device): boolean {
+  return a.status !== b.status || a.hold !== b.hold || a.reason !== b.reason;
 }

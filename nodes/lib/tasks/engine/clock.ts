@@ -28,7 +28,7 @@ export class PlatformClock {
   #ticks: Ticks = 0;
   #last: number;
   /** Since when it is connected and subscribed; null while it isn't. */
-  #hereSince: number | null = null;
+  #connectedSince: number | null = null;
   #lastReport = -Infinity;
   #drained = false;
 
@@ -42,15 +42,15 @@ export class PlatformClock {
     this.#ticks = Math.max(this.#ticks, ticks);
   }
 
-  get here(): boolean {
-    return this.#hereSince !== null;
+  get connected(): boolean {
+    return this.#connectedSince !== null;
   }
 
-  setHere(here: boolean): void {
-    if (here === this.here) return;
+  setConnected(connected: boolean): void {
+    if (connected === this.connected) return;
     this.now();
     this.#drained = false;
-    this.#hereSince = here ? this.#time.steady() : null;
+    this.#connectedSince = connected ? this.#time.steady() : null;
   }
 
   heard(): void {
@@ -72,7 +72,7 @@ export class PlatformClock {
   }
 
   #isOver(steady: number, quiet: number, limit: number): boolean {
-    const since = this.#hereSince;
+    const since = this.#connectedSince;
     if (since === null) return false;
     return steady - since >= limit || steady - Math.max(since, this.#lastReport) >= quiet;
   }

@@ -1,228 +1,140 @@
 /**
- * The engine of one service's tasks: joins the store, the machine, the clock, the pushes and the sweep, and is
- * what commands work with. Owns the reports that come in. Knows neither MQTT nor Node-RED. Whatever it does is
- * in the store first: killed at any moment and started again, it goes on where it was.
+ * The engine of one fleet's tasks: puts its parts together, and is what the platform works with. Knows neither MQTT
+ * nor Node-RED. Whatever it does is in the database first: killed at any moment and started again, it goes on where
+ * it was.
  */
-import type { Batch, OtaError } from '../../protocol';
-import { decide, isActive, type Moment, openDevices, type Report } from '../machine';
-import type { Awaitable, Change, Reported, TaskStore } from '../store';
-import type { DeviceStatus, Task } from '../types';
+import { type Batch, OtaError } from '../../protocol';
+import type { Moment, Report } from '../machine';
+import type { Command } from '../commands';
+import type { TaskDatabase } from '../database';
+import { repeat, type Repeated, repeatNeed } from '../transactions';
 import { PlatformClock, SYSTEM_TIME, type Time } from './clock';
-import { InTurn } from './in-turn';
-import { type EngineListener, News } from './news';
+import { type EngineListener, TaskEvents } from './events';
+import { KeyedQueue } from './keyed-queue';
+import { Lane } from './lane';
+import { operate } from './operations';
 import { type EngineLink, Pushes } from './pushes';
-import { Sweep, type SweepEngine, type SweepOptions } from './sweep';
-import { Turns } from './turns';
+import { Scheduler, type SchedulerOptions } from './scheduler';
+import { TaskWrites } from './task-writes';
+import { EventLoopYielder, SLICE } from './yielder';
 
-export interface EngineOptions extends SweepOptions {
-  readonly store: TaskStore;
+export interface EngineOptions extends SchedulerOptions {
+  readonly database: TaskDatabase;
   readonly link: EngineLink;
   readonly time?: Time;
 }
 
 /** Every push is answered within this time; a younger one may not have left before a kill. */
 const UNSURE_MS = 40_000;
-/** Devices moved in one transaction: neighbours share pages and a sync of the disk, and each is still short. */
-const MOVE_SLICE = 400;
 
-export class Engine implements SweepEngine {
-  readonly store: TaskStore;
-  readonly clock: PlatformClock;
-  readonly time: Time;
-  /** Commands, by the task that they change. */
-  readonly commands = new InTurn<number>();
-  readonly #news: News;
+export class Engine {
+  readonly #clock: PlatformClock;
+  readonly #time: Time;
+  readonly #events: TaskEvents;
+  readonly #lane: Lane;
   readonly #pushes: Pushes;
-  readonly #sweep: Sweep;
-  readonly #committer = { commit: (): void | Promise<void> => this.#commit() };
-  #reports: Report[] = [];
-  #stopped = true;
+  readonly #writes: TaskWrites;
+  readonly #scheduler: Scheduler;
+  /** Commands, by the task that they change. */
+  readonly #commands = new KeyedQueue<number>();
 
-  constructor(options: EngineOptions) {
-    this.store = options.store;
-    this.time = options.time ?? SYSTEM_TIME;
-    this.clock = new PlatformClock(this.time);
-    this.#news = new News(this.time);
-    this.#pushes = new Pushes(this, options.link);
-    this.#sweep = new Sweep(this, this.#pushes, this.#news, options);
+  constructor({ database, link, time = SYSTEM_TIME, ...options }: EngineOptions) {
+    const clock = new PlatformClock(time);
+    const events = new TaskEvents(time);
+    const lane = new Lane({ database, clock, time, events });
+    const pushes = new Pushes({ link, lane, clock, time });
+    const writes = new TaskWrites(lane, events);
+    this.#clock = clock;
+    this.#time = time;
+    this.#events = events;
+    this.#lane = lane;
+    this.#pushes = pushes;
+    this.#writes = writes;
+    this.#scheduler = new Scheduler({ lane, pushes, writes, events, clock, time }, options);
   }
 
-  /** Goes on where the store says that it was. @throws OtaError where the store can't be used */
+  /** Goes on where the database says that it was. @throws OtaError where it can't be used */
   async start(): Promise<void> {
-    const ticks = await this.store.clock();
-    this.clock.resume(ticks);
-    await this.store.recover(ticks - UNSURE_MS, ticks);
-    for (const task of await this.store.live()) this.#sweep.touch(task.id);
-    this.#stopped = false;
-    this.#sweep.start();
+    const ticks = await this.#lane.database.clock();
+    this.#clock.resume(ticks);
+    for (const task of await this.#lane.database.live()) {
+      await this.#repeatUnsure(task.id, ticks - UNSURE_MS);
+      this.#scheduler.markDirty(task.id);
+    }
+    this.#scheduler.start();
   }
 
-  /** Ends the sweep; a transaction under way is waited for. */
+  /** Reports that were taken are committed, a run of the scheduler is waited for; nothing is written afterwards. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#sweep.stop();
-    this.clock.setHere(false);
-    await this.#sweep.rest();
+    this.#pushes.stop();
+    await this.#scheduler.stop();
+    await this.#lane.idle();
+    this.setConnected(false);
     try {
-      await this.store.saveClock(this.clock.now());
+      await this.#lane.write((database) => database.saveClock(this.#clock.now()));
     } catch (error) {
-      this.#news.fail(error);
+      this.#events.fail(error);
     }
   }
 
-  get stopped(): boolean {
-    return this.#stopped;
-  }
-
+  /** What is wrong with the database, or null. */
   get problem(): OtaError | null {
-    return this.#news.problem;
+    return this.#events.problem;
   }
 
   listen(listener: EngineListener): () => void {
-    return this.#news.listen(listener);
+    return this.#events.listen(listener);
   }
 
   /** Connected, and both subscriptions granted. */
-  setHere(here: boolean): void {
-    this.#pushes.setHere(here);
-    this.clock.setHere(here);
-    if (here) this.kick();
+  setConnected(connected: boolean): void {
+    this.#pushes.setConnected(connected);
+    this.#clock.setConnected(connected);
+    if (connected) this.#scheduler.wake();
   }
-
-  /** The next sweep comes soon. */
-  kick(): void {
-    this.#sweep.kick();
-  }
-
-  /** Looks at everything that time brings. One at a time; never rejects. */
-  sweep(): Promise<void> {
-    return this.#sweep.run();
-  }
-
-  // Reports
 
   /** A report; it is committed, with the others of its batch, before the broker hears of it. */
-  hear(report: Report, batch: Batch): void {
-    this.#reports.push(report);
-    batch.join(this.#committer);
+  enqueue(report: Report, batch: Batch): void {
+    this.#lane.enqueue(report, batch);
   }
 
-  #commit(): void | Promise<void> {
-    const reports = this.#reports;
-    this.#reports = [];
-    if (reports.length === 0) return;
-    this.clock.heard();
-    let done: Awaitable<Reported>;
-    try {
-      const report = (): Awaitable<Reported> => this.store.report(reports, this.clock.now());
-      // In the order of the wire: a device may report right after its push found nobody.
-      const answered = this.#pushes.settleNow();
-      done = answered instanceof Promise ? answered.then(report) : report();
-    } catch (error) {
-      throw this.#news.notStored(error);
-    }
-    if (!(done instanceof Promise)) return this.#reported(done);
-    return done.then(
-      (result) => this.#reported(result),
-      (error: unknown) => {
-        throw this.#news.notStored(error);
+  /** Carries a command out and answers it. @throws OtaError */
+  async command(command: Command): Promise<object> {
+    if (this.#scheduler.stopped) throw this.problem ?? new OtaError('OTA_CLOSED', 'The node was stopped.');
+    return operate(
+      {
+        database: this.#lane.database,
+        lane: this.#lane,
+        writes: this.#writes,
+        scheduler: this.#scheduler,
+        events: this.#events,
+        time: this.#time,
+        commands: this.#commands,
       },
+      command,
     );
   }
 
-  #reported({ changes, leftOut }: Reported): void {
-    this.#news.stored();
-    this.tell(changes);
-    if (leftOut > 0) this.#news.tellFull();
+  /** Looks at everything that time brings. One look at a time; never rejects. */
+  runScheduler(): Promise<void> {
+    return this.#scheduler.run();
   }
 
-  // What commands do, and the sweep
-
-  /** Keeps the sweep away from a task while a command works on it. */
-  async holding<T>(task: Task, work: () => Promise<T>): Promise<T> {
-    await this.#sweep.hold(task.id);
-    try {
-      return await work();
-    } finally {
-      this.#sweep.letGo(task.id);
-      this.touch(task.id);
-    }
-  }
-
-  /** What a task's counts make of it is looked at soon. */
-  touch(task: number): void {
-    this.#sweep.touch(task);
-    this.kick();
-  }
-
-  /** Something is left to delete. */
-  wipe(): void {
-    this.#sweep.wipe();
-  }
-
-  /** Tells the changes that were committed, and what they touch. */
-  tell(changes: readonly Change[]): void {
-    for (const change of changes) {
-      const { before, after, plan } = change;
-      this.#news.tellChange(change);
-      if (before.status === after.status) continue;
-      this.#sweep.touch(plan.id);
-      if (isActive(before) || after.status === 'pending') this.kick();
-    }
-  }
-
-  /** Both clocks. */
+  /** This moment, on both clocks. */
   moment(): Moment {
-    return { now: this.clock.now(), wall: this.time.wall() };
+    return { now: this.#clock.now(), wall: this.#time.wall() };
   }
 
-  tellTask(task: Task): void {
-    this.#news.tellTask(task);
-  }
-
-  /** What a task's counts make of it; told where it changed. */
-  async settle(id: number): Promise<void> {
-    const changed = await this.store.decide(
-      id,
-      (task, waveCounts) => decide(task, waveCounts, this.moment()),
-      this.time.wall(),
-    );
-    if (changed === null) return;
-    this.tellTask(changed);
-    this.kick();
-  }
-
-  /** Cancels what a cancelled task still has, in slices. */
-  async clear(task: Task): Promise<void> {
-    await this.moveAll(task, ['pending', 'pushed', 'upgrading'], 'cancel');
-    const settled = await this.store.decide(
-      task.id,
-      ({ status, reason, wave, counts }) =>
-        status === 'cancelled' && openDevices(counts) === 0 ? { status, reason, wave, settled: true } : null,
-      this.time.wall(),
-    );
-    if (settled !== null) this.tellTask(settled);
-  }
-
-  /** Moves all devices in some states, in slices. Returns how many. */
-  async moveAll(task: Task, statuses: readonly DeviceStatus[], on: 'cancel' | 'retry'): Promise<number> {
-    const turns = new Turns();
-    let moved = 0;
-    for (const status of statuses) {
-      for (let after: string | null = ''; after !== null;) {
-        const event = { on, now: this.clock.now() };
-        const slice: Awaited<ReturnType<TaskStore['move']>> = await this.store.move(
-          task.id,
-          { status, after, limit: MOVE_SLICE },
-          event,
-          this.time.wall(),
-        );
-        this.tell(slice.changes);
-        moved += slice.changes.length;
-        after = slice.next;
-        await turns.next();
-      }
+  async #repeatUnsure(task: number, since: number): Promise<void> {
+    const yielder = new EventLoopYielder();
+    for (let after: string | null = ''; after !== null;) {
+      const slice = { since, after, limit: SLICE };
+      const repeated: Repeated = await this.#lane.transact(
+        (at) => repeatNeed(task, slice, at),
+        (rows) => repeat(SLICE, rows),
+      );
+      after = repeated.next;
+      await yielder.next();
     }
-    return moved;
   }
 }

@@ -1,6 +1,5 @@
-/** The engine: joins the rules, a store and a connection. */
+/** The engine: joins the rules, a database and a connection. */
 export * from './clock';
 export * from './engine';
-export type { EngineListener } from './news';
+export type { EngineListener } from './events';
 export type { EngineLink } from './pushes';
-export { operate } from './operations';

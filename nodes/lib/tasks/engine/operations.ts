@@ -4,26 +4,35 @@
  */
 import { randomBytes } from 'node:crypto';
 import { OtaError } from '../../protocol';
-import { checkTargets, type Command, RETRIED, type TaskInput } from '../commands';
-import { baseOf, openDevices, resumed, waveEnds } from '../machine';
+import { checkTargets, type Command, type CommandOf, RETRIED, type TaskInput } from '../commands';
+import { baseOf, type Moment, openDevices, resumed, waveEnds } from '../machine';
 import { type DeviceShape, deviceShape, eventShape, type TaskShape, taskShape } from '../shapes';
-import type { TaskChange } from '../store';
+import type { TaskDatabase } from '../database';
+import { addDevices, addNeed, type TaskChange } from '../transactions';
 import type { Task } from '../types';
-import type { Engine } from './engine';
+import type { Time } from './clock';
+import type { TaskEvents } from './events';
+import type { KeyedQueue } from './keyed-queue';
+import type { Lane } from './lane';
+import type { Scheduler } from './scheduler';
 import { chooseTargets, shuffleWaves, toDevices, waveSizes } from './targets';
-import { SLICE, Turns } from './turns';
+import type { TaskWrites } from './task-writes';
+import { EventLoopYielder, SLICE } from './yielder';
 
-type CommandOf<A> = Command extends infer C
-  ? C extends { action: infer Own }
-    ? A extends Own
-      ? C
-      : never
-    : never
-  : never;
+/** What commands work with. */
+export interface Operating {
+  readonly database: TaskDatabase;
+  readonly lane: Lane;
+  readonly writes: TaskWrites;
+  readonly scheduler: Scheduler;
+  readonly events: TaskEvents;
+  readonly time: Time;
+  /** Commands, by the task that they change. */
+  readonly commands: KeyedQueue<number>;
+}
 
 /** Carries a command out and answers it. @throws OtaError */
-export async function operate(engine: Engine, command: Command): Promise<object> {
-  if (engine.stopped) throw engine.problem ?? new OtaError('OTA_CLOSED', 'The node was stopped.');
+export async function operate(engine: Operating, command: Command): Promise<object> {
   switch (command.action) {
     case 'create':
       return create(engine, command.input);
@@ -42,19 +51,21 @@ export async function operate(engine: Engine, command: Command): Promise<object>
     case 'remove':
       return inTurn(engine, command.taskId, (task) => remove(engine, task));
     case 'get':
-      return taskShape(await find(engine, command.taskId));
+      return taskShape(await find(engine, command.taskId), momentOf(engine));
     case 'list':
       return list(engine, command);
     case 'devices':
       return devices(engine, command);
     case 'history':
       return history(engine, command);
+    default:
+      throw new OtaError('OTA_BAD_INPUT', `"action" ${command.action} is not available yet.`);
   }
 }
 
 /** Commands that change a task wait for each other: a cancel of many devices is over before a retry begins. */
 async function inTurn(
-  engine: Engine,
+  engine: Operating,
   taskId: string,
   work: (task: Task) => Promise<TaskShape>,
 ): Promise<TaskShape> {
@@ -62,44 +73,52 @@ async function inTurn(
   return engine.commands.run(id, async () => work(await find(engine, taskId)));
 }
 
-async function create(engine: Engine, input: TaskInput): Promise<TaskShape> {
-  const { store, time } = engine;
+async function create(engine: Operating, input: TaskInput): Promise<TaskShape> {
+  const { database, lane, time } = engine;
   const wall = time.wall();
-  const chosen = await chooseTargets(store, input, wall);
+  const chosen = await chooseTargets(database, input, wall);
   const total = chosen.tokens.length;
   if (total === 0) throw nobody(chosen.skipped);
   const { name, description, upgrade, policy, startAt } = input;
   const taskId = randomBytes(9).toString('base64url');
   const waits = startAt !== null && startAt > wall;
-  const id = await store.create({
-    taskId,
-    name,
-    upgrade,
-    description,
-    package: input.package,
-    packages: input.packages,
-    policy,
-    createdAt: wall,
-    startAt,
-    endAt: input.endAt,
-    endBehavior: input.endBehavior,
-    joining: input.joining,
-    status: waits ? 'scheduled' : 'running',
-    total,
-    waves: waveSizes(total, policy.waves),
-  });
-  const turns = new Turns();
+  const id = await lane.write(() =>
+    database.create(
+      {
+        taskId,
+        name,
+        description,
+        upgrade,
+        package: input.package,
+        packages: input.packages,
+        policy,
+        createdAt: wall,
+        startAt,
+        endAt: input.endAt,
+        endBehavior: input.endBehavior,
+        joining: input.joining,
+        status: waits ? 'scheduled' : 'running',
+        waves: policy.waves.length,
+      },
+      lane.now(),
+    ),
+  );
+  const yielder = new EventLoopYielder();
   const ends = waveEnds(total, policy.waves);
   await shuffleWaves(chosen, ends);
   for (let from = 0; from < total; from += SLICE) {
-    await store.addDevices(id, toDevices(chosen, ends, from, from + SLICE));
-    await turns.next();
+    const slice = toDevices(chosen, ends, { from, to: from + SLICE }, wall);
+    await lane.transact(
+      (at) => addNeed(id, at),
+      () => addDevices(slice),
+    );
+    await yielder.next();
   }
-  await store.publish(id);
+  await lane.write(() => database.publish(id));
   const task = await find(engine, taskId);
-  engine.tellTask(task);
-  engine.touch(id);
-  return taskShape(task);
+  engine.events.emitTask(task);
+  engine.scheduler.markDirty(id);
+  return taskShape(task, momentOf(engine));
 }
 
 function nobody({ current, version }: { current: number; version: number }): OtaError {
@@ -111,8 +130,8 @@ function nobody({ current, version }: { current: number; version: number }): Ota
 }
 
 /** Who a `create` would take in. */
-async function preview(engine: Engine, { input, page, pageSize }: CommandOf<'preview'>): Promise<object> {
-  const { tokens, sources, skipped } = await chooseTargets(engine.store, input, engine.time.wall());
+async function preview(engine: Operating, { input, page, pageSize }: CommandOf<'preview'>): Promise<object> {
+  const { tokens, sources, skipped } = await chooseTargets(engine.database, input, engine.time.wall());
   const ends = waveEnds(tokens.length, input.policy.waves);
   const { module, version } = input.upgrade;
   const from = (page - 1) * pageSize;
@@ -145,62 +164,49 @@ function resumedNow(task: Task, wall: number): TaskChange | null {
 
 /** Pause or resume: idempotent while the task isn't over. */
 async function change(
-  engine: Engine,
+  engine: Operating,
   task: Task,
   action: string,
   rule: (task: Task) => TaskChange | null,
 ): Promise<TaskShape> {
-  const changed = await engine.store.decide(
-    task.id,
-    (now) => {
-      if (now.status === 'ended' || now.status === 'cancelled') throw wrongState(now, action);
-      return rule(now);
-    },
-    engine.time.wall(),
-  );
-  if (changed !== null) engine.tellTask(changed);
-  engine.touch(task.id);
-  return taskShape(changed ?? task);
+  const changed = await engine.writes.decide(task.id, (now) => {
+    if (now.status === 'ended' || now.status === 'cancelled') throw wrongState(now, action);
+    return rule(now);
+  });
+  engine.scheduler.markDirty(task.id);
+  return taskShape(changed ?? task, momentOf(engine));
 }
 
 type Tokens = readonly unknown[] | null;
 
-async function cancel(engine: Engine, task: Task, accessTokens: Tokens): Promise<TaskShape> {
+async function cancel(engine: Operating, task: Task, accessTokens: Tokens): Promise<TaskShape> {
   if (accessTokens !== null) {
-    await engine.holding(task, () => moveSome(engine, task, accessTokens, 'cancel'));
-    await engine.settle(task.id);
-    return taskShape(await find(engine, task.taskId));
+    await engine.scheduler.whileLocked(task.id, () => moveSome(engine, task, accessTokens, 'cancel'));
+    await engine.writes.decideByCounts(task.id);
+    return taskShape(await find(engine, task.taskId), momentOf(engine));
   }
   if (task.status === 'ended') throw wrongState(task, 'cancel');
-  await engine.holding(task, async () => {
-    const changed = await engine.store.decide(
-      task.id,
-      ({ status, wave }) => (status === 'cancelled' ? null : { status: 'cancelled', reason: null, wave }),
-      engine.time.wall(),
+  await engine.scheduler.whileLocked(task.id, async () => {
+    await engine.writes.decide(task.id, ({ status, wave }) =>
+      status === 'cancelled' ? null : { status: 'cancelled', reason: null, wave },
     );
-    if (changed !== null) engine.tellTask(changed);
-    await engine.clear(task);
+    await engine.writes.cancelOpen(task);
   });
-  return taskShape(await find(engine, task.taskId));
+  return taskShape(await find(engine, task.taskId), momentOf(engine));
 }
 
-async function retry(engine: Engine, task: Task, command: CommandOf<'retry'>): Promise<TaskShape> {
+async function retry(engine: Operating, task: Task, command: CommandOf<'retry'>): Promise<TaskShape> {
   const { accessTokens, status } = command;
   const statuses = status === null ? RETRIED : [status];
-  await engine.holding(task, async () => {
+  await engine.scheduler.whileLocked(task.id, async () => {
     const moved =
       accessTokens === null
-        ? await engine.moveAll(task, statuses, 'retry')
+        ? await engine.writes.moveAll(task, statuses, 'retry')
         : await moveSome(engine, task, accessTokens, 'retry');
     if (moved === 0) throw nothingMoved('retry', statuses.join(' or '));
-    const changed = await engine.store.decide(
-      task.id,
-      (now) => retriedNow(now, engine.time.wall()),
-      engine.time.wall(),
-    );
-    if (changed !== null) engine.tellTask(changed);
+    await engine.writes.decide(task.id, (now, _wave, at) => retriedNow(now, at.wall));
   });
-  return taskShape(await find(engine, task.taskId));
+  return taskShape(await find(engine, task.taskId), momentOf(engine));
 }
 
 /** A task that was over runs again, or waits for its time again; thresholds forget the devices taken back. */
@@ -217,59 +223,55 @@ function retriedNow(task: Task, wall: number): TaskChange {
 
 /** Moves named devices. @throws OtaError OTA_TASK_STATE where none of them could be moved */
 async function moveSome(
-  engine: Engine,
+  engine: Operating,
   task: Task,
   accessTokens: readonly unknown[],
   on: 'cancel' | 'retry',
 ): Promise<number> {
-  const turns = new Turns();
+  const yielder = new EventLoopYielder();
   const slices: string[][] = [];
   // All are looked at before the first is moved.
   for (let from = 0; from < accessTokens.length; from += SLICE) {
     slices.push(checkTargets(accessTokens.slice(from, from + SLICE), 'accessTokens', from));
-    await turns.next();
+    await yielder.next();
   }
-  let moved = 0;
-  for (const tokens of slices) {
-    const slice = await engine.store.move(
-      task.id,
-      { accessTokens: tokens },
-      { on, now: engine.clock.now() },
-      engine.time.wall(),
+  for (const [i, tokens] of slices.entries()) {
+    await engine.lane.transact(
+      (at) => ({ at, task: task.id }),
+      () => ({ result: undefined, names: { tokens, anew: i === 0 } }),
     );
-    engine.tell(slice.changes);
-    moved += slice.changes.length;
-    await turns.next();
+    await yielder.next();
   }
+  const moved = await engine.writes.moveNamed(task, on);
   if (moved === 0)
     throw nothingMoved(on, on === 'retry' ? RETRIED.join(' or ') : 'pending, pushed or upgrading');
   return moved;
 }
 
-async function remove(engine: Engine, task: Task): Promise<TaskShape> {
+async function remove(engine: Operating, task: Task): Promise<TaskShape> {
   const over = task.status === 'ended' || task.status === 'cancelled';
   if (!over || openDevices(task.counts) > 0) throw wrongState(task, 'remove');
-  await engine.store.hide(task.id);
-  engine.wipe();
-  return taskShape(task);
+  await engine.lane.write((database) => database.hide(task.id));
+  engine.scheduler.scheduleCleanup();
+  return taskShape(task, momentOf(engine));
 }
 
-async function list(engine: Engine, { page, pageSize }: CommandOf<'list'>): Promise<object> {
-  const { total, tasks } = await engine.store.list({ page, pageSize });
-  return { total, page, pageSize, tasks: tasks.map(taskShape) };
+async function list(engine: Operating, { page, pageSize }: CommandOf<'list'>): Promise<object> {
+  const { total, tasks } = await engine.database.list({ page, pageSize });
+  return { total, page, pageSize, tasks: tasks.map((task) => taskShape(task, momentOf(engine))) };
 }
 
-async function devices(engine: Engine, command: CommandOf<'devices'>): Promise<object> {
+async function devices(engine: Operating, command: CommandOf<'devices'>): Promise<object> {
   const { taskId, page, pageSize, status, search } = command;
   const task = await find(engine, taskId);
-  const found = await engine.store.devices({ task, status, search, page, pageSize });
+  const found = await engine.database.devices({ task, status, search, page, pageSize });
   const rows: DeviceShape[] = found.devices.map((device) => deviceShape(device, task));
   return { taskId, total: found.total, page, pageSize, devices: rows };
 }
 
-async function history(engine: Engine, { taskId, accessToken }: CommandOf<'history'>): Promise<object> {
+async function history(engine: Operating, { taskId, accessToken }: CommandOf<'history'>): Promise<object> {
   const task = await find(engine, taskId);
-  const events = await engine.store.history(task.id, accessToken);
+  const events = await engine.database.history(task.id, accessToken);
   if (events === null) {
     throw new OtaError(
       'OTA_BAD_INPUT',
@@ -279,8 +281,13 @@ async function history(engine: Engine, { taskId, accessToken }: CommandOf<'histo
   return { taskId, accessToken, events: events.map(eventShape) };
 }
 
-async function find(engine: Engine, taskId: string): Promise<Task> {
-  const task = await engine.store.task(taskId);
+function momentOf({ lane }: Operating): Moment {
+  const { wall, ticks } = lane.now();
+  return { wall, now: ticks };
+}
+
+async function find(engine: Operating, taskId: string): Promise<Task> {
+  const task = await engine.database.task(taskId);
   if (task !== null) return task;
   throw new OtaError(
     'OTA_UNKNOWN_TASK',

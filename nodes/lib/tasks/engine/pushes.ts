@@ -1,6 +1,6 @@
 /**
- * Pushes on the wire, and what became of them. Owns how many are out, and the answers that aren't in the store
- * yet. Never chooses a device: what it sends was committed before.
+ * Pushes on the wire, and what became of them. Owns how many are out, and hands each outcome to the lane. Never
+ * chooses a device: what it sends was committed before.
  */
 import {
   type Delivery,
@@ -10,10 +10,10 @@ import {
   type UpgradeOut,
 } from '../../protocol';
 import type { EventName } from '../machine';
-import type { Answer, Awaitable, Change, Push, TaskStore } from '../store';
+import type { Push } from '../transactions';
 import type { TaskPlan } from '../types';
 import type { PlatformClock, Time } from './clock';
-import { SLICE, Turns } from './turns';
+import type { Lane } from './lane';
 
 /** What the engine needs of the connection. */
 export interface EngineLink {
@@ -27,14 +27,11 @@ export interface EngineLink {
   ): void;
 }
 
-/** What pushes need of their engine. */
-export interface PushEngine {
-  readonly store: TaskStore;
+export interface PushesParts {
+  readonly link: EngineLink;
+  readonly lane: Lane;
   readonly clock: PlatformClock;
   readonly time: Time;
-  readonly stopped: boolean;
-  tell(changes: readonly Change[]): void;
-  kick(): void;
 }
 
 /** Pushes without an answer at most: the link queues what its window doesn't take. */
@@ -44,18 +41,22 @@ const RETURN_MS = 10_000;
 const MAX_PREPARED = 1000;
 
 export class Pushes {
-  readonly #engine: PushEngine;
-  readonly #link: EngineLink;
+  readonly #parts: PushesParts;
   readonly #prepared = new Map<number, PreparedUpgrade>();
-  #answers: Answer[] = [];
+  #onOutcome: () => void = () => undefined;
   #open = 0;
+  #stopped = false;
   /** When the connection was there again after it was lost. */
   #returned = -Infinity;
   #left = false;
 
-  constructor(engine: PushEngine, link: EngineLink) {
-    this.#engine = engine;
-    this.#link = link;
+  constructor(parts: PushesParts) {
+    this.#parts = parts;
+  }
+
+  /** Calls back after each outcome that is to be written, and when there is room again. */
+  onOutcome(call: () => void): void {
+    this.#onOutcome = call;
   }
 
   /** How many more may go out. */
@@ -64,36 +65,48 @@ export class Pushes {
   }
 
   /** The connection is there or not; before the clock hears of it. */
-  setHere(here: boolean): void {
-    const { clock, time } = this.#engine;
-    if (here && this.#left) this.#returned = time.steady();
-    this.#left = !here && (this.#left || clock.here);
+  setConnected(connected: boolean): void {
+    const { clock, time } = this.#parts;
+    if (connected && this.#left) this.#returned = time.steady();
+    this.#left = !connected && (this.#left || clock.connected);
+  }
+
+  /** After it nobody can tell any more what became of a push; the next start repeats what may be lost. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   send(pushes: readonly Push[]): void {
-    const { clock, time } = this.#engine;
-    for (const { plan, device } of pushes) {
-      const id = device.pushId ?? '';
-      const sent = time.steady();
+    for (const push of pushes) {
+      const sent = this.#parts.time.steady();
       this.#open += 1;
-      this.#publish(plan, device.accessToken, id, ({ delivery, error }) => {
-        this.#open -= 1;
-        if (this.#open === MAX_OPEN >> 1) this.#engine.kick();
-        // What was under way is sent again before the connection counts as made.
-        const returning = this.#left || sent < this.#returned + RETURN_MS;
-        const isAway = returning && delivery === 'offline' && plan.policy.offline === 'fail';
-        const on: EventName | null = isAway ? 'offline-after-reconnect' : ANSWERS[delivery];
-        // After the end nobody can tell any more; the next start repeats what may be lost.
-        if (on === null || this.#engine.stopped) return;
-        const event = { on, now: clock.now(), id, push: device.pushes, desc: error?.message ?? '' };
-        this.#answers.push({ device: device.id, event });
-        this.#engine.kick();
-      });
+      this.#publish(push, (outcome) => this.#settled(push, sent, outcome));
     }
   }
 
+  #settled({ plan, device }: Push, sent: number, { delivery, error }: Outcome): void {
+    const { lane, clock, time } = this.#parts;
+    this.#open -= 1;
+    // What was under way is sent again before the connection counts as made.
+    const returning = this.#left || sent < this.#returned + RETURN_MS;
+    const isAway = returning && delivery === 'offline' && plan.policy.offline === 'fail';
+    const on: EventName | null = isAway ? 'offline-after-reconnect' : OUTCOMES[delivery];
+    if (on !== null && !this.#stopped) {
+      const event = {
+        on,
+        now: clock.now(),
+        id: device.pushId ?? '',
+        push: device.pushes,
+        desc: error?.message ?? '',
+      };
+      const { accessToken, id } = device;
+      lane.enqueueOutcome({ kind: 'outcome', accessToken, device: id, event, wall: time.wall() });
+    }
+    if (on !== null || this.#open === MAX_OPEN >> 1) this.#onOutcome();
+  }
+
   /** An upgrade that the service's devices can't take is refused like one that the broker refuses. */
-  #publish(plan: TaskPlan, accessToken: string, id: string, settled: (outcome: Outcome) => void): void {
+  #publish({ plan, device }: Push, settled: (outcome: Outcome) => void): void {
     let upgrade: PreparedUpgrade;
     try {
       upgrade = this.#prepare(plan);
@@ -102,52 +115,21 @@ export class Pushes {
       queueMicrotask(() => settled({ delivery: 'refused', error: refused }));
       return;
     }
-    this.#link.publish(accessToken, { id, upgrade }, settled);
+    this.#parts.link.publish(device.accessToken, { id: device.pushId ?? '', upgrade }, settled);
   }
 
   #prepare(plan: TaskPlan): PreparedUpgrade {
     const found = this.#prepared.get(plan.id);
     if (found !== undefined) return found;
     if (this.#prepared.size > MAX_PREPARED) this.#prepared.clear();
-    const prepared = this.#link.prepare(plan.upgrade);
+    const prepared = this.#parts.link.prepare(plan.upgrade);
     this.#prepared.set(plan.id, prepared);
     return prepared;
-  }
-
-  /** Stores the answers that came, in slices. */
-  async settle(): Promise<void> {
-    const turns = new Turns();
-    while (this.#answers.length > 0) {
-      await this.#settle(SLICE);
-      await turns.next();
-    }
-  }
-
-  /** Stores all of them, in this turn where the store answers in it. */
-  settleNow(): Awaitable<void> {
-    if (this.#answers.length > 0) return this.#settle(this.#answers.length);
-  }
-
-  #settle(limit: number): Awaitable<void> {
-    const { store, time } = this.#engine;
-    const slice = this.#answers.splice(0, limit);
-    // What couldn't be written is tried again.
-    const again = (error: unknown): never => {
-      this.#answers = [...slice, ...this.#answers];
-      throw error;
-    };
-    try {
-      const changes = store.answer(slice, time.wall());
-      if (changes instanceof Promise) return changes.then((all) => this.#engine.tell(all), again);
-      return this.#engine.tell(changes);
-    } catch (error) {
-      return again(error);
-    }
   }
 }
 
 /** What of a push's outcome matters to its device; a push that was taken is no news. */
-const ANSWERS: Readonly<Record<Delivery, 'offline' | 'refused' | 'push-timeout' | null>> = {
+const OUTCOMES: Readonly<Record<Delivery, 'offline' | 'refused' | 'push-timeout' | null>> = {
   accepted: null,
   unknown: null,
   offline: 'offline',

@@ -4,8 +4,8 @@
  */
 import { checkTargets, type TaskInput } from '../commands';
 import { fitsVersion, waveEnds } from '../machine';
-import type { NewDevice, TaskStore } from '../store';
-import { Turns } from './turns';
+import type { NewDevice, TaskDatabase } from '../database';
+import { EventLoopYielder } from './yielder';
 
 /** Devices in the order of their waves. */
 export interface Chosen {
@@ -17,14 +17,14 @@ export interface Chosen {
 
 const SLICE = 1000;
 
-export async function chooseTargets(store: TaskStore, input: TaskInput, wall: number): Promise<Chosen> {
+export async function chooseTargets(database: TaskDatabase, input: TaskInput, wall: number): Promise<Chosen> {
   const choice = new Choice(input);
-  const turns = new Turns();
+  const yielder = new EventLoopYielder();
   for await (const slice of Array.isArray(input.targets)
-    ? named(store, input, input.targets as readonly unknown[])
-    : reported(store, input, wall)) {
+    ? named(database, input, input.targets as readonly unknown[])
+    : reported(database, input, wall)) {
     for (const { accessToken, version } of slice) choice.add(accessToken, version);
-    await turns.next();
+    await yielder.next();
   }
   return choice;
 }
@@ -35,27 +35,28 @@ interface Candidate {
 }
 
 async function* named(
-  store: TaskStore,
+  database: TaskDatabase,
   { upgrade }: TaskInput,
   targets: readonly unknown[],
 ): AsyncGenerator<readonly Candidate[]> {
   for (let i = 0; i < targets.length; i += SLICE) {
     const tokens = checkTargets(targets.slice(i, i + SLICE), 'targets', i);
-    const known = await store.versions(upgrade.module, tokens);
+    const known = await database.versions(upgrade.module, tokens);
     yield tokens.map((accessToken) => ({ accessToken, version: known.get(accessToken)?.version ?? null }));
   }
 }
 
 /** Devices that reported a version of the package's module lately. */
 async function* reported(
-  store: TaskStore,
+  database: TaskDatabase,
   { upgrade, policy, targets }: TaskInput,
   wall: number,
 ): AsyncGenerator<readonly Candidate[]> {
-  const wanted = typeof targets === 'object' && 'versions' in targets ? new Set(targets.versions) : null;
+  const versions = typeof targets === 'object' && 'versions' in targets ? targets.versions : null;
+  const wanted = versions === null ? null : new Set(versions);
   const since = wall - policy.seenWithin * 1000;
   for (let after = ''; ;) {
-    const slice = await store.known({ module: upgrade.module, after, limit: SLICE, since });
+    const slice = await database.known({ module: upgrade.module, after, limit: SLICE, since });
     yield wanted === null ? slice : slice.filter(({ version }) => wanted.has(version));
     if (slice.length < SLICE) return;
     after = slice.at(-1)?.accessToken ?? '';
@@ -109,14 +110,14 @@ export function waveSizes(total: number, waves: readonly number[]): number[] {
  */
 export async function shuffleWaves(chosen: Chosen, ends: readonly number[]): Promise<void> {
   const { tokens, sources } = chosen;
-  const turns = new Turns();
+  const yielder = new EventLoopYielder();
   for (const [i, end] of ends.entries()) {
     const start = ends[i - 1] ?? 0;
     for (let last = end - 1; last > start; last -= 1) {
       const other = start + Math.floor(Math.random() * (last - start + 1));
       swap(tokens, last, other);
       swap(sources, last, other);
-      if (last % SLICE === 0) await turns.next();
+      if (last % SLICE === 0) await yielder.next();
     }
   }
 }
@@ -128,7 +129,12 @@ function swap(list: unknown[], a: number, b: number): void {
 }
 
 /** The rows of a slice, in the order of their pushes. */
-export function toDevices(chosen: Chosen, ends: readonly number[], from: number, to: number): NewDevice[] {
+export function toDevices(
+  chosen: Chosen,
+  ends: readonly number[],
+  { from, to }: { readonly from: number; readonly to: number },
+  wall: number,
+): NewDevice[] {
   const devices: NewDevice[] = [];
   for (let i = from; i < Math.min(to, chosen.tokens.length); i += 1) {
     devices.push({
@@ -136,6 +142,7 @@ export function toDevices(chosen: Chosen, ends: readonly number[], from: number,
       source: chosen.sources[i] ?? null,
       wave: ends.findIndex((end) => i < end) + 1,
       order: i,
+      at: wall,
     });
   }
   return devices;

@@ -6,4 +6,5 @@ export * from './rate';
 export * from './reports';
 export * from './rollout';
 export { type Event, type EventName, findMove, type Move, MOVES } from './table';
+export * from './turn';
 export * from './window';

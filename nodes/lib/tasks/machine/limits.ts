@@ -43,13 +43,10 @@ export function runningAfter(running: RunningTime, runs: boolean, now: Ticks): R
   return { before: runningTime(running, now), since: runs ? now : null };
 }
 
-/** The next moment at which the device must be looked at; null for never. */
+/** When the limit that runs is over; null where none runs. Repeats are claimed with first pushes, see `nextPush`. */
 export function dueOf(device: Device, policy: Policy): Ticks | null {
   if (!isOpen(device)) return null;
-  const limit = limitOf(device, policy);
-  if (limit === null) return null;
-  if (device.status !== 'pushed' || device.nextPush === null) return limit.at;
-  return Math.min(limit.at, device.nextPush);
+  return limitOf(device, policy)?.at ?? null;
 }
 
 /** The next repeat after `now`: `repush` of them are spread evenly over `noResponse`. */

@@ -8,7 +8,13 @@ import { limitOf } from './limits';
 import { type Event, type EventName, findMove, type Move } from './table';
 
 /** What happens so often, or means so little, that it isn't history. */
-const QUIET: ReadonlySet<EventName> = new Set(['postpone', 'confirm-over', 'unblocked', 'delay-over']);
+const QUIET: ReadonlySet<EventName> = new Set([
+  'postpone',
+  'restarted',
+  'confirm-over',
+  'unblocked',
+  'delay-over',
+]);
 /** What happens to devices that it isn't meant for, and is then not even history. */
 const OURS: ReadonlySet<EventName> = new Set([
   'push',
@@ -17,6 +23,7 @@ const OURS: ReadonlySet<EventName> = new Set([
   'unblocked',
   'repeat',
   'postpone',
+  'restarted',
   'cancel',
   'retry',
 ]);
@@ -109,6 +116,12 @@ export function versionEvent(
   if (report.version === target) return event('target');
   if (device.source === null) return event('first-version');
   return event(version === device.source ? 'source' : 'other');
+}
+
+/** The limit that is over, or null where none is. */
+export function limitEvent(device: Device, policy: Policy, now: Ticks): Event | null {
+  const limit = limitOf(device, policy);
+  return limit !== null && now >= limit.at ? { on: limit.name, now } : null;
 }
 
 /** What time alone makes of a device: a limit, a repeat (which may go out or not), or nothing yet. */

@@ -18,6 +18,7 @@ export type EventName =
   | 'offline-after-reconnect' // the same, but everybody's connection was cut just now
   | 'refused' // the push can't be sent to this token
   | 'push-timeout' // nobody knows whether the push went out
+  | 'restarted' // the platform was started, and nobody knows whether the push had left before
   | 'step' // progress below 100
   | 'progress-100'
   | 'failure' // -1 to -4
@@ -218,6 +219,13 @@ export const MOVES: readonly Move[] = [
     to: 'pushed',
     change: ({ event }) => ({ nextPush: event.now }),
     why: 'a push is repeated rather than lost',
+  },
+  {
+    on: 'restarted',
+    from: ['pushed'],
+    to: 'pushed',
+    change: ({ event }) => ({ nextPush: event.now }),
+    why: 'a push is repeated rather than lost: a kill may have come between its commit and its way out',
   },
   {
     on: 'offline-after-reconnect',

@@ -4,13 +4,13 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import { OtaError } from '../../protocol';
-import type { SqliteFile } from './sqlite-file';
-import { openSqlite, type SqlDatabase, type SqliteDriver } from './sqlite-driver';
-import { migrate } from './sqlite-schema';
-import { prepareStatements, type Statements } from './sqlite-statements';
-import { SqliteTasks } from './sqlite-tasks';
-import { MAX_DEVICES } from './store';
+import { OtaError } from '../../../protocol';
+import type { SqliteFile } from './file';
+import { openSqlite, type SqlDatabase, type SqliteDriver } from './driver';
+import { migrate } from './schema';
+import { prepareStatements, type Statements } from './statements';
+import { SqliteTasks } from './database';
+import { MAX_DEVICES } from '../database';
 
 export interface SqliteOptions {
   /** Absolute, or `:memory:`. */

@@ -3,7 +3,7 @@
  * Hides their difference; knows no table.
  */
 import { createRequire } from 'node:module';
-import { OtaError } from '../../protocol';
+import { OtaError } from '../../../protocol';
 
 export type SqlValue = string | number | null;
 export type SqlRow = { readonly [column: string]: SqlValue };

@@ -1,9 +1,10 @@
 /** The statements on the devices of tasks, their history and their pages. Nothing here decides anything. */
-import type { Device, DeviceStatus, Policy, Ticks } from '../types';
-import type { DeviceQuery, NewDevice } from './store';
-import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './sqlite-driver';
-import { BUSY_CODE, deviceColumns, type HistoryLine, queueStart, statusCode } from './sqlite-rows';
-import { MAX_HISTORY } from './store';
+import type { Device, DeviceStatus, HistoryEvent, Policy, Ticks } from '../../types';
+import { type DeviceQuery, MAX_HISTORY, type NewDevice } from '../database';
+import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './driver';
+import { BUSY_CODE, deviceColumns, queueStart, statusCode, toLine } from './rows';
+
+const PUSHED_CODE = statusCode('pushed');
 
 /** The end of all texts that begin with a prefix. */
 const LAST_CHARACTER = '\u{10FFFF}';
@@ -60,10 +61,13 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     WHERE d.task = ? AND d.queue < ? ORDER BY d.queue LIMIT ?`);
   const device = sql('SELECT * FROM task_devices WHERE id = ?');
   const deviceOfTask = sql('SELECT * FROM task_devices WHERE task = ? AND token = ?');
+  const repeats =
+    sql(`SELECT * FROM task_devices WHERE task = ? AND status = ${PUSHED_CODE} AND next_push <= ?
+    ORDER BY next_push LIMIT ?`);
+  const pushedSince = sql(`SELECT * FROM task_devices WHERE task = ? AND status = ${PUSHED_CODE} AND token > ?
+    AND since >= ? ORDER BY token LIMIT ?`);
   const sliceOfTask = sql(`SELECT json_object(${AS_JSON}) AS json FROM task_devices AS d
     WHERE d.task = ? AND d.status = ? AND d.token > ? ORDER BY d.token LIMIT ?`);
-  const recover = sql(`UPDATE task_devices SET next_push = ?, due = ?
-    WHERE service = ? AND due IS NOT NULL AND status = 1 AND since >= ?`);
   const saveDue = sql('UPDATE task_devices SET due = ? WHERE id = ?');
   const deleteDevices = sql(`DELETE FROM task_devices WHERE id IN
     (SELECT id FROM task_devices WHERE task = ? ORDER BY token LIMIT ?)`);
@@ -123,23 +127,23 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   const n = (row: SqlRow | undefined): number => Number(row?.['n'] ?? 0);
 
   return {
-    addDevice: (taskId: number, serviceId: number, scopeId: number, d: NewDevice, wall: number) =>
+    addDevice: (taskId: number, serviceId: number, moduleId: number, d: NewDevice) =>
       addDevice.run(
         taskId,
         serviceId,
-        scopeId,
+        moduleId,
         d.accessToken,
         d.wave,
         d.order,
         d.source,
-        wall,
+        d.at,
         queueStart(d.wave) + d.order,
       ),
     openDevices: (token: string) => openDevices.all(token),
-    latestDevice: (token: string, scopeId: number) => latestDevice.get(token, scopeId),
-    hasActive: (token: string, scopeId: number) => activeDevice.get(token, scopeId) !== undefined,
+    latestDevice: (token: string, moduleId: number) => latestDevice.get(token, moduleId),
+    hasActive: (token: string, moduleId: number) => activeDevice.get(token, moduleId) !== undefined,
     anyBusy: () => anyBusy.get() !== undefined,
-    busyDevices: (token: string, scopeId: number) => busyDevices.all(token, scopeId),
+    busyDevices: (token: string, moduleId: number) => busyDevices.all(token, moduleId),
     dueDevices: (serviceId: number, now: Ticks, limit: number) => dueDevices.all(serviceId, now, limit),
     /** The next ones of the waves up to `lastWave`. */
     queuedDevices: (taskId: number, lastWave: number, limit: number) =>
@@ -148,19 +152,24 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     findDeviceOfTask: (taskId: number, token: string) => deviceOfTask.get(taskId, token),
     sliceOfTask: (taskId: number, status: DeviceStatus, after: string, limit: number) =>
       sliceOfTask.all(taskId, statusCode(status), after, limit).map(fromJson),
-    recover: (serviceId: number, since: Ticks, now: Ticks) => recover.run(now, now, serviceId, since),
+    /** Repeats of a task's pushes that are due. */
+    repeats: (taskId: number, now: Ticks, limit: number) => repeats.all(taskId, now, limit),
+    pushedSince: (taskId: number, since: Ticks, after: string, limit: number) =>
+      pushedSince.all(taskId, after, since, limit),
     saveDevice,
     saveDue: (id: number, due: Ticks | null) => saveDue.run(due, id),
     deleteDevices: (taskId: number, limit: number) => {
       deleteHistoryOf.run(taskId, limit);
       return deleteDevices.run(taskId, limit);
     },
-    setLateReport: (scopeId: number, token: string, until: Ticks) => setLateReport.run(scopeId, token, until),
-    clearLateReport: (scopeId: number, token: string) => clearLateReport.run(scopeId, token),
+    setLateReport: (moduleId: number, token: string, until: Ticks) =>
+      setLateReport.run(moduleId, token, until),
+    clearLateReport: (moduleId: number, token: string) => clearLateReport.run(moduleId, token),
 
     /** What one transaction brings to a device; older events than are kept go. */
-    addHistory: (id: number, upto: number, lines: readonly HistoryLine[]) => {
-      addHistory.run(id, upto, lines.at(-1)?.[0] ?? 0, JSON.stringify(lines.slice(-MAX_HISTORY)));
+    addHistory: (id: number, upto: number, events: readonly HistoryEvent[]) => {
+      const lines = events.slice(-MAX_HISTORY).map(toLine);
+      addHistory.run(id, upto, events.at(-1)?.at ?? 0, JSON.stringify(lines));
       if (upto > MAX_HISTORY) trimHistory.run(id, upto - MAX_HISTORY);
     },
     historyOf: (id: number) => historyOf.all(id),

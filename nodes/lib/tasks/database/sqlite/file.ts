@@ -1,5 +1,5 @@
 /** What the tasks of all services in one file share: its statements and its transactions. Types only. */
-import type { Statements } from './sqlite-statements';
+import type { Statements } from './statements';
 
 export interface SqliteFile {
   readonly statements: Statements;

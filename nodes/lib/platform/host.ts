@@ -1,7 +1,7 @@
 /**
- * One engine at work: a service's connection, a store, and the nodes that are its faces. Owns when the engine
- * runs: from the first face to the last. Knows MQTT only through the channel, and of Node-RED only that
- * faces come and go.
+ * One engine on one channel: a service's connection, a store, and the nodes that listen. Owns when the engine runs,
+ * from the first listener to the last, and the reason why running tasks stand still. Knows MQTT only through the
+ * channel, and of Node-RED only that listeners come and go.
  */
 import type { Channel, FilterState, LinkState } from '../link';
 import {
@@ -13,12 +13,13 @@ import {
   toOtaError,
 } from '../protocol';
 import type { Command } from '../tasks/commands';
-import { Engine, operate } from '../tasks/engine';
-import type { Change, SqliteStore } from '../tasks/store';
+import type { Change, SqliteStore } from '../tasks/database';
+import { Engine } from '../tasks/engine';
+import type { Moment } from '../tasks/machine';
 import type { Task } from '../tasks/types';
 
-/** A node that shows the engine, and hears of everything. */
-export interface Face {
+/** One of the ota-task nodes that share an engine. */
+export interface TaskListener {
   readonly onChange: (change: Change) => void;
   readonly onTask: (task: Task, reason: string | null) => void;
   /** The tasks that aren't over. */
@@ -47,7 +48,7 @@ const RETRY_MS = 5000;
 export class TaskHost {
   readonly #options: HostOptions;
   readonly #before: TaskHost | null;
-  readonly #faces = new Set<Face>();
+  readonly #listeners = new Set<TaskListener>();
   readonly #granted = new Map<MessageKind, FilterState>();
   /** What the broker said of a subscription that it doesn't grant; null where it grants all. */
   #refusal: OtaError | null = null;
@@ -63,8 +64,8 @@ export class TaskHost {
   #heard = false;
   /** Why there is no connection; null while there is one, or none was tried in vain yet. */
   #lost: OtaError | null = null;
-  /** What the running tasks were told last. */
-  #toldTrouble: string | null = null;
+  /** With which reason the running tasks were emitted last. */
+  #emittedTrouble: string | null = null;
   #closed = false;
 
   /** @param before the one that it comes after: there is never more than one engine at work */
@@ -78,30 +79,35 @@ export class TaskHost {
     return this.#closed;
   }
 
-  /** True while a face may join it: it wasn't stopped, and its service is still the same. */
+  /** True while a listener may join it: it wasn't stopped, and its service is still the same. */
   serves(channel: Channel): boolean {
     return !this.#closed && this.#options.channel === channel;
   }
 
-  /** The first face starts the engine. Its callbacks come later, never before this returns. */
-  join(face: Face): void {
-    this.#faces.add(face);
-    if (this.#faces.size === 1)
+  /** The first listener starts the engine. Its callbacks come later, never before this returns. */
+  join(listener: TaskListener): void {
+    this.#listeners.add(listener);
+    if (this.#listeners.size === 1)
       this.#starting = new Promise((resolve) => setImmediate(resolve)).then(() => this.#start());
-    else setImmediate(() => this.#greet(face));
+    else setImmediate(() => this.#greet(listener));
   }
 
-  /** The last face stops it. */
-  async leave(face: Face, removed: boolean): Promise<void> {
-    if (!this.#faces.delete(face) || this.#faces.size > 0) return;
+  /** The last listener stops it. */
+  async leave(listener: TaskListener, removed: boolean): Promise<void> {
+    if (!this.#listeners.delete(listener) || this.#listeners.size > 0) return;
     await this.stop(removed);
+  }
+
+  /** Both clocks: how long a task still waits depends on them. */
+  moment(): Moment {
+    return this.#engine?.moment() ?? { now: 0, wall: Date.now() };
   }
 
   /** Carries a command out, once the engine runs. @throws OtaError */
   async command(command: Command): Promise<object> {
     await this.#starting;
     if (this.#engine === null) throw this.#problem ?? new OtaError('OTA_CLOSED', 'The node was stopped.');
-    return operate(this.#engine, command);
+    return this.#engine.command(command);
   }
 
   /** Ends the engine; what the broker sends from now on it keeps, or sends again. */
@@ -126,24 +132,24 @@ export class TaskHost {
     if (this.#closed) return;
     const { store, service, channel } = this.#options;
     const engine = new Engine({
-      store: store.tasks(service),
+      database: store.tasks(service),
       link: {
         prepare: (upgrade) => channel.scheme.prepare(upgrade),
         publish: (accessToken, push, settled) => channel.send('upgrade', accessToken, push, settled),
       },
     });
     engine.listen({
-      onChange: (change) => this.#each((face) => face.onChange(change)),
+      onChange: (change) => this.#each((listener) => listener.onChange(change)),
       onTask: (task) => this.#changed(task),
-      onTasks: (tasks) => this.#told(tasks),
-      onProblem: (error) => this.#tellProblem(error),
+      onTasks: (tasks) => this.#taskList(tasks),
+      onProblem: (error) => this.#emitProblem(error),
     });
     try {
       store.open();
       await engine.start();
     } catch (error) {
       const problem = toOtaError(error, 'OTA_STORE_FAILED');
-      this.#tellProblem(problem);
+      this.#emitProblem(problem);
       if (FINAL.has(problem.code)) {
         this.#unlisten(false)();
         return;
@@ -155,9 +161,9 @@ export class TaskHost {
       return;
     }
     this.#engine = engine;
-    this.#tellProblem(null);
-    this.#here();
-    this.#tellSubscription();
+    this.#emitProblem(null);
+    this.#setConnected();
+    this.#emitSubscription();
     channel.resume();
   }
 
@@ -168,7 +174,7 @@ export class TaskHost {
     const common = (kind: MessageKind) => ({
       accessToken: EVERY_DEVICE,
       ready: () => this.#engine !== null,
-      onRefused: (refused: Refused) => this.#each((face) => face.onRefused(refused)),
+      onRefused: (refused: Refused) => this.#each((listener) => listener.onRefused(refused)),
       onSubscription: (state: FilterState, error: OtaError | null) => this.#subscription(kind, state, error),
     });
     this.#stops.push(
@@ -176,24 +182,24 @@ export class TaskHost {
         ...common('progress'),
         kind: 'progress',
         onMessage: ({ accessToken, message: { module, step, desc } }, batch) =>
-          this.#hear({ kind: 'progress', accessToken, module, step, desc, wall: Date.now() }, batch),
+          this.#enqueue({ kind: 'progress', accessToken, module, step, desc, wall: Date.now() }, batch),
       }),
       channel.listen<'inform'>({
         ...common('inform'),
         kind: 'inform',
         onMessage: ({ accessToken, message: { id, module, version } }, batch) =>
-          this.#hear({ kind: 'inform', accessToken, id, module, version, wall: Date.now() }, batch),
+          this.#enqueue({ kind: 'inform', accessToken, id, module, version, wall: Date.now() }, batch),
       }),
     );
     channel.acquire(this.#user);
   }
 
-  #hear(...report: Parameters<Engine['hear']>): void {
+  #enqueue(...report: Parameters<Engine['enqueue']>): void {
     if (!this.#heard) {
       this.#heard = true;
-      this.#each((face) => face.onFirstReport());
+      this.#each((listener) => listener.onFirstReport());
     }
-    this.#engine?.hear(...report);
+    this.#engine?.enqueue(...report);
   }
 
   /** Hears no more. Returns what gives the connection back, for when the engine needs it no more either. */
@@ -208,27 +214,27 @@ export class TaskHost {
     this.#lost = error;
     if (connected !== this.#connected) {
       this.#connected = connected;
-      this.#here();
+      this.#setConnected();
     }
     // The status of the connection stands there now: what is more important comes back.
-    this.#each((face) => face.onTasks(this.#tasks));
-    this.#tellTrouble();
+    this.#each((listener) => listener.onTasks(this.#tasks));
+    this.#emitTrouble();
   }
 
   #subscription(kind: MessageKind, state: FilterState, error: OtaError | null): void {
     this.#granted.set(kind, state);
-    this.#here();
+    this.#setConnected();
     if (state === 'refused' || this.#allGranted()) {
       this.#refusal = error;
-      this.#tellSubscription();
+      this.#emitSubscription();
     }
-    this.#tellTrouble();
+    this.#emitTrouble();
   }
 
   /** Once the engine runs: until then the store is what matters. */
-  #tellSubscription(): void {
+  #emitSubscription(): void {
     const known = this.#refusal !== null || this.#allGranted();
-    if (this.#engine !== null && known) this.#each((face) => face.onSubscription(this.#refusal));
+    if (this.#engine !== null && known) this.#each((listener) => listener.onSubscription(this.#refusal));
   }
 
   #allGranted(): boolean {
@@ -236,21 +242,21 @@ export class TaskHost {
   }
 
   /** Time limits run, and pushes go out, only while reports can come in. */
-  #here(): void {
-    this.#engine?.setHere(this.#connected && this.#allGranted());
+  #setConnected(): void {
+    this.#engine?.setConnected(this.#connected && this.#allGranted());
   }
 
   #changed(task: Task): void {
     this.#tasks = this.#tasks.map((known) => (known.id === task.id ? task : known));
-    this.#each((face) => face.onTask(task, this.#toldTrouble));
+    this.#each((listener) => listener.onTask(task, this.#emittedTrouble));
   }
 
-  #told(tasks: readonly Task[]): void {
+  #taskList(tasks: readonly Task[]): void {
     const before = this.#tasks;
     this.#tasks = tasks;
-    this.#each((face) => face.onTasks(tasks));
+    this.#each((listener) => listener.onTasks(tasks));
     // They were found after the trouble.
-    if (before.length === 0 && this.#toldTrouble !== null) this.#tellRunning();
+    if (before.length === 0 && this.#emittedTrouble !== null) this.#emitRunning();
   }
 
   /** What keeps every task from going on, as the reason of a task. */
@@ -260,38 +266,38 @@ export class TaskHost {
     return this.#refusal === null ? null : 'subscribe-refused';
   }
 
-  #tellTrouble(): void {
+  #emitTrouble(): void {
     const trouble = this.#trouble();
-    if (trouble === this.#toldTrouble) return;
-    this.#toldTrouble = trouble;
-    this.#tellRunning();
+    if (trouble === this.#emittedTrouble) return;
+    this.#emittedTrouble = trouble;
+    this.#emitRunning();
   }
 
   /** The tasks that run, with what keeps them from it, or without it again. */
-  #tellRunning(): void {
+  #emitRunning(): void {
     for (const task of this.#tasks) {
-      if (task.status === 'running') this.#each((face) => face.onTask(task, this.#toldTrouble));
+      if (task.status === 'running') this.#each((listener) => listener.onTask(task, this.#emittedTrouble));
     }
   }
 
-  #tellProblem(error: OtaError | null): void {
+  #emitProblem(error: OtaError | null): void {
     if (error === null && this.#problem === null) return;
     // A full table of devices stops nothing.
     const stops = error !== null && error.code !== 'OTA_STORE_FULL';
     this.#problem = stops ? error : error === null ? null : this.#problem;
-    this.#each((face) => face.onProblem(error));
-    this.#tellTrouble();
+    this.#each((listener) => listener.onProblem(error));
+    this.#emitTrouble();
   }
 
-  #greet(face: Face): void {
-    if (!this.#faces.has(face)) return;
-    if (this.#problem !== null) face.onProblem(this.#problem);
-    if (this.#refusal !== null) face.onSubscription(this.#refusal);
-    if (this.#heard) face.onFirstReport();
-    face.onTasks(this.#tasks);
+  #greet(listener: TaskListener): void {
+    if (!this.#listeners.has(listener)) return;
+    if (this.#problem !== null) listener.onProblem(this.#problem);
+    if (this.#refusal !== null) listener.onSubscription(this.#refusal);
+    if (this.#heard) listener.onFirstReport();
+    listener.onTasks(this.#tasks);
   }
 
-  #each(tell: (face: Face) => void): void {
-    for (const face of this.#faces) tell(face);
+  #each(emit: (listener: TaskListener) => void): void {
+    for (const listener of this.#listeners) emit(listener);
   }
 }

@@ -2,7 +2,7 @@
  * The devices that report now, as the store wrote them last: a report then costs no query. Holds nothing that
  * isn't in the database; whoever writes a device puts it here too, and whatever else changes devices clears it.
  */
-import { isOpen, type Member } from '../machine';
+import { isOpen, type Member } from '../../machine';
 
 /** Tokens at most: devices that are pushed together report together, so a part of them will do. */
 const LIMIT = 20_000;

@@ -1,23 +1,23 @@
 /**
- * The numbers that a service, its modules and its tasks have in the database, and what the rules need of a
- * task. Remembers what it found: none of it changes. After a transaction that failed it must be cleared, since
- * rows that were made in it are not there.
+ * The numbers that a service, the modules of its devices and its tasks have in the database, and what the rules need
+ * of a task. Keeps what it found: none of it changes. After a transaction that failed it must be cleared, since rows
+ * that were made in it are not there.
  */
-import type { TaskPlan } from '../types';
-import { toPlan } from './sqlite-rows';
-import type { Statements } from './sqlite-statements';
-import type { SqliteFile } from './sqlite-file';
+import type { TaskPlan } from '../../types';
+import { toPlan } from './rows';
+import type { Statements } from './statements';
+import type { SqliteFile } from './file';
 
 /** Modules of a service's devices at most: a hostile device could name a new one each time. */
-const MAX_SCOPES = 1000;
-const MAX_MODULE = 128;
+const MAX_MODULES = 1000;
+const MAX_MODULE_NAME = 128;
 const MAX_PLANS = 1000;
 
-export class SqliteNames {
+export class KeyCache {
   readonly #file: SqliteFile;
   readonly #key: string;
   readonly #plans = new Map<number, TaskPlan>();
-  readonly #scopes = new Map<string, number>();
+  readonly #modules = new Map<string, number>();
   #service: number | null = null;
 
   /** @param key the service's own id */
@@ -28,7 +28,7 @@ export class SqliteNames {
 
   clear(): void {
     this.#service = null;
-    this.#scopes.clear();
+    this.#modules.clear();
     this.#plans.clear();
   }
 
@@ -44,28 +44,25 @@ export class SqliteNames {
     return id;
   }
 
-  findScope(module: string): number | null {
-    const cached = this.#scopes.get(module);
+  findModule(module: string): number | null {
+    const cached = this.#modules.get(module);
     if (cached !== undefined) return cached;
-    const id = this.#sql.findScope(this.service(), module);
-    if (id !== undefined) this.#scopes.set(module, id);
+    const id = this.#sql.findModule(this.service(), module);
+    if (id !== undefined) this.#modules.set(module, id);
     return id ?? null;
   }
 
-  /** The scope of a task's module, made where there is none. */
-  scopeOf(module: string): number {
-    const found = this.findScope(module);
+  /** The number of a task's module, made where there is none. */
+  moduleOf(module: string): number {
+    const found = this.findModule(module);
     if (found !== null) return found;
-    this.#sql.addScope(this.service(), module);
-    return this.#sql.findScope(this.service(), module) ?? 0;
+    this.#sql.addModule(this.service(), module);
+    return this.#sql.findModule(this.service(), module) ?? 0;
   }
 
-  /** The scope of a module that a device names; null where there are too many. */
-  scopeFor(module: string): number | null {
-    const found = this.findScope(module);
-    if (found !== null) return found;
-    const tooMany = module.length > MAX_MODULE || this.#sql.countScopes(this.service()) >= MAX_SCOPES;
-    return tooMany ? null : this.scopeOf(module);
+  /** False for a new module that a device names where there are too many of them, with `more` others. */
+  mayAddModule(module: string, more: number): boolean {
+    return module.length <= MAX_MODULE_NAME && this.#sql.countModules(this.service()) + more < MAX_MODULES;
   }
 
   /** What the rules need of a task; null while it is still made, or where it was removed. */

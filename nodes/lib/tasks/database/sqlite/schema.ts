@@ -2,8 +2,8 @@
  * The tables, as a list of migrations that run in their order, each in one transaction, and are recorded.
  * A migration that was released is never changed: another one is added.
  */
-import { OtaError } from '../../protocol';
-import type { SqlDatabase } from './sqlite-driver';
+import { OtaError } from '../../../protocol';
+import type { SqlDatabase } from './driver';
 
 interface Migration {
   readonly name: string;
@@ -95,7 +95,7 @@ export const MIGRATIONS: readonly Migration[] = [
     `,
   },
   {
-    name: 'several packages, joining devices, gates of waves, the log of a task',
+    name: 'several packages, joining devices, gates of waves, the log of a task; reasons, repeats by task, names',
     sql: `
       ALTER TABLE tasks ADD COLUMN description TEXT NOT NULL DEFAULT '';
       -- JSON of all packages; null: the one of "upgrade" and "package".
@@ -121,6 +121,18 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE TABLE task_log (
         task INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,
         by TEXT, remark TEXT, reason TEXT, wave INTEGER, PRIMARY KEY (task, number)
+      ) WITHOUT ROWID;
+      -- Devices that failed or were cancelled, by their reason.
+      CREATE TABLE task_reasons (
+        task INTEGER NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (task, reason)
+      ) WITHOUT ROWID;
+      INSERT INTO task_reasons (task, reason, n)
+        SELECT task, reason, count(*) FROM task_devices WHERE status IN (4, 5) AND reason IS NOT NULL
+        GROUP BY task, reason;
+      CREATE INDEX task_devices_repeats ON task_devices (task, status, next_push) WHERE next_push IS NOT NULL;
+      -- Tokens that a person named in a command that isn't finished.
+      CREATE TABLE task_names (
+        task INTEGER NOT NULL, n INTEGER NOT NULL, token TEXT NOT NULL, PRIMARY KEY (task, n)
       ) WITHOUT ROWID;
     `,
   },

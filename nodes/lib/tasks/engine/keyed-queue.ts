@@ -1,7 +1,8 @@
-/** Work on one thing after the other, in the order in which it was asked for; on different things at once. */
-export class InTurn<K> {
+/** Runs what concerns one key one after the other, in the order in which it was asked for; other keys at once. */
+export class KeyedQueue<K> {
   readonly #last = new Map<K, Promise<unknown>>();
 
+  /** @returns what `work` answers, or its rejection; neither stops what waits behind it */
   async run<T>(key: K, work: () => Promise<T>): Promise<T> {
     const mine = (this.#last.get(key) ?? Promise.resolve()).then(work, work);
     this.#last.set(key, mine);

@@ -1,7 +1,7 @@
 /** How a device and a task stand in SQLite's rows, both ways. The only place that knows the column names. */
-import type { UpgradeOut } from '../../protocol';
-import { dueOf, isOpen } from '../machine';
-import { DEFAULT_POLICY } from '../policy';
+import type { UpgradeOut } from '../../../protocol';
+import { dueOf, isOpen } from '../../machine';
+import { DEFAULT_POLICY } from '../../policy';
 import {
   type Counts,
   type Device,
@@ -11,13 +11,12 @@ import {
   type HistoryEvent,
   type Policy,
   type Reason,
-  type Transition,
   type Task,
   type TaskPlan,
   type TaskStatus,
   type WaveCounts,
-} from '../types';
-import type { SqlRow, SqlValue } from './sqlite-driver';
+} from '../../types';
+import type { SqlRow, SqlValue } from './driver';
 
 const STATUS_CODES = new Map(DEVICE_STATUSES.map((status, i) => [status, i]));
 
@@ -118,6 +117,7 @@ export function toPlan(row: SqlRow): TaskPlan {
   };
 }
 
+/** Zeros where the task has no such wave. */
 export function toWaveCounts(row: SqlRow | undefined): WaveCounts {
   const n = (name: string): number => Number(row?.[name] ?? 0);
   const ended = n('succeeded') + n('failed') + n('cancelled');
@@ -165,10 +165,8 @@ export type HistoryLine = readonly [
   id: string | null,
 ];
 
-export function toLine({ before, after, history }: Transition, wall: number): HistoryLine | null {
-  if (history === null) return null;
-  const { event, step, desc, id } = history;
-  return [wall, event, statusCode(before.status), statusCode(after.status), step, desc, id];
+export function toLine({ at, event, from, to, step, desc, id }: HistoryEvent): HistoryLine {
+  return [at, event, statusCode(from), statusCode(to), step, desc, id];
 }
 
 export function toHistory(row: SqlRow): HistoryEvent[] {

@@ -4,13 +4,18 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import type { Node } from 'node-red';
 import { OtaError } from '../protocol';
-import type { SqliteStore } from '../tasks/store';
-import { type HostOptions, TaskHost } from './task-host';
+import type { SqliteStore } from '../tasks/database';
+import { type HostOptions, TaskHost } from './host';
+
+/** The ota-store that engines belong to. */
+export interface StoreOwner {
+  readonly id: string;
+  readonly name?: string;
+}
 
 interface Owned {
-  readonly owner: Node;
+  readonly owner: StoreOwner;
   readonly host: TaskHost;
 }
 
@@ -18,12 +23,12 @@ interface Owned {
 const OWNED = new Map<string, Owned>();
 
 export class TaskHosts {
-  readonly #owner: Node;
+  readonly #owner: StoreOwner;
   readonly #store: SqliteStore;
   readonly #file: string;
   readonly #hosts = new Map<string, TaskHost>();
 
-  constructor(owner: Node, store: SqliteStore, file: string) {
+  constructor(owner: StoreOwner, store: SqliteStore, file: string) {
     this.#owner = owner;
     this.#store = store;
     this.#file = realPath(file);
@@ -52,7 +57,7 @@ export class TaskHosts {
   }
 }
 
-function sharedError(other: Node, file: string): OtaError {
+function sharedError(other: StoreOwner, file: string): OtaError {
   const name = other.name === undefined || other.name === '' ? other.id : other.name;
   return new OtaError(
     'OTA_BAD_SETTINGS',

@@ -1,9 +1,9 @@
 /**
- * What listeners hear: changes of devices, tasks with their counts, problems. Owns who listens, what was told
- * and what wasn't yet. Never writes, and decides nothing of what it tells.
+ * What the engine's listeners hear: changes of devices, tasks with their counts, problems. Owns who listens, what was
+ * emitted and what wasn't yet. Never writes, and decides nothing of what it emits.
  */
 import { OtaError, toOtaError } from '../../protocol';
-import type { Change, TaskStore } from '../store';
+import type { Change, TaskDatabase } from '../database';
 import type { Task } from '../types';
 import type { Time } from './clock';
 
@@ -19,21 +19,21 @@ export interface EngineListener {
 }
 
 const COUNTS_MS = 1000;
-const MAX_TOLD = 1000;
+const MAX_EMITTED = 1000;
 /** Reports that could not be stored come again within this time, or not at all. */
-const UNHEARD_MS = 60_000;
+const RESENT_MS = 60_000;
 
-export class News {
+export class TaskEvents {
   readonly #time: Time;
   readonly #listeners = new Set<EngineListener>();
-  /** Tasks whose counts changed since they were told, and when that was. */
-  readonly #untold = new Set<string>();
-  readonly #toldAt = new Map<string, number>();
-  /** A task is another than when all were told. */
+  /** Tasks whose counts changed since they were emitted, and when that was. */
+  readonly #changed = new Set<string>();
+  readonly #emittedAt = new Map<string, number>();
+  /** A task is another than when all were emitted. */
   #isNew = true;
   #problem: OtaError | null = null;
-  /** When reports could not be stored; they come again. */
-  #unheard = -Infinity;
+  /** When reports could not be stored last; they come again. */
+  #notStoredAt = -Infinity;
   #full = false;
 
   constructor(time: Time) {
@@ -49,58 +49,64 @@ export class News {
     return this.#problem;
   }
 
-  tellChange(change: Change): void {
-    for (const listener of this.#listeners) listener.onChange?.(change);
-    if (change.before.status !== change.after.status) this.#untold.add(change.plan.taskId);
+  /** Changes that were committed. */
+  emitChanges(changes: readonly Change[]): void {
+    for (const change of changes) {
+      for (const listener of this.#listeners) listener.onChange?.(change);
+      if (change.before.status !== change.after.status) this.#changed.add(change.plan.taskId);
+    }
   }
 
-  tellTask(task: Task): void {
-    this.#untold.delete(task.taskId);
-    if (this.#toldAt.size > MAX_TOLD) this.#toldAt.clear();
-    this.#toldAt.set(task.taskId, this.#time.steady());
+  emitTask(task: Task): void {
+    this.#changed.delete(task.taskId);
+    if (this.#emittedAt.size > MAX_EMITTED) this.#emittedAt.clear();
+    this.#emittedAt.set(task.taskId, this.#time.steady());
     this.#isNew = true;
     for (const listener of this.#listeners) listener.onTask?.(task);
   }
 
-  /** Tells the tasks whose counts changed, each once a second, and then all that aren't over. */
-  async tellCounts(store: TaskStore): Promise<void> {
+  /** Emits the tasks whose counts changed, each once a second, and then all that aren't over. */
+  async emitCounts(database: TaskDatabase): Promise<void> {
     const now = this.#time.steady();
-    for (const taskId of [...this.#untold]) {
-      if (now - (this.#toldAt.get(taskId) ?? -Infinity) < COUNTS_MS) continue;
-      const task = await store.task(taskId);
-      if (task === null) this.#untold.delete(taskId);
-      else this.tellTask(task);
+    for (const taskId of [...this.#changed]) {
+      if (now - (this.#emittedAt.get(taskId) ?? -Infinity) < COUNTS_MS) continue;
+      const task = await database.task(taskId);
+      if (task === null) this.#changed.delete(taskId);
+      else this.emitTask(task);
     }
     if (!this.#isNew) return;
     this.#isNew = false;
-    const tasks = await store.live();
+    const tasks = await database.live();
     for (const listener of this.#listeners) listener.onTasks?.(tasks);
   }
 
   // Problems
 
-  /** Reports could not be stored. The broker sends them again: until then a sweep, which writes less, can't tell that all is well. */
+  /**
+   * Reports could not be stored. The broker sends them again: until then a run of the scheduler, which writes less,
+   * can't tell that all is well.
+   */
   notStored(error: unknown): OtaError {
-    this.#unheard = this.#time.steady();
+    this.#notStoredAt = this.#time.steady();
     return this.fail(error);
   }
 
   stored(): void {
-    this.#unheard = -Infinity;
+    this.#notStoredAt = -Infinity;
     this.#recovered();
   }
 
-  swept(): void {
-    if (this.#time.steady() - this.#unheard >= UNHEARD_MS) this.#recovered();
+  schedulerDone(): void {
+    if (this.#time.steady() - this.#notStoredAt >= RESENT_MS) this.#recovered();
   }
 
-  notSwept(error: unknown): void {
-    this.#unheard = -Infinity;
+  schedulerFailed(error: unknown): void {
+    this.#notStoredAt = -Infinity;
     this.fail(error);
   }
 
-  /** Told once; it stops nothing. */
-  tellFull(): void {
+  /** Once; it stops nothing. */
+  emitFull(): void {
     if (this.#full) return;
     this.#full = true;
     const text =

@@ -1,0 +1,119 @@
+/**
+ * How the fields of a message are read: texts, numbers, lists, times. Pure. What is wrong is an `OtaError`
+ * OTA_BAD_INPUT that names the field.
+ */
+import { field, type JsonObject, OtaError, readTime, typeName } from '../../protocol';
+
+const PAGE_SIZE = 20;
+const MAX_PAGE_SIZE = 1000;
+/** Who asked and what they say about it: texts of the task's log. */
+const MAX_NOTE = 128;
+
+export function bad(name: string, why: string): OtaError {
+  return new OtaError('OTA_BAD_INPUT', `"${name}" ${why}.`);
+}
+
+/** True for what a form sends for a field that was left empty. */
+export function isBlank(value: unknown): value is undefined | null | '' {
+  return value === undefined || value === null || value === '';
+}
+
+/** A text; blank where it is absent. */
+export function optional(payload: JsonObject, name: string, max = 1024): string {
+  const value = field(payload, name);
+  if (value === undefined || value === null) return '';
+  if (typeof value !== 'string') throw bad(name, `must be text, not ${typeName(value)}`);
+  if (value.length > max) throw bad(name, `must have at most ${max} characters`);
+  return storable(value);
+}
+
+export function required(payload: JsonObject, name: string, max?: number): string {
+  const value = optional(payload, name, max);
+  if (value === '') throw bad(name, 'is missing');
+  return value;
+}
+
+/** A text that is kept with what a person did; null where it is absent. */
+export function note(payload: JsonObject, name: string): string | null {
+  const value = optional(payload, name, MAX_NOTE);
+  return value === '' ? null : value;
+}
+
+export function flag(payload: JsonObject, name: string): boolean {
+  const value = field(payload, name);
+  if (isBlank(value) || value === false || value === 'false') return false;
+  if (value === true || value === 'true') return true;
+  throw bad(name, 'must be true or false');
+}
+
+/** A whole number from 1 on, also as text. */
+export function whole(payload: JsonObject, name: string, byDefault: number, max: number): number {
+  const value = field(payload, name);
+  if (isBlank(value)) return byDefault;
+  const read = typeof value === 'string' ? Number(value) : value;
+  if (typeof read !== 'number' || !Number.isInteger(read) || read < 1 || read > max) {
+    throw bad(name, `must be a whole number between 1 and ${max}`);
+  }
+  return read;
+}
+
+export function readPage(payload: JsonObject): { page: number; pageSize: number } {
+  return {
+    page: whole(payload, 'page', 1, 1e9),
+    pageSize: whole(payload, 'pageSize', PAGE_SIZE, MAX_PAGE_SIZE),
+  };
+}
+
+/** One of some words; null where it is absent, or "all". */
+export function oneOf<T extends string>(payload: JsonObject, name: string, among: readonly T[]): T | null {
+  const value = field(payload, name);
+  if (isBlank(value) || value === 'all') return null;
+  const found = among.find((word) => word === value);
+  if (found === undefined) throw bad(name, `must be one of ${among.join(', ')}`);
+  return found;
+}
+
+/** One word or a list of them; null where it is absent. */
+export function someOf<T extends string>(
+  payload: JsonObject,
+  name: string,
+  among: readonly T[],
+): readonly T[] | null {
+  const value = field(payload, name);
+  if (isBlank(value)) return null;
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return list.map((item) => {
+    const found = among.find((word) => word === item);
+    if (found === undefined) throw bad(name, `must be one of ${among.join(', ')}, or a list of these`);
+    return found;
+  });
+}
+
+/** Texts, also a single one; null where it is absent. */
+export function texts(value: unknown, name: string, max = 100): readonly string[] | null {
+  if (isBlank(value)) return null;
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (list.length === 0 || list.length > max)
+    throw bad(name, `must be a text, or a list of 1 to ${max} texts`);
+  return list.map((item) => {
+    if (typeof item !== 'string' || item === '')
+      throw bad(name, `must be a text, or a list of 1 to ${max} texts`);
+    return item;
+  });
+}
+
+/** Wall clock, milliseconds; null where it is absent. */
+export function time(payload: JsonObject, name: string): number | null {
+  const value = field(payload, name);
+  if (isBlank(value)) return null;
+  const at = typeof value === 'number' ? value : readTime(value);
+  if (!Number.isFinite(at) || Math.abs(at) > 8.64e15) {
+    throw bad(name, 'must be a time such as "2026-01-31T02:00:00Z"');
+  }
+  return at;
+}
+
+/** Databases keep neither NUL nor half a character: in their place stands another that no topic takes. */
+export function storable(text: string): string {
+  return text.replace(/[\0\p{Cs}]/gu, '\u0001');
+}

@@ -1,0 +1,222 @@
+/**
+ * The tasks and devices of one fleet in a SQLite file. Each write is one transaction, which runs in one turn of the
+ * event loop; so nothing can come between what it reads and what it writes. Holds no rule of tasks.
+ */
+import type { HistoryEvent, KnownDevice, Task, Ticks } from '../../types';
+import {
+  type Decision,
+  type DeviceQuery,
+  type DeviceRow,
+  type Instant,
+  type KnownQuery,
+  MAX_HISTORY,
+  type Need,
+  type NewTask,
+  type Page,
+  type Rows,
+  type TaskDatabase,
+  type TaskState,
+} from '../database';
+import type { SqlRow } from './driver';
+import type { SqliteFile } from './file';
+import { KeyCache } from './keys';
+import { SqliteRows } from './load';
+import { OpenDevices } from './open-devices';
+import { toDevice, toHistory, toTask, toWaveCounts } from './rows';
+import { save } from './save';
+import type { Statements } from './statements';
+
+/** Devices whose history is looked at in one pruning. */
+const PRUNE_SLICE = 5000;
+
+export class SqliteTasks implements TaskDatabase {
+  readonly #file: SqliteFile;
+  readonly #keys: KeyCache;
+  readonly #reporting = new OpenDevices();
+  #dataVersion = -1;
+  #pruned = 0;
+
+  constructor(file: SqliteFile, service: string) {
+    this.#file = file;
+    this.#keys = new KeyCache(file, service);
+  }
+
+  transact<T>(need: Need, decide: (rows: Rows) => Decision<T>): T {
+    const decision = this.#write(() => {
+      this.#forgetWhereOthersWrote();
+      const rows = new SqliteRows(this.#file, this.#keys, this.#reporting, need);
+      const decided = decide(rows);
+      save(this.#file, this.#keys, need, decided);
+      if (rows.lastName > 0) this.#sql.deleteNames(need.task ?? 0, rows.lastName);
+      return decided;
+    });
+    for (const { plan, after } of decision.effects?.devices ?? []) {
+      this.#reporting.written({ device: after, plan });
+    }
+    if (decision.add !== undefined) this.#reporting.clear();
+    if (decision.task !== undefined && need.task !== undefined) this.#forgetPlan(need.task, decision.task);
+    return decision.result;
+  }
+
+  create(task: NewTask, at: Instant): number {
+    return this.#write(() => {
+      const moduleId = this.#keys.moduleOf(task.upgrade.module);
+      const id = this.#sql.addTask(this.#keys.service(), moduleId, task, at.ticks);
+      for (let wave = 1; wave <= task.waves; wave += 1) this.#sql.addWave(id, wave);
+      return id;
+    });
+  }
+
+  publish(id: number): void {
+    this.#write(() => this.#sql.showTask(id));
+    this.#reporting.clear();
+  }
+
+  hide(id: number): void {
+    this.#write(() => this.#sql.hideTask(id));
+    this.#keys.forgetPlan(id);
+    this.#reporting.clear();
+  }
+
+  deleteSlice(limit: number, madeBefore: number): boolean {
+    const id = this.#file.read(() => this.#sql.findHidden(madeBefore));
+    if (id === undefined) return false;
+    this.#write(() => {
+      if (this.#sql.deleteDevices(id, limit) < limit) this.#sql.deleteTask(id);
+    });
+    return true;
+  }
+
+  prune(before: number): void {
+    this.#write(() => {
+      const last = this.#sql.lastDevice();
+      const upTo = this.#pruned + PRUNE_SLICE;
+      this.#sql.pruneHistory(this.#pruned, upTo, before);
+      this.#pruned = upTo >= last ? 0 : upTo;
+    });
+  }
+
+  clock(): Ticks {
+    return this.#write(() => this.#sql.readClock(this.#keys.service()));
+  }
+
+  saveClock(now: Ticks): void {
+    this.#write(() => this.#sql.saveClock(this.#keys.service(), now));
+  }
+
+  live(): readonly Task[] {
+    return this.#file.read(() => this.#tasks(this.#sql.liveTasks(this.#keys.service())));
+  }
+
+  task(taskId: string): Task | null {
+    return this.#file.read(() => {
+      const id = this.#sql.findTaskId(this.#keys.service(), taskId);
+      const row = id === undefined ? undefined : this.#sql.findTask(id);
+      return row === undefined ? null : (this.#tasks([row])[0] ?? null);
+    });
+  }
+
+  list(page: Page): { total: number; tasks: readonly Task[] } {
+    return this.#file.read(() => ({
+      total: this.#sql.countTasks(this.#keys.service()),
+      tasks: this.#tasks(this.#sql.pageOfTasks(this.#keys.service(), page)),
+    }));
+  }
+
+  devices(query: DeviceQuery): { total: number; devices: readonly DeviceRow[] } {
+    return this.#file.read(() => {
+      const { counts } = query.task;
+      const all = Object.values(counts).reduce((sum, n) => sum + n, 0);
+      const total =
+        query.search === ''
+          ? query.status === null
+            ? all
+            : counts[query.status]
+          : this.#sql.countDevices(query);
+      const devices = this.#sql.pageOfDevices(query).map((row) => ({
+        ...toDevice(row),
+        currentVersion: (row['current_version'] as string | null) ?? null,
+      }));
+      return { total, devices };
+    });
+  }
+
+  history(id: number, accessToken: string): readonly HistoryEvent[] | null {
+    return this.#file.read(() => {
+      const row = this.#sql.findDeviceOfTask(id, accessToken);
+      return row === undefined
+        ? null
+        : this.#sql
+            .historyOf(row['id'] as number)
+            .flatMap(toHistory)
+            .slice(-MAX_HISTORY);
+    });
+  }
+
+  known(query: KnownQuery): readonly { accessToken: string; version: string }[] {
+    return this.#file.read(() => {
+      const moduleId = this.#keys.findModule(query.module);
+      if (moduleId === null) return [];
+      return this.#sql
+        .knownSlice(moduleId, query)
+        .map((row) => ({ accessToken: row['token'] as string, version: row['version'] as string }));
+    });
+  }
+
+  versions(module: string, accessTokens: readonly string[]): ReadonlyMap<string, KnownDevice> {
+    return this.#file.read(() => {
+      const found = new Map<string, KnownDevice>();
+      const moduleId = this.#keys.findModule(module);
+      if (moduleId === null) return found;
+      for (const token of accessTokens) {
+        const known = this.#sql.findKnown(moduleId, token);
+        if (known !== null) found.set(token, known);
+      }
+      return found;
+    });
+  }
+
+  get #sql(): Statements {
+    return this.#file.statements;
+  }
+
+  /** One transaction. What was kept of rows that it would have made is forgotten where it fails. */
+  #write<T>(work: () => T): T {
+    const { devices } = this.#file;
+    try {
+      return this.#file.write(work);
+    } catch (error) {
+      this.#file.devices = devices;
+      this.#keys.clear();
+      this.#reporting.clear();
+      throw error;
+    }
+  }
+
+  /** Another process wrote: what is kept of devices and tasks may be old. */
+  #forgetWhereOthersWrote(): void {
+    const version = this.#sql.dataVersion();
+    if (version !== this.#dataVersion) {
+      this.#reporting.clear();
+      this.#keys.clear();
+    }
+    this.#dataVersion = version;
+  }
+
+  /** A pause or a start changes the running time, which the rules of its devices count with. */
+  #forgetPlan(id: number, { running }: TaskState): void {
+    const kept = this.#keys.plan(id)?.running;
+    if (kept === undefined || (kept.before === running.before && kept.since === running.since)) return;
+    this.#keys.forgetPlan(id);
+    this.#reporting.clear();
+  }
+
+  #tasks(rows: readonly SqlRow[]): Task[] {
+    return rows.flatMap((row) => {
+      const plan = this.#keys.plan(row['id'] as number);
+      return plan === null
+        ? []
+        : [toTask(row, plan, toWaveCounts(this.#sql.findWave(plan.id, row['wave'] as number)))];
+    });
+  }
+}

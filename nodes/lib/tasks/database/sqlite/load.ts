@@ -1,0 +1,187 @@
+/**
+ * What a transaction reads of a SQLite file. Rows are looked up when a rule asks for them: the file is locked for
+ * the whole transaction, so that nothing of a need has to be read ahead. Writes nothing.
+ */
+import { isOpen, type Member, type TurnFacts } from '../../machine';
+import type { Device, KnownDevice, Task, WaveCounts } from '../../types';
+import type { Found, Instant, Need, Rows } from '../database';
+import type { SqlRow } from './driver';
+import type { SqliteFile } from './file';
+import type { KeyCache } from './keys';
+import type { OpenDevices } from './open-devices';
+import { toDevice, toTask, toWaveCounts } from './rows';
+import type { Statements } from './statements';
+
+export class SqliteRows implements Rows {
+  /** The last of the names that were read, by its number; 0 where none was. */
+  lastName = 0;
+  readonly #sql: Statements;
+  readonly #need: Need;
+  #task: Task | null | undefined;
+  #found: readonly Found[] | undefined;
+  #unknown = 0;
+  /** Modules that this decision names for the first time. */
+  readonly #newModules = new Set<string>();
+  /** Whether any device waits for another task: nearly always none does. */
+  #anyBusy: boolean | undefined;
+
+  constructor(
+    private readonly file: SqliteFile,
+    private readonly keys: KeyCache,
+    private readonly reporting: OpenDevices,
+    need: Need,
+  ) {
+    this.#sql = file.statements;
+    this.#need = need;
+  }
+
+  get at(): Instant {
+    return this.#need.at;
+  }
+
+  get task(): Task | null {
+    if (this.#task === undefined) this.#task = this.#loadTask();
+    return this.#task;
+  }
+
+  wave(number: number): WaveCounts {
+    return toWaveCounts(this.#sql.findWave(this.#need.task ?? 0, number));
+  }
+
+  open(accessToken: string): readonly Member[] {
+    const cached = this.reporting.get(accessToken);
+    if (cached !== undefined) return cached;
+    const service = this.keys.service();
+    const members = this.#sql
+      .openDevices(accessToken)
+      .filter((row) => row['service'] === service)
+      .map(toDevice)
+      .filter(isOpen)
+      .flatMap((device) => this.#member(device));
+    this.reporting.set(accessToken, members);
+    return members;
+  }
+
+  latest(accessToken: string, module: string): Member | null {
+    const moduleId = this.keys.findModule(module);
+    const row = moduleId === null ? undefined : this.#sql.latestDevice(accessToken, moduleId);
+    return row === undefined ? null : (this.#member(toDevice(row))[0] ?? null);
+  }
+
+  busy(accessToken: string, module: string): readonly Member[] {
+    this.#anyBusy ??= this.#sql.anyBusy();
+    const moduleId = this.#anyBusy ? this.keys.findModule(module) : null;
+    if (moduleId === null) return [];
+    return this.#sql.busyDevices(accessToken, moduleId).flatMap((row) => this.#member(toDevice(row)));
+  }
+
+  known(accessToken: string, module: string): KnownDevice | null {
+    const moduleId = this.keys.findModule(module);
+    return moduleId === null ? null : this.#sql.findKnown(moduleId, accessToken);
+  }
+
+  hasRoom(_accessToken: string, module: string, taken: number): boolean {
+    if (this.file.devices + taken >= this.file.maxDevices) return false;
+    if (this.#newModules.has(module) || this.keys.findModule(module) !== null) return true;
+    if (!this.keys.mayAddModule(module, this.#newModules.size)) return false;
+    this.#newModules.add(module);
+    return true;
+  }
+
+  device(id: number): Member | null {
+    const row = this.#sql.findDevice(id);
+    return row === undefined ? null : (this.#member(toDevice(row))[0] ?? null);
+  }
+
+  get found(): readonly Found[] {
+    return (this.#found ??= this.#search());
+  }
+
+  get unknown(): number {
+    this.#found ??= this.#search();
+    return this.#unknown;
+  }
+
+  #search(): readonly Found[] {
+    const { search, task = 0 } = this.#need;
+    switch (search?.in) {
+      case undefined:
+        return [];
+      case 'due':
+        return this.#due(search.until, search.limit);
+      case 'queue':
+        return this.#queue(search.room);
+      case 'pushed':
+        return this.#plain(this.#sql.pushedSince(task, search.since, search.after, search.limit));
+      case 'task':
+        return this.#plain(this.#sql.sliceOfTask(task, search.status, search.after, search.limit));
+      case 'names':
+        return this.#named(task, search.limit);
+    }
+  }
+
+  #due(until: number, limit: number): Found[] {
+    return this.#sql.dueDevices(this.keys.service(), until, limit).flatMap((row) => {
+      const found = this.#plain([row]);
+      // Its task was removed: nothing is due any more.
+      if (found.length === 0) this.#sql.saveDue(row['id'] as number, null);
+      return found;
+    });
+  }
+
+  #queue(room: Extract<Need['search'], { in: 'queue' }>['room']): Found[] {
+    const task = this.task;
+    if (task?.status !== 'running') return [];
+    const { pushes, first } = room(task, this.at);
+    if (pushes <= 0) return [];
+    const repeats = this.#plain(this.#sql.repeats(task.id, this.at.ticks, pushes));
+    const left = Math.min(first, pushes - repeats.length);
+    if (left <= 0) return repeats;
+    const moduleId = this.keys.moduleOf(task.upgrade.module);
+    const queued = this.#sql.queuedDevices(task.id, task.wave, left).map((row): Found => {
+      const device = toDevice(row);
+      const member = { device, plan: task };
+      // Its reports come soon.
+      if (row['opened'] === 1) this.reporting.set(device.accessToken, [member]);
+      return { ...member, facts: this.#facts(device, row, moduleId) };
+    });
+    return [...repeats, ...queued];
+  }
+
+  #facts(device: Device, row: SqlRow, moduleId: number): TurnFacts {
+    return {
+      knownVersion: (row['known'] as string | null | undefined) ?? null,
+      occupied: row['opened'] !== 1 && this.#sql.hasActive(device.accessToken, moduleId),
+      lateReportUntil: (row['lateReportUntil'] as number | null | undefined) ?? null,
+    };
+  }
+
+  #named(task: number, limit: number): Found[] {
+    const names = this.#sql.nextNames(task, limit);
+    this.lastName = Number(names.at(-1)?.['n'] ?? 0);
+    const rows = names.flatMap((name): SqlRow[] => {
+      const row = this.#sql.findDeviceOfTask(task, name['token'] as string);
+      return row === undefined ? [] : [row];
+    });
+    this.#unknown = names.length - rows.length;
+    return this.#plain(rows);
+  }
+
+  #plain(rows: readonly SqlRow[]): Found[] {
+    return rows.flatMap((row) => this.#member(toDevice(row)).map((member) => ({ ...member, facts: null })));
+  }
+
+  /** A device with the rules of its task; [] while that is still made, or removed. */
+  #member(device: Device): Member[] {
+    const plan = this.keys.plan(device.task);
+    return plan === null ? [] : [{ device, plan }];
+  }
+
+  #loadTask(): Task | null {
+    const id = this.#need.task;
+    const row = id === undefined ? undefined : this.#sql.findTask(id);
+    const plan = id === undefined || row === undefined ? null : this.keys.plan(id);
+    if (row === undefined || plan === null) return null;
+    return toTask(row, plan, toWaveCounts(this.#sql.findWave(plan.id, row['wave'] as number)));
+  }
+}

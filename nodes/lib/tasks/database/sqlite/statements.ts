@@ -1,0 +1,214 @@
+/** Every SQL statement of the SQLite store, each a named function. Nothing here decides anything. */
+import type { KnownDevice, Ticks } from '../../types';
+import { prepareDeviceStatements } from './device-statements';
+import type { KnownQuery, NewTask, Page, TaskState } from '../database';
+import type { CountDeltas } from '../effects';
+import type { SqlDatabase, SqlRow, SqlStatement } from './driver';
+
+export type Statements = ReturnType<typeof prepareStatements>;
+
+const MUTABLE = `status, reason, wave, pending, waiting, pushed, upgrading, succeeded, failed, incompatible, cancelled,
+  base_succeeded, base_failed, pace, started_at, ended_at, soak_from, taken, id`;
+const COUNTS = [
+  'pending',
+  'waiting',
+  'pushed',
+  'upgrading',
+  'succeeded',
+  'failed',
+  'incompatible',
+  'cancelled',
+] as const;
+/** What is counted of a wave; "active" is pushed or upgrading, "pending" what is left of the total. */
+const WAVE_COUNTS = [
+  'total',
+  'waiting',
+  'active',
+  'succeeded',
+  'failed',
+  'incompatible',
+  'cancelled',
+] as const;
+
+function adding(names: readonly string[]): string {
+  return names.map((name) => `${name} = ${name} + ?`).join(', ');
+}
+
+export function prepareStatements(db: SqlDatabase) {
+  const sql = (text: string): SqlStatement => db.prepare(text);
+
+  const begin = sql('BEGIN IMMEDIATE');
+  const commit = sql('COMMIT');
+  const rollback = sql('ROLLBACK');
+  const dataVersion = sql('PRAGMA data_version');
+  const service = sql('SELECT id FROM services WHERE key = ?');
+  const addService = sql('INSERT INTO services (key) VALUES (?)');
+  const clock = sql('SELECT clock FROM services WHERE id = ?');
+  const saveClock = sql('UPDATE services SET clock = max(clock, ?) WHERE id = ?');
+  const deviceModule = sql('SELECT id FROM scopes WHERE service = ? AND module = ?');
+  const deviceModules = sql('SELECT count(*) AS n FROM scopes WHERE service = ?');
+  const addModule = sql('INSERT INTO scopes (service, module) VALUES (?, ?)');
+
+  const knownDevice = sql('SELECT version, last_id, at FROM devices WHERE scope = ? AND token = ?');
+  const countKnown = sql('SELECT count(*) AS n FROM devices');
+  const saveKnown = sql(`INSERT INTO devices (scope, token, version, last_id, at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (scope, token) DO UPDATE SET version = excluded.version, last_id = excluded.last_id, at = excluded.at`);
+  const knownSlice = sql(
+    'SELECT token, version FROM devices WHERE scope = ? AND token > ? AND at >= ? ORDER BY token LIMIT ?',
+  );
+
+  const plan = sql('SELECT * FROM tasks WHERE id = ? AND visible = 1');
+  const task = sql(`SELECT ${MUTABLE} FROM tasks WHERE id = ?`);
+  const taskByKey = sql('SELECT id FROM tasks WHERE service = ? AND key = ? AND visible = 1');
+  const liveTasks = sql(`SELECT ${MUTABLE} FROM tasks WHERE service = ? AND live = 1 AND visible = 1`);
+  const countTasks = sql('SELECT count(*) AS n FROM tasks WHERE service = ? AND visible = 1');
+  const pageOfTasks = sql(
+    `SELECT ${MUTABLE} FROM tasks WHERE service = ? AND visible = 1 ORDER BY id DESC LIMIT ? OFFSET ?`,
+  );
+  const addTask = sql(`INSERT INTO tasks
+    (key, service, scope, status, created_at, start_at, started_at, name, policy, upgrade, package,
+      description, packages, end_at, end_behavior, joining, running_since)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`);
+  const addWave = sql('INSERT INTO task_waves (task, wave, total) VALUES (?, ?, 0)');
+  const wave = sql(`SELECT ${WAVE_COUNTS.join(', ')} FROM task_waves WHERE task = ? AND wave = ?`);
+  const moduleOfTask = sql('SELECT scope FROM tasks WHERE id = ?');
+  const showTask = sql('UPDATE tasks SET visible = 1 WHERE id = ?');
+  const hideTask = sql('UPDATE tasks SET visible = 0, live = 0 WHERE id = ?');
+  const hiddenTask = sql('SELECT id FROM tasks WHERE visible = 0 AND (live = 0 OR created_at < ?) LIMIT 1');
+  const changeTask =
+    sql(`UPDATE tasks SET status = ?, reason = ?, wave = ?, live = ?, started_at = ?, ended_at = ?,
+    pace = ?, base_succeeded = ?, base_failed = ?, soak_from = ?, running_before = ?,
+    running_since = ? WHERE id = ?`);
+  const addCounts = sql(
+    `UPDATE tasks SET ${adding(COUNTS)}, live = max(live, pending + pushed + upgrading + ? > 0) WHERE id = ?`,
+  );
+  const addWaveCounts = sql(`UPDATE task_waves SET ${adding(WAVE_COUNTS)} WHERE task = ? AND wave = ?`);
+  const addReason = sql(`INSERT INTO task_reasons (task, reason, n) VALUES (?, ?, ?)
+    ON CONFLICT (task, reason) DO UPDATE SET n = n + excluded.n`);
+
+  const lastName = sql('SELECT max(n) AS n FROM task_names WHERE task = ?');
+  const addName = sql('INSERT INTO task_names (task, n, token) VALUES (?, ?, ?)');
+  const nextNames = sql('SELECT n, token FROM task_names WHERE task = ? ORDER BY n LIMIT ?');
+  const deleteNames = sql('DELETE FROM task_names WHERE task = ? AND n <= ?');
+
+  const deleteWaves = sql('DELETE FROM task_waves WHERE task = ?');
+  const deleteReasons = sql('DELETE FROM task_reasons WHERE task = ?');
+  const deleteTask = sql('DELETE FROM tasks WHERE id = ?');
+
+  const n = (row: SqlRow | undefined): number => Number(row?.['n'] ?? 0);
+
+  return {
+    ...prepareDeviceStatements(db),
+    begin: () => begin.run(),
+    commit: () => commit.run(),
+    rollback: () => rollback.run(),
+
+    /** Changes when another connection has written. */
+    dataVersion: () => Number(dataVersion.get()?.['data_version']),
+    findService: (key: string) => service.get(key)?.['id'] as number | undefined,
+    addService: (key: string) => addService.run(key),
+    readClock: (id: number) => clock.get(id)?.['clock'] as number,
+    saveClock: (id: number, now: Ticks) => saveClock.run(now, id),
+    findModule: (serviceId: number, module: string) =>
+      deviceModule.get(serviceId, module)?.['id'] as number | undefined,
+    countModules: (serviceId: number) => n(deviceModules.get(serviceId)),
+    addModule: (serviceId: number, module: string) => addModule.run(serviceId, module),
+
+    findKnown: (moduleId: number, token: string): KnownDevice | null => {
+      const row = knownDevice.get(moduleId, token);
+      if (row === undefined) return null;
+      return {
+        version: row['version'] as string,
+        lastId: row['last_id'] as string | null,
+        at: row['at'] as number,
+      };
+    },
+    countKnown: () => n(countKnown.get()),
+    saveKnown: (moduleId: number, token: string, known: KnownDevice) =>
+      saveKnown.run(moduleId, token, known.version, known.lastId, known.at),
+    knownSlice: (moduleId: number, query: KnownQuery) =>
+      knownSlice.all(moduleId, query.after, query.since, query.limit),
+
+    findPlan: (id: number) => plan.get(id),
+    findTask: (id: number) => task.get(id),
+    findTaskId: (serviceId: number, key: string) =>
+      taskByKey.get(serviceId, key)?.['id'] as number | undefined,
+    liveTasks: (serviceId: number) => liveTasks.all(serviceId),
+    countTasks: (serviceId: number) => n(countTasks.get(serviceId)),
+    pageOfTasks: (serviceId: number, { page: number, pageSize }: Page) =>
+      pageOfTasks.all(serviceId, pageSize, (number - 1) * pageSize),
+    /** @param now in ticks: a running task runs from then on */
+    addTask: (serviceId: number, moduleId: number, t: NewTask, now: Ticks) =>
+      addTask.get(
+        t.taskId,
+        serviceId,
+        moduleId,
+        t.status,
+        t.createdAt,
+        t.startAt,
+        t.status === 'running' ? t.createdAt : null,
+        t.name,
+        JSON.stringify(t.policy),
+        JSON.stringify(t.upgrade),
+        JSON.stringify(t.package),
+        t.description,
+        JSON.stringify(t.packages),
+        t.endAt,
+        t.endBehavior,
+        t.joining === null ? null : JSON.stringify(t.joining),
+        t.status === 'running' ? now : null,
+      )?.['id'] as number,
+    addWave: (taskId: number, number: number) => addWave.run(taskId, number),
+    findWave: (taskId: number, number: number) => wave.get(taskId, number),
+    moduleOfTask: (id: number) => moduleOfTask.get(id)?.['scope'] as number,
+    showTask: (id: number) => showTask.run(id),
+    hideTask: (id: number) => hideTask.run(id),
+    /** A task that was removed, or whose making was broken off before `madeBefore`. */
+    findHidden: (madeBefore: number) => hiddenTask.get(madeBefore)?.['id'] as number | undefined,
+    saveTask: (id: number, t: TaskState) =>
+      changeTask.run(
+        t.status,
+        t.reason,
+        t.wave,
+        t.live ? 1 : 0,
+        t.startedAt,
+        t.endedAt,
+        t.pace,
+        t.base.succeeded,
+        t.base.failed,
+        t.soakFrom,
+        t.running.before,
+        t.running.since,
+        id,
+      ),
+    addCounts: (id: number, deltas: CountDeltas) =>
+      addCounts.run(
+        ...COUNTS.map((name) => deltas[name]),
+        deltas.pending + deltas.pushed + deltas.upgrading,
+        id,
+      ),
+    /** @param total devices that were added */
+    addWaveCounts: (id: number, number: number, total: number, deltas: CountDeltas) => {
+      const all = { ...deltas, total, active: deltas.pushed + deltas.upgrading };
+      const values = WAVE_COUNTS.map((name) => all[name]);
+      // Most reports are progress: to their wave the device was active before and is now.
+      if (values.some((value) => value !== 0)) addWaveCounts.run(...values, id, number);
+    },
+    addReason: (id: number, reason: string, n: number) => addReason.run(id, reason, n),
+
+    /** The tokens that were named in a task, in their order. */
+    nextNames: (taskId: number, limit: number) => nextNames.all(taskId, limit),
+    deleteNames: (taskId: number, upTo: number) => deleteNames.run(taskId, upTo),
+    addNames: (taskId: number, tokens: readonly string[]) => {
+      let number = Number(lastName.get(taskId)?.['n'] ?? 0);
+      for (const token of tokens) addName.run(taskId, (number += 1), token);
+    },
+
+    deleteTask: (id: number) => {
+      deleteWaves.run(id);
+      deleteReasons.run(id);
+      deleteNames.run(id, Number.MAX_SAFE_INTEGER);
+      deleteTask.run(id);
+    },
+  };
+}

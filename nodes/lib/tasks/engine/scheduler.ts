@@ -1,0 +1,248 @@
+/**
+ * Everything that time brings to tasks: starts, limits, the next pushes, what the counts make of a task, what is left
+ * to delete. Owns when it is looked at, one look at a time, and which tasks need one. Never works on a task that a
+ * command has locked.
+ */
+import { type IdSource, nextId } from '../../protocol';
+import { isActive, isWindowOpen } from '../machine';
+import { claim, type Claimed, claimNeed, due, type Due, dueNeed } from '../transactions';
+import { type Change, HISTORY_DAYS } from '../database';
+import type { Task } from '../types';
+import type { PlatformClock, Time } from './clock';
+import type { TaskEvents } from './events';
+import type { Lane } from './lane';
+import type { Pushes } from './pushes';
+import type { TaskWrites } from './task-writes';
+import { EventLoopYielder, SLICE } from './yielder';
+
+export interface SchedulerOptions {
+  readonly nextId?: IdSource;
+  /** Milliseconds between runs; 0: only `run()` runs. */
+  readonly everyMs?: number;
+}
+
+export interface SchedulerParts {
+  readonly lane: Lane;
+  readonly pushes: Pushes;
+  readonly writes: TaskWrites;
+  readonly events: TaskEvents;
+  readonly clock: PlatformClock;
+  readonly time: Time;
+}
+
+const EVERY_MS = 250;
+/** After something happened the next run comes sooner. */
+const WAKE_MS = 20;
+const SAVE_CLOCK_MS = 10_000;
+const PRUNE_MS = 10_000;
+const DAY_MS = 24 * 3600 * 1000;
+/** A task whose making took longer than this was broken off. */
+const MAKING_MS = 10 * 60_000;
+
+export class Scheduler {
+  readonly #parts: SchedulerParts;
+  readonly #nextId: IdSource;
+  readonly #everyMs: number;
+  /** Tasks whose devices changed: what does that make of them? */
+  readonly #dirty = new Set<number>();
+  /** Tasks that a command works on. */
+  readonly #locked = new Set<number>();
+  #stopped = true;
+  #underWay: Promise<void> | null = null;
+  #again = false;
+  #timer: NodeJS.Timeout | null = null;
+  #wake: NodeJS.Timeout | null = null;
+  #savedClock = -Infinity;
+  #pruned = -Infinity;
+  #needsCleanup = true;
+
+  constructor(parts: SchedulerParts, options: SchedulerOptions) {
+    this.#parts = parts;
+    this.#nextId = options.nextId ?? nextId;
+    this.#everyMs = options.everyMs ?? EVERY_MS;
+    parts.events.listen({ onChange: (change) => this.#changed(change) });
+    parts.pushes.onOutcome(() => this.wake());
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  start(): void {
+    this.#stopped = false;
+    if (this.#everyMs > 0) this.#timer = setInterval(() => void this.run(), this.#everyMs);
+  }
+
+  /** No more runs; the one under way is waited for. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    if (this.#wake !== null) clearTimeout(this.#wake);
+    await this.#underWay;
+  }
+
+  /** The next run comes soon. */
+  wake(): void {
+    if (this.#stopped || this.#wake !== null || this.#everyMs === 0) return;
+    this.#wake = setTimeout(() => {
+      this.#wake = null;
+      void this.run();
+    }, WAKE_MS);
+  }
+
+  /** Looks at everything. One run at a time; never rejects. */
+  run(): Promise<void> {
+    if (this.#underWay !== null) {
+      this.#again = true;
+      return this.#underWay;
+    }
+    this.#underWay = this.#run().finally(() => {
+      this.#underWay = null;
+      if (!this.#again || this.#stopped) return;
+      this.#again = false;
+      this.wake();
+    });
+    return this.#underWay;
+  }
+
+  /** What a task's counts make of it is looked at soon. */
+  markDirty(task: number): void {
+    this.#dirty.add(task);
+    this.wake();
+  }
+
+  /** Keeps away from a task while a command works on it. */
+  async whileLocked<T>(task: number, work: () => Promise<T>): Promise<T> {
+    // A run that is under way may have looked at it already.
+    await this.#underWay;
+    this.#locked.add(task);
+    try {
+      return await work();
+    } finally {
+      this.#locked.delete(task);
+      this.markDirty(task);
+    }
+  }
+
+  /** Something is left to delete. */
+  scheduleCleanup(): void {
+    this.#needsCleanup = true;
+    this.wake();
+  }
+
+  #changed({ plan, before, after }: Change): void {
+    if (before.status === after.status) return;
+    this.#dirty.add(plan.id);
+    if (isActive(before) || after.status === 'pending') this.wake();
+  }
+
+  async #run(): Promise<void> {
+    const { lane, clock, events, writes } = this.#parts;
+    try {
+      // Reading goes well on a full disk: only a write tells that it is over.
+      if (events.problem !== null) await lane.write((database) => database.saveClock(clock.now()));
+      await lane.flush();
+      const tasks = await this.#begin(await lane.database.live());
+      if (clock.connected) {
+        await this.#due();
+        const pushes = clock.mayPush;
+        for (const task of tasks) if (pushes && this.#mayPush(task)) await this.#claim(task);
+      }
+      await this.#decideDirty();
+      for (const task of tasks) {
+        if (task.status === 'cancelled' && !this.#locked.has(task.id)) await writes.cancelOpen(task);
+      }
+      await events.emitCounts(lane.database);
+      await this.#tidy(tasks.length > 0);
+      events.schedulerDone();
+    } catch (error) {
+      events.schedulerFailed(error);
+    }
+  }
+
+  /** Starts what was planned for now. */
+  async #begin(tasks: readonly Task[]): Promise<readonly Task[]> {
+    const { lane, writes, time } = this.#parts;
+    const wall = time.wall();
+    const starts = tasks.filter((task) => task.status === 'scheduled' && (task.startAt ?? 0) <= wall);
+    if (starts.length === 0) return tasks;
+    for (const { id } of starts) {
+      await writes.decide(id, ({ status, wave }) =>
+        status === 'scheduled' ? { status: 'running', reason: null, wave } : null,
+      );
+    }
+    return lane.database.live();
+  }
+
+  #mayPush(task: Task): boolean {
+    return (
+      task.status === 'running' &&
+      !this.#locked.has(task.id) &&
+      isWindowOpen(task.policy.window, this.#parts.time.wall())
+    );
+  }
+
+  async #due(): Promise<void> {
+    const { lane, events } = this.#parts;
+    const yielder = new EventLoopYielder();
+    for (let more = true; more && !this.#stopped;) {
+      const over: Due = await lane.transact(
+        (at) => dueNeed(at, SLICE),
+        (rows) => due(rows, SLICE),
+      );
+      events.emitChanges(over.changes);
+      more = over.more;
+      await yielder.next();
+    }
+  }
+
+  async #claim({ id }: Task): Promise<void> {
+    const { lane, pushes, events } = this.#parts;
+    const yielder = new EventLoopYielder();
+    for (let more = true; more && !this.#stopped && !this.#locked.has(id);) {
+      const rules = { task: id, limit: Math.min(SLICE, pushes.room), nextId: this.#nextId };
+      if (rules.limit <= 0) return;
+      const claimed: Claimed = await lane.transact(
+        (at) => claimNeed(rules, at),
+        (rows) => claim(rules, rows),
+      );
+      pushes.send(claimed.pushes);
+      events.emitChanges(claimed.changes);
+      more = claimed.more && (claimed.changes.length > 0 || claimed.pushes.length > 0);
+      await yielder.next();
+    }
+  }
+
+  async #decideDirty(): Promise<void> {
+    for (const id of [...this.#dirty]) {
+      if (this.#locked.has(id)) continue;
+      this.#dirty.delete(id);
+      try {
+        const changed = await this.#parts.writes.decideByCounts(id);
+        if (changed !== null) this.wake();
+      } catch (error) {
+        this.#dirty.add(id);
+        throw error;
+      }
+    }
+  }
+
+  async #tidy(busy: boolean): Promise<void> {
+    const { lane, clock, time } = this.#parts;
+    const steady = time.steady();
+    if (busy && steady - this.#savedClock >= SAVE_CLOCK_MS) {
+      this.#savedClock = steady;
+      await lane.write((database) => database.saveClock(clock.now()));
+    }
+    const yielder = new EventLoopYielder();
+    while (this.#needsCleanup && !this.#stopped) {
+      const madeBefore = time.wall() - MAKING_MS;
+      this.#needsCleanup = await lane.write((database) => database.deleteSlice(SLICE, madeBefore));
+      await yielder.next();
+    }
+    if (steady - this.#pruned < PRUNE_MS) return;
+    this.#pruned = steady;
+    this.#needsCleanup = true;
+    await lane.write((database) => database.prune(time.wall() - HISTORY_DAYS * DAY_MS));
+  }
+}

@@ -1,0 +1,29 @@
+/** The limits of devices that are over. */
+import { dueOf, limitEvent, transition } from '../machine';
+import type { Change, Decision, Instant, Need, Rows } from '../database/database';
+import { WorkingSet } from './working-set';
+
+export interface Due {
+  readonly changes: readonly Change[];
+  /** True where more of them may be over. */
+  readonly more: boolean;
+}
+
+export function dueNeed(at: Instant, limit: number): Need {
+  return { at, search: { in: 'due', until: at.ticks, limit } };
+}
+
+export function due(rows: Rows, limit: number): Decision<Due> {
+  const set = new WorkingSet(rows);
+  const { ticks, wall } = rows.at;
+  for (const found of rows.found) {
+    const { device, plan } = set.current(found);
+    const event = limitEvent(device, plan.policy, ticks);
+    const move = event === null ? null : transition(device, plan.policy, event, wall);
+    // A report has moved the limit on; only the look at it was due.
+    if (move === null) set.effects.looks.set(device.id, dueOf(device, plan.policy));
+    else set.add([move], wall);
+  }
+  const { effects } = set;
+  return { result: { changes: effects.changes, more: rows.found.length === limit }, effects };
+}

@@ -1,0 +1,61 @@
+/** What people make of the devices of a task, and what a start makes of pushes that may not have left. */
+import { type Event, transition } from '../machine';
+import type { Change, Decision, Instant, Need, Rows, Search } from '../database/database';
+import { WorkingSet } from './working-set';
+
+/** Devices of one task: those in one state after a token, or the next of those that were named. */
+export type Selection = Extract<Search, { in: 'task' | 'names' }>;
+
+type PushedSince = Extract<Search, { in: 'pushed' }>;
+
+export interface Moved {
+  readonly changes: readonly Change[];
+  /** The token after which the next slice begins; null after the last. */
+  readonly next: string | null;
+  /** Tokens that aren't in the task, or can't be moved this way. */
+  readonly skipped: number;
+}
+
+export function moveNeed(task: number, search: Selection, at: Instant): Need {
+  return { at, task, search };
+}
+
+export function move(on: Event['on'], { limit }: Selection, rows: Rows): Decision<Moved> {
+  const set = new WorkingSet(rows);
+  const { ticks, wall } = rows.at;
+  let skipped = rows.unknown;
+  for (const found of rows.found) {
+    const { device, plan } = set.current(found);
+    const moved = transition(device, plan.policy, { on, now: ticks }, wall);
+    if (moved === null) skipped += 1;
+    set.add([moved], wall);
+  }
+  const { effects } = set;
+  const taken = rows.found.length + rows.unknown;
+  const last = rows.found.at(-1)?.device.accessToken ?? '';
+  return {
+    result: { changes: effects.changes, next: taken < limit ? null : last, skipped },
+    effects,
+  };
+}
+
+export interface Repeated {
+  /** The token after which the next slice begins; null after the last. */
+  readonly next: string | null;
+}
+
+/** Pushes of a task that were begun after `since` may not have left before a kill: they are repeated soon. */
+export function repeatNeed(task: number, slice: Omit<PushedSince, 'in'>, at: Instant): Need {
+  return { at, task, search: { in: 'pushed', ...slice } };
+}
+
+export function repeat(limit: number, rows: Rows): Decision<Repeated> {
+  const set = new WorkingSet(rows);
+  const { ticks, wall } = rows.at;
+  for (const found of rows.found) {
+    const { device, plan } = set.current(found);
+    set.add([transition(device, plan.policy, { on: 'restarted', now: ticks }, wall)], wall);
+  }
+  const last = rows.found.at(-1)?.device.accessToken ?? '';
+  return { result: { next: rows.found.length < limit ? null : last }, effects: set.effects };
+}

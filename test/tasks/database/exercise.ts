@@ -1,0 +1,433 @@
+/**
+ * What every database of tasks must do: one specification, run for each. A database is empty when a test begins.
+ */
+import assert from 'node:assert/strict';
+import type { TaskDatabase } from '../../../nodes/lib/tasks/database';
+import { plan, WALL } from '../support';
+import { Calls, inform, progress, statuses } from './calls';
+
+export interface OpenOptions {
+  /** Fewer known devices than usual. */
+  readonly maxDevices?: number;
+}
+
+/** One instance on the database. */
+export interface Instance {
+  tasks(service: string): TaskDatabase;
+  close(): void | Promise<void>;
+}
+
+export interface DatabaseUnderTest {
+  /** Makes an empty database. */
+  begin(): void | Promise<void>;
+  /** Another instance on it. */
+  open(options: OpenOptions): Instance | Promise<Instance>;
+  /** Takes the database away; all instances are closed. */
+  end(): void | Promise<void>;
+}
+
+export function exercise(name: string, database: DatabaseUnderTest): void {
+  describe(`tasks in ${name}`, () => {
+    let instances: Instance[] = [];
+    const open = async (service: string, options: OpenOptions = {}): Promise<Calls> => {
+      const instance = await database.open(options);
+      instances.push(instance);
+      return new Calls(instance.tasks(service));
+    };
+    const closeAll = async (): Promise<void> => {
+      for (const instance of instances) await instance.close();
+      instances = [];
+    };
+
+    beforeEach(() => database.begin());
+    afterEach(async () => {
+      await closeAll();
+      await database.end();
+    });
+
+    it('finds everything again after it was closed', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a', 'b']);
+      await tasks.claim(task.id);
+      await tasks.report([progress('a', 40), inform('b', 'v2')], 2000);
+      await tasks.database.saveClock(5000);
+      await closeAll();
+      const again = await open('s');
+      assert.equal(await again.database.clock(), 5000);
+      assert.deepEqual(await statuses({ task: await again.find(task.taskId), calls: again }), {
+        a: 'upgrading',
+        b: 'succeeded',
+      });
+    });
+
+    it('writes all of a batch or nothing', async () => {
+      const tasks = await open('s');
+      const made = await tasks.make(['a', 'b']);
+      const broken = {
+        kind: 'progress',
+        accessToken: 'b',
+        module: null,
+        step: Symbol('x') as never,
+        desc: '',
+        wall: WALL,
+      } as const;
+      await tasks.claim(made.task.id);
+      await assert.rejects(async () =>
+        tasks.report([inform('a', 'v2'), inform('new', 'v2', 'other'), broken]),
+      );
+      assert.deepEqual(await statuses(made), { a: 'pushed', b: 'pushed' });
+      await tasks.report([inform('new', 'v2', 'other')]);
+      assert.equal((await tasks.database.versions('other', ['new'])).get('new')?.version, 'v2');
+    });
+
+    it('keeps the services apart', async () => {
+      const tasks = await open('one');
+      const one = await tasks.make(['a']);
+      const other = await open('two');
+      const two = await other.make(['a']);
+      await tasks.report([inform('a', 'v2')]);
+      assert.deepEqual([await statuses(one), await statuses(two)], [{ a: 'succeeded' }, { a: 'pending' }]);
+      assert.equal(await other.database.task(one.task.taskId), null);
+    });
+
+    it('keeps the modules apart', async () => {
+      const tasks = await open('s');
+      const mcu = await tasks.make(['a'], { module: 'MCU' });
+      await tasks.report([inform('a', 'v2')]);
+      assert.deepEqual(await statuses(mcu), { a: 'pending' });
+      await tasks.report([inform('a', 'v2', 'MCU')]);
+      assert.deepEqual(await statuses(mcu), { a: 'succeeded' });
+    });
+
+    describe('the queue', () => {
+      it('gives the open waves only, in their order', async () => {
+        const tasks = await open('s');
+        const { task } = await tasks.make(['a', 'b', 'c', 'd'], { policy: { waves: [50, 100] } });
+        const { pushes } = await tasks.claim(task.id);
+        assert.deepEqual(
+          pushes.map((push) => push.device.accessToken),
+          ['a', 'b'],
+        );
+        assert.equal((await tasks.claim(task.id)).pushes.length, 0);
+      });
+
+      it('commits the id before the push is given out', async () => {
+        const tasks = await open('s');
+        const { task } = await tasks.make(['a']);
+        const [push] = (await tasks.claim(task.id)).pushes;
+        const other = await open('s');
+        const query = { task, status: 'pushed', search: '', page: 1, pageSize: 10 } as const;
+        const { devices } = await other.database.devices(query);
+        assert.equal(devices[0]?.pushId, push?.device.pushId);
+      });
+
+      it('gives a device that another task upgrades only when that is over', async () => {
+        const tasks = await open('s');
+        const one = await tasks.make(['a']);
+        const two = await tasks.make(['a'], { version: 'v3' });
+        await tasks.claim(one.task.id);
+        assert.equal((await tasks.claim(two.task.id)).pushes.length, 0);
+        assert.equal(
+          (await tasks.claim(two.task.id)).changes.length,
+          0,
+          'it isn’t looked at again and again',
+        );
+        await tasks.report([progress('a', -1)]);
+        assert.equal((await tasks.claim(two.task.id)).pushes.length, 1);
+      });
+
+      for (const version of ['v2', 'v9']) {
+        it(`gives it when a report of ${version} ends the other upgrade`, async () => {
+          const tasks = await open('s');
+          await tasks.report([inform('a', 'v1')]);
+          const one = await tasks.make(['a']);
+          const two = await tasks.make(['a'], { version: 'v3' });
+          await tasks.claim(one.task.id);
+          await tasks.claim(two.task.id);
+          await tasks.report([inform('a', version)]);
+          const [push] = (await tasks.claim(two.task.id)).pushes;
+          assert.deepEqual([push?.device.status, push?.device.source], ['pushed', version]);
+        });
+      }
+
+      it('gives devices of different modules at once', async () => {
+        const tasks = await open('s');
+        const one = await tasks.make(['a']);
+        const two = await tasks.make(['a'], { module: 'MCU' });
+        assert.equal((await tasks.claim(one.task.id)).pushes.length, 1);
+        assert.equal((await tasks.claim(two.task.id)).pushes.length, 1);
+      });
+
+      it('gives no device of a task that does not run', async () => {
+        const tasks = await open('s');
+        const { task } = await tasks.make(['a']);
+        await tasks.decide(task.id, () => ({ status: 'paused', reason: null, wave: 1 }), WALL);
+        assert.equal((await tasks.claim(task.id)).pushes.length, 0);
+      });
+
+      it('takes a device that has the target version by now as succeeded', async () => {
+        const tasks = await open('s');
+        await tasks.report([inform('a', 'v2')]);
+        const made = await tasks.make(['a']);
+        assert.equal((await tasks.claim(made.task.id)).pushes.length, 0);
+        assert.deepEqual(await statuses(made), { a: 'succeeded' });
+      });
+
+      it('never pushes onto a version that the package is not made for', async () => {
+        const tasks = await open('s');
+        const made = await tasks.make(['a'], { policy: { fromVersions: ['v1'] } });
+        await tasks.report([inform('a', 'v0')]);
+        assert.equal((await tasks.claim(made.task.id)).pushes.length, 0);
+        assert.deepEqual(await statuses(made), { a: 'failed' });
+      });
+
+      it('gives pushes that may not have left once more', async () => {
+        const tasks = await open('s');
+        const { task } = await tasks.make(['a'], { policy: { repush: 0 } });
+        const [first] = (await tasks.claim(task.id)).pushes;
+        await tasks.repeat(task.id, 0, 2000);
+        const { pushes } = await tasks.claim(task.id, { now: 2000 });
+        assert.deepEqual(
+          pushes.map((push) => push.device.pushId),
+          [first?.device.pushId],
+        );
+      });
+    });
+
+    describe('a report', () => {
+      it('without a module means the only active upgrade', async () => {
+        const tasks = await open('s');
+        const mcu = await tasks.make(['a'], { module: 'MCU' });
+        await tasks.claim(mcu.task.id);
+        await tasks.report([progress('a', 50)]);
+        assert.deepEqual(await statuses(mcu), { a: 'upgrading' });
+      });
+
+      it('without a module means default where several are active', async () => {
+        const tasks = await open('s');
+        const mcu = await tasks.make(['a'], { module: 'MCU' });
+        const whole = await tasks.make(['a']);
+        for (const { task } of [mcu, whole]) await tasks.claim(task.id);
+        await tasks.report([progress('a', 50)]);
+        assert.deepEqual([await statuses(mcu), await statuses(whole)], [{ a: 'pushed' }, { a: 'upgrading' }]);
+      });
+
+      it('of an upgrade that was cancelled never makes a newer one succeed', async () => {
+        const tasks = await open('s');
+        const one = await tasks.make(['a']);
+        await tasks.claim(one.task.id);
+        await tasks.move(one.task.id, ['a'], 'cancel');
+        const two = await tasks.make(['a'], { version: 'v3' });
+        await tasks.claim(two.task.id);
+        await tasks.report([progress('a', 100)]);
+        assert.deepEqual(await statuses(two), { a: 'upgrading' });
+        await tasks.report([inform('a', 'v3')]);
+        assert.deepEqual(await statuses(two), { a: 'succeeded' });
+      });
+
+      it('of a removed task’s upgrade never makes a newer one succeed', async () => {
+        const tasks = await open('s');
+        const one = await tasks.make(['a']);
+        await tasks.claim(one.task.id);
+        await tasks.move(one.task.id, ['a'], 'cancel');
+        await tasks.database.hide(one.task.id);
+        while (await tasks.database.deleteSlice(10, 0));
+        const two = await tasks.make(['a']);
+        await tasks.claim(two.task.id);
+        await tasks.report([progress('a', 100)]);
+        assert.deepEqual(await statuses(two), { a: 'upgrading' });
+      });
+
+      it('of a device in no task changes nothing but what is known of it', async () => {
+        const tasks = await open('s');
+        assert.deepEqual(await tasks.report([progress('x', 100), inform('x', 'v1')]), {
+          changes: [],
+          leftOut: 0,
+        });
+        assert.equal((await tasks.database.versions('default', ['x'])).get('x')?.version, 'v1');
+      });
+
+      it('for a removed task changes nothing', async () => {
+        const tasks = await open('s');
+        const { task } = await tasks.make(['a']);
+        await tasks.claim(task.id);
+        await tasks.database.hide(task.id);
+        assert.deepEqual((await tasks.report([progress('a', 50)])).changes, []);
+      });
+
+      it('for a task that is still being made changes nothing', async () => {
+        const tasks = await open('s');
+        const { id: _, ...fields } = plan(0, 'v2');
+        await tasks.create({ ...fields, status: 'running', waves: 1 }, [
+          { accessToken: 'a', source: 'v1', wave: 1, order: 0, at: WALL },
+        ]);
+        assert.deepEqual((await tasks.report([inform('a', 'v2')])).changes, []);
+      });
+    });
+
+    it('remembers a bounded number of devices and says what it left out', async () => {
+      const tasks = await open('s', { maxDevices: 2 });
+      const first = await tasks.report(['a', 'b', 'c', 'd'].map((token) => inform(token, 'v1')));
+      assert.equal(first.leftOut, 2);
+      const known = await tasks.report([inform('a', 'v2')]);
+      assert.equal(known.leftOut, 0, 'one that it knows is kept up to date');
+      assert.equal((await tasks.database.versions('default', ['a', 'b', 'c'])).size, 2);
+      await closeAll();
+      const again = await open('s', { maxDevices: 2 });
+      assert.equal((await again.report([inform('e', 'v1')])).leftOut, 1);
+    });
+
+    it('keeps the last 100 events of a device', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a']);
+      await tasks.claim(task.id);
+      await tasks.report(
+        Array.from({ length: 150 }, () => progress('a', 5)),
+        0,
+      );
+      const events = (await tasks.database.history(task.id, 'a')) ?? [];
+      assert.equal(events.length, 100);
+      assert.ok(events.every((event) => event.event === 'progress'));
+    });
+
+    it('keeps the last 100 events of a device over many transactions', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a']);
+      await tasks.claim(task.id);
+      for (let i = 1; i <= 90; i += 1) {
+        await tasks.report(
+          [
+            { ...progress('a', 5), desc: `${i}` },
+            { ...progress('a', 5), desc: `${i}.5` },
+          ],
+          0,
+        );
+      }
+      const events = (await tasks.database.history(task.id, 'a')) ?? [];
+      assert.deepEqual(
+        [events.length, events[0]?.desc, events[1]?.desc, events.at(-1)?.desc],
+        [100, '41', '41.5', '90.5'],
+      );
+    });
+
+    it('keeps the history of 90 days', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a']);
+      await tasks.claim(task.id);
+      await tasks.report([{ ...progress('a', 5), wall: WALL + 1000 }]);
+      await tasks.database.prune(WALL + 1);
+      assert.deepEqual(
+        ((await tasks.database.history(task.id, 'a')) ?? []).map((event) => event.event),
+        ['progress'],
+      );
+    });
+
+    it('pages, filters and searches', async () => {
+      const tasks = await open('s');
+      const tokens = Array.from({ length: 25 }, (_, i) => `dev-${String(i).padStart(2, '0')}`);
+      const { task } = await tasks.make([...tokens, 'other'], { policy: { waves: [50, 100] } });
+      await tasks.claim(task.id, { limit: 3 });
+      await tasks.report([inform('dev-01', 'v1')]);
+      const query = { task: await tasks.find(task.taskId), status: null, search: '', page: 1, pageSize: 10 };
+      const page3 = await tasks.database.devices({ ...query, page: 3 });
+      assert.deepEqual(
+        [page3.total, page3.devices.length, page3.devices.at(-1)?.accessToken],
+        [26, 6, 'other'],
+      );
+      const pushed = await tasks.database.devices({ ...query, status: 'pushed' });
+      assert.deepEqual([pushed.total, pushed.devices.map((d) => d.accessToken)], [3, tokens.slice(0, 3)]);
+      const found = await tasks.database.devices({ ...query, search: 'dev-0' });
+      assert.deepEqual([found.total, found.devices[1]?.currentVersion], [10, 'v1']);
+      assert.equal((await tasks.database.devices({ ...query, search: 'dev-0', status: 'pending' })).total, 7);
+      assert.equal((await tasks.database.devices({ ...query, search: "%' OR 1=1 --" })).total, 0);
+    });
+
+    it('removes a task in slices, with all that belongs to it', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(Array.from({ length: 25 }, (_, i) => `d${i}`));
+      await tasks.claim(task.id);
+      await tasks.database.hide(task.id);
+      assert.equal(await tasks.database.task(task.taskId), null);
+      let slices = 0;
+      while (await tasks.database.deleteSlice(10, WALL)) slices += 1;
+      assert.equal(slices, 3);
+    });
+
+    it('deletes a task whose making was broken off', async () => {
+      const tasks = await open('s');
+      const { id: _, ...fields } = plan(0, 'v2');
+      await tasks.create({ ...fields, status: 'running', waves: 1 }, [
+        { accessToken: 'a', source: null, wave: 1, order: 0, at: WALL },
+      ]);
+      assert.equal(await tasks.database.deleteSlice(10, WALL - 1000), false, 'it may still be at it');
+      assert.equal(await tasks.database.deleteSlice(10, WALL + 1000), true);
+      assert.deepEqual(await tasks.database.list({ page: 1, pageSize: 10 }), { total: 0, tasks: [] });
+    });
+
+    it('lets two instances claim without giving a device twice', async () => {
+      const one = await open('s');
+      const two = await open('s');
+      const { task } = await one.make(Array.from({ length: 40 }, (_, i) => `d${i}`));
+      const given: string[] = [];
+      for (const tasks of [one, two, one, two]) {
+        const { pushes } = await tasks.claim(task.id, { limit: 10 });
+        given.push(...pushes.map((push) => push.device.accessToken));
+      }
+      assert.equal(new Set(given).size, 40);
+      assert.equal((await two.find(task.taskId)).counts.pushed, 40);
+    });
+
+    it('counts devices by wave and status, and reasons', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a', 'b', 'c', 'd'], {
+        policy: { waves: [50, 100], offline: 'wait' },
+      });
+      const { pushes } = await tasks.claim(task.id);
+      const [a, b] = pushes.map((push) => push.device);
+      assert.ok(a && b);
+      await tasks.report([progress('a', -2)]);
+      await tasks.outcome(b, { on: 'offline', now: 2000, id: b.pushId ?? '', push: 1 });
+      const found = await tasks.find(task.taskId);
+      assert.deepEqual(
+        [found.counts, found.waiting],
+        [{ pending: 3, pushed: 0, upgrading: 0, succeeded: 0, failed: 1, cancelled: 0 }, 1],
+      );
+      await tasks.decide(task.id, (_, wave) => {
+        const { total, pending, waiting, active, failed } = wave(1);
+        assert.deepEqual(
+          { total, pending, waiting, active, failed },
+          { total: 2, pending: 1, waiting: 1, active: 0, failed: 1 },
+        );
+        assert.equal(wave(2).pending, 2);
+        return null;
+      });
+    });
+
+    it('gives repeats before first pushes', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a', 'b', 'c'], { policy: { noResponse: 40, repush: 3 } });
+      await tasks.claim(task.id, { limit: 1 });
+      const { pushes } = await tasks.claim(task.id, { limit: 2, now: 1000 + 10_000 });
+      assert.deepEqual(
+        pushes.map(({ device }) => [device.accessToken, device.pushes]),
+        [
+          ['a', 2],
+          ['b', 1],
+        ],
+      );
+    });
+
+    it('names devices once, and counts those that are not in the task', async () => {
+      const tasks = await open('s');
+      const made = await tasks.make(['a', 'b']);
+      assert.equal((await tasks.move(made.task.id, ['a', 'x'], 'cancel')).skipped, 1);
+      assert.deepEqual(await statuses(made), { a: 'cancelled', b: 'pending' });
+      const slice = { in: 'names', limit: 10 } as const;
+      const at = { wall: WALL, ticks: 0 };
+      const left = await tasks.database.transact({ at, task: made.task.id, search: slice }, (rows) => ({
+        result: rows.found.length,
+      }));
+      assert.equal(left, 0);
+    });
+  });
+}
