@@ -59,7 +59,11 @@ async function withDemo(
   let red: DemoNodeRed | null = null;
   let browser: Browser | null = null;
   try {
-    const ports = { http: await nextFreePort(1880), mqtt: broker.port };
+    const ports = {
+      http: await nextFreePort(1880),
+      mqtt: broker.port,
+      protocolVersion: broker.protocolVersion,
+    };
     await addFirstPackage(userDir);
     red = await startNodeRed({ userDir, port: ports.http });
     await red.deploy(await exampleFlow(ports, examples));

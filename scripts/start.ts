@@ -8,7 +8,7 @@ import path from 'node:path';
 import { build } from './build';
 import { ROOT } from './build/paths';
 import { claim } from './demo/claim';
-import { type DemoBroker, startBroker } from './demo/broker';
+import { type DemoBroker, startBroker, startWatchedBroker, type WatchedBroker } from './demo/broker';
 import { CONSOLE, exampleFlow, updateFlowFile, WHOLE_UPGRADE } from './demo/flow';
 import { interrupted, onInterrupt } from './demo/interrupt';
 import { type DemoNodeRed, startNodeRed } from './demo/node-red';
@@ -35,15 +35,17 @@ async function main(): Promise<void> {
   let broker: DemoBroker | null = null;
   let red: DemoNodeRed | null = null;
   try {
-    broker = await startBroker(await nextFreePort(1883));
+    const mqtt = await nextFreePort(1883);
+    const watched = once ? await startWatchedBroker(mqtt) : null;
+    broker = watched ?? (await startBroker(mqtt));
     const http = await nextFreePort(1880);
-    const ports = { http, mqtt: broker.port };
+    const ports = { http, mqtt, protocolVersion: broker.protocolVersion };
     const examples = once ? [WHOLE_UPGRADE] : [CONSOLE, WHOLE_UPGRADE];
     const kept = await updateFlowFile(path.join(userDir, 'flows.json'), ports, examples);
     if (!once) await addFirstPackage(userDir);
     red = await startNodeRed({ userDir, port: http, signal, ...(once ? {} : { onLine: say }) });
     if (!kept) await red.deploy(await exampleFlow(ports, examples));
-    if (once) await runOnce(red, broker, signal);
+    if (watched !== null) await runOnce(red, watched, signal);
     else await serve(red, broker, signal);
   } finally {
     await red?.stop();
@@ -53,7 +55,7 @@ async function main(): Promise<void> {
   }
 }
 
-async function runOnce(red: DemoNodeRed, broker: DemoBroker, signal: AbortSignal): Promise<void> {
+async function runOnce(red: DemoNodeRed, broker: WatchedBroker, signal: AbortSignal): Promise<void> {
   try {
     await Promise.race([upgradeOnce(red, broker, say), interrupted(signal)]);
     say('The whole upgrade went through.');

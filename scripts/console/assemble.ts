@@ -152,7 +152,7 @@ const SHARED: readonly FlowNode[] = [
     clientid: '',
     autoConnect: true,
     usetls: false,
-    protocolVersion: '4',
+    protocolVersion: '5',
     keepalive: '60',
     cleansession: true,
     autoUnsubscribe: true,

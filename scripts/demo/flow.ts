@@ -9,6 +9,8 @@ export type FlowNode = Record<string, unknown> & { id: string; type: string };
 export interface Ports {
   readonly http: number;
   readonly mqtt: number;
+  /** As a broker node has it: 5, or 4 for MQTT 3.1.1. */
+  readonly protocolVersion: '4' | '5';
 }
 
 /** One upgrade on one canvas. */
@@ -46,7 +48,9 @@ function withPorts(flow: FlowNode[], example: FlowNode[], ports: Ports): FlowNod
   const ours = new Set(example.map(({ id }) => id));
   for (const node of flow) {
     if (!ours.has(node.id)) continue;
-    if (node.type === 'mqtt-broker') node['port'] = String(ports.mqtt);
+    if (node.type === 'mqtt-broker') {
+      Object.assign(node, { port: String(ports.mqtt), protocolVersion: ports.protocolVersion });
+    }
     if (node.type !== 'tab') continue;
     for (const entry of (node['env'] ?? []) as { name: string; value: string }[]) {
       if (entry.name === 'BASE_URL') entry.value = `http://127.0.0.1:${ports.http}`;

@@ -1,7 +1,7 @@
 /** The whole upgrade without a person: presses the two buttons and tells each step as it goes over the wire. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { maskToken, type WireMessage } from '../../nodes/lib/protocol';
-import type { DemoBroker } from './broker';
+import type { WatchedBroker } from './broker';
 import { injectNode } from './flow';
 import type { DemoNodeRed } from './node-red';
 
@@ -12,7 +12,7 @@ const NEW = 'v1.1';
 /** Resolves when the device has reported the new version. @throws Error with the reason where it never does */
 export async function upgradeOnce(
   red: DemoNodeRed,
-  broker: DemoBroker,
+  broker: WatchedBroker,
   say: (line: string) => void,
 ): Promise<void> {
   const messages = queueOf(broker);
@@ -46,7 +46,7 @@ export async function upgradeOnce(
 }
 
 /** Messages one by one, none lost between two calls. */
-function queueOf(broker: DemoBroker): () => Promise<WireMessage> {
+function queueOf(broker: WatchedBroker): () => Promise<WireMessage> {
   const come: WireMessage[] = [];
   let wake: (() => void) | null = null;
   broker.watch((message) => {

@@ -143,7 +143,8 @@ function readFlow(file: string, port: number, variables: Record<string, string>)
   const shipped = fs.readFileSync(path.join(ROOT, 'examples/console', `${file}.json`), 'utf8');
   const flow = JSON.parse(shipped.replaceAll('"ota_console_', `"${Date.now().toString(16)}_`)) as FlowNode[];
   return flow.map((node) => {
-    if (node.type === 'mqtt-broker') return { ...node, port: String(port) };
+    // Aedes speaks MQTT 3.1.1 only.
+    if (node.type === 'mqtt-broker') return { ...node, port: String(port), protocolVersion: '4' };
     if (node.type !== 'tab') return node;
     const env = node['env'] as { name: string; value: string }[];
     return { ...node, env: env.map((one) => ({ ...one, value: variables[one.name] ?? one.value })) };

@@ -62,11 +62,15 @@ async function wholeUpgrade({ click, wire }: Running): Promise<void> {
 /** The example as it ships, with the addresses of this test. */
 function adapted(file: string, broker: AedesServer, red: NodeRed): FlowNode[] {
   return readExample(file).map((node) => {
-    if (node.type === 'mqtt-broker') return { ...node, broker: '127.0.0.1', port: String(broker.port) };
+    // Aedes speaks MQTT 3.1.1 only.
+    const local = { broker: '127.0.0.1', port: String(broker.port), protocolVersion: '4' };
+    if (node.type === 'mqtt-broker') return { ...node, ...local };
     if (!Array.isArray(node['env'])) return node;
-    const env = (node['env'] as { name: string; value: string }[]).map((entry) =>
-      entry.name === 'BASE_URL' ? { ...entry, value: red.url } : entry,
-    );
+    const values: Record<string, object> = { BASE_URL: { value: red.url } };
+    const env = (node['env'] as { name: string; value: string }[]).map((entry) => ({
+      ...entry,
+      ...values[entry.name],
+    }));
     return { ...node, env };
   });
 }
@@ -105,6 +109,13 @@ describe('the examples', function () {
   const later = cleanup();
 
   it('are there', () => assert.notEqual(FILES.length, 0));
+
+  it('speak MQTT 5, with which a platform learns who is offline', () => {
+    for (const file of FILES) {
+      const brokers = readExample(file).filter(({ type }) => type === 'mqtt-broker');
+      for (const node of brokers) assert.equal(node['protocolVersion'], '5', file);
+    }
+  });
 
   it('show every node type', async () => {
     const shown = FILES.map((file) => fs.readFileSync(path.join(FOLDER, file), 'utf8')).join('\n');

@@ -9,11 +9,15 @@ const FORM = '/ota-example/upload';
 /** A file is uploaded by the form, pushed to the device, served to it, and listed. */
 export async function packageUpload({ red, wire, click }: Running): Promise<void> {
   const bytes = randomBytes(300_000);
-  const send = async (fields: Record<string, string>, file?: Blob): Promise<Response> => {
+  const send = async (
+    fields: Record<string, string>,
+    file?: Blob,
+    headers: Record<string, string> = {},
+  ): Promise<Response> => {
     const form = new FormData();
     for (const [name, value] of Object.entries(fields)) form.set(name, value);
     if (file !== undefined) form.set('file', file, '水泵固件 <1>.bin');
-    return fetch(red.url + FORM, { method: 'POST', body: form });
+    return fetch(red.url + FORM, { method: 'POST', body: form, headers });
   };
   const page = await fetch(red.url + FORM);
   assert.match(await page.text(), /<form method="post" enctype="multipart\/form-data">/);
@@ -31,6 +35,16 @@ export async function packageUpload({ red, wire, click }: Running): Promise<void
   const served = await fetch(String(url));
   assert.deepEqual(Buffer.from(await served.arrayBuffer()), bytes);
 
+  // Another site's page, as browsers of today and of yesterday tell it.
+  const sites: Record<string, string>[] = [
+    { 'sec-fetch-site': 'cross-site' },
+    { origin: 'https://evil.example' },
+  ];
+  for (const foreign of sites) {
+    const answer = await send(fields, new Blob([bytes]), foreign);
+    assert.equal(answer.status, 400);
+    assert.match(await answer.text(), /another site/);
+  }
   const alone = await send({ version: 'v1.2', accessToken: '' }, new Blob([bytes]));
   assert.match(await alone.text(), /Not pushed/);
   const refused = await send({ version: 'v1.3' });
