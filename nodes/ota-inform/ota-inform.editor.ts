@@ -30,7 +30,7 @@ RED.nodes.registerType('ota-inform', {
     atStart: { value: false, label: texts('ota-inform.label.atStart'), validate: flag(texts) },
     inputs: { value: 0, label: texts('common.label.inputs'), validate: number(texts, { min: 0, max: 1 }) },
     outputs: { value: 1, label: texts('common.label.outputs'), validate: number(texts, { min: 1, max: 1 }) },
-    settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   credentials: {
     accessToken: {

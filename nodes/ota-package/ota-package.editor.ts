@@ -33,7 +33,7 @@ RED.nodes.registerType('ota-package', {
       label: texts('ota-package.label.maxBytes'),
       validate: number(texts, { min: 1, integer: true }),
     },
-    settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   credentials: {
     privateKey: {

@@ -34,9 +34,14 @@ RED.nodes.registerType('ota-progress', {
       label: texts('ota-progress.label.maxInterval'),
       validate: number(texts, { min: 0 }, 'device'),
     },
+    keepFinalFor: {
+      value: '86400',
+      label: texts('ota-progress.label.keepFinalFor'),
+      validate: number(texts, { min: 1 }, 'device'),
+    },
     inputs: { value: 0, label: texts('common.label.inputs'), validate: number(texts, { min: 0, max: 1 }) },
     outputs: { value: 1, label: texts('common.label.outputs'), validate: number(texts, { min: 1, max: 1 }) },
-    settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   credentials: {
     accessToken: {

@@ -30,6 +30,9 @@ export class Pacer {
   readonly #upgrades = new Map<string, Upgrade>();
   readonly #waiting = new Set<Upgrade>();
   readonly #now: () => number;
+  /** Reports of all upgrades that aren't acknowledged yet. */
+  #open = 0;
+  #whenIdle: (() => void)[] = [];
   #sweeper: NodeJS.Timeout | null = null;
 
   constructor(intervals: Intervals, now: () => number = () => performance.now()) {
@@ -57,6 +60,11 @@ export class Pacer {
     const open = [...this.#waiting].map((upgrade) => this.#sendNow(upgrade));
     await Promise.all(open);
     this.close();
+  }
+
+  /** Resolves when nothing is on its way. */
+  async idle(): Promise<void> {
+    if (this.#open > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
   close(): void {
@@ -106,6 +114,7 @@ export class Pacer {
     upgrade.waiting = null;
     upgrade.last = sent;
     upgrade.sending += 1;
+    this.#open += 1;
     this.#waiting.delete(upgrade);
     try {
       await waiting.send();
@@ -116,7 +125,9 @@ export class Pacer {
       waiting.reject(error);
     }
     upgrade.sending -= 1;
+    this.#open -= 1;
     this.#tryToSend(upgrade);
+    if (this.#open === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   #sweep(): void {

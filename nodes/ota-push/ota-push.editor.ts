@@ -23,10 +23,27 @@ RED.nodes.registerType('ota-push', {
       validate: number(texts, { min: 0 }, 'platform'),
     },
     hold: { value: false, label: texts('ota-push.label.hold'), validate: flag(texts) },
+    keepInWork: { value: true, label: texts('ota-push.label.keepInWork'), validate: flag(texts) },
+    maxAttempts: {
+      value: '3',
+      label: texts('ota-push.label.maxAttempts'),
+      validate: number(texts, { min: 1, integer: true }, 'device'),
+    },
+    workTimeout: {
+      value: '86400',
+      label: texts('ota-push.label.workTimeout'),
+      validate: number(texts, { min: 1 }, 'device'),
+    },
+    parallel: {
+      value: '',
+      label: texts('ota-push.label.parallel'),
+      validate: number(texts, { min: 1, integer: true }, 'device'),
+    },
+    askAtStart: { value: false, label: texts('ota-push.label.askAtStart'), validate: flag(texts) },
     allowUnsigned: { value: false, label: texts('ota-push.label.allowUnsigned'), validate: flag(texts) },
     inputs: { value: 1, label: texts('common.label.inputs'), validate: number(texts, { min: 0, max: 1 }) },
     outputs: { value: 2, label: texts('common.label.outputs'), validate: number(texts, { min: 1, max: 2 }) },
-    settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   credentials: {
     accessToken: {
@@ -56,9 +73,8 @@ RED.nodes.registerType('ota-push', {
     dialogOpened(this);
     prepareCredential(this, 'accessToken');
     followSide((side) => {
-      if (side === 'platform') return { inputs: 1, outputs: 2 };
-      return { inputs: $('#node-input-hold').prop('checked') === true ? 1 : 0, outputs: 1 };
-    }, '#node-input-hold');
+      return side === 'platform' ? { inputs: 1, outputs: 2 } : { inputs: 1, outputs: 1 };
+    });
   },
   oneditsave() {
     dialogClosed();

@@ -1,11 +1,9 @@
 /** ota-push: sends upgrades (platform) or receives them (device). */
-import path from 'node:path';
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { ServiceUse } from '../lib/red/service';
 import { booleanSetting, choiceSetting, numberSetting, settingsOf } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
-import { userFolder } from '../lib/red/user-directory';
 import { pushSide } from './push';
 import { receiveSide } from './receive';
 
@@ -16,6 +14,11 @@ interface Config extends NodeDef {
   hold?: unknown;
   allowUnsigned?: unknown;
   expiry?: unknown;
+  keepInWork?: unknown;
+  maxAttempts?: unknown;
+  workTimeout?: unknown;
+  parallel?: unknown;
+  askAtStart?: unknown;
 }
 
 /** Seconds of the longest message expiry of MQTT 5. */
@@ -36,9 +39,14 @@ module.exports = (RED: NodeAPI): void => {
           expiry: numberSetting('expiry', config.expiry, 0, { min: 0, max: EXPIRY_LIMIT }),
         });
       } else {
-        receiveSide(this, service, status, {
+        receiveSide(RED, this, service, status, {
+          serviceId: config.service,
           hold: booleanSetting('hold', config.hold, false),
-          file: heldFile(RED, this.id),
+          keepInWork: booleanSetting('keepInWork', config.keepInWork, true),
+          maxAttempts: Math.floor(numberSetting('maxAttempts', config.maxAttempts, 3, { min: 1 })),
+          workTimeoutMs: 1000 * numberSetting('workTimeout', config.workTimeout, 86_400, { min: 1 }),
+          askAtStart: booleanSetting('askAtStart', config.askAtStart, false),
+          parallel: Math.floor(numberSetting('parallel', config.parallel, Infinity, { min: 1 })),
         });
       }
       service.start();
@@ -49,9 +57,3 @@ module.exports = (RED: NodeAPI): void => {
     credentials: { accessToken: { type: 'password' } },
   });
 };
-
-/** One file for each node; ids of subflow instances hold characters that a file name may not. */
-function heldFile(RED: NodeAPI, id: string): string {
-  const name = id.replace(/[^0-9A-Za-z-]/g, (character) => `_${character.charCodeAt(0).toString(16)}`);
-  return path.join(userFolder(RED, '', 'ota/held'), `${name}.json`);
-}

@@ -77,7 +77,7 @@ RED.nodes.registerType('ota-service', {
       label: texts('ota-service.label.signMethodCase'),
       validate: choice(texts, ['Md5', 'MD5']),
     },
-    settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   label() {
     if (this.name) return this.name;

@@ -12,7 +12,7 @@ RED.nodes.registerType('ota-store', {
     name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
     driver: { value: 'sqlite', label: texts('ota-store.label.driver'), validate: choice(texts, ['sqlite']) },
     file: { value: '', label: texts('ota-store.label.file'), validate: anyText(texts) },
-    settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   label() {
     const { file } = this;

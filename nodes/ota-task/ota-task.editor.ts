@@ -73,7 +73,7 @@ RED.nodes.registerType('ota-task', {
       label: texts('ota-task.label.fromVersions'),
       validate: rule(texts, versionsReason),
     },
-    settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   inputs: 1,
   outputs: 3,

@@ -53,7 +53,7 @@ RED.nodes.registerType('ota-verify', {
     },
     concurrency: { value: '2', label: texts('ota-verify.label.concurrency'), validate: count(1, 64) },
     keep: { value: '2', label: texts('ota-verify.label.keep'), validate: count(1) },
-    settingsVersion: { value: '1', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   inputs: 1,
   outputs: 2,

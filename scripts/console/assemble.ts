@@ -140,7 +140,7 @@ const SHARED: readonly FlowNode[] = [
     shareGroup: '',
     window: '',
     signMethodCase: 'Md5',
-    settingsVersion: '1',
+    settingsVersion: '2',
   },
   { id: idOf('store'), type: 'ota-store', name: 'OTA tasks', driver: 'sqlite', file: '' },
   {

@@ -61,7 +61,7 @@ describe('on the canvas', function () {
         const node = await used.editor.node(await used.editor.drag(type));
         assert.equal(node.label, expected.label);
         assert.deepEqual([node.inputs, node.outputs], expected.ports);
-        for (const [name, value] of Object.entries({ ...expected.settings, settingsVersion: '1' })) {
+        for (const [name, value] of Object.entries({ ...expected.settings, settingsVersion: '2' })) {
           assert.deepEqual(node.settings[name], value, name);
         }
       });

@@ -273,7 +273,7 @@ describe('ota-push', () => {
       );
     });
 
-    it('holds the newest upgrade of each module until a message asks, also across a restart', async () => {
+    it('holds the newest upgrade of each module across a restart, and releases one at a time', async () => {
       const folder = await temporaryFolder('ota-held-');
       try {
         const settings = { userDir: folder.path };
@@ -291,15 +291,20 @@ describe('ota-push', () => {
         await loaded.status('n1', 'ota-push.status.held');
         const out = loaded.messages('out0');
         loaded.send('n1', { payload: 'idle', keep: 'me' });
+        await out.atLeast(1);
+        loaded.send('n1', { payload: 'idle, but the first is in work' });
+        loaded.send('n1', { payload: { action: 'done' } });
+        await until(
+          async () => !(await fs.readFile(file, 'utf8')).includes('"new"'),
+          'the first to have ended',
+        );
+        loaded.send('n1', { payload: { action: 'release' }, keep: 'me too' });
         await out.atLeast(2);
-        loaded.send('n1', { payload: 'idle again' });
-        await client.publish(`${TOPIC}/upgrade/own-token`, upgrade({ version: 'later' }, '4'));
-        loaded.send('n1', { payload: 'and again' });
         assert.deepEqual(
-          out.items.map((item) => [asOut(item).payload['version'], asOut(item)['keep']]).sort(),
+          out.items.map((item) => [asOut(item).payload['version'], asOut(item)['keep']]),
           [
-            ['mcu', 'me'],
             ['new', 'me'],
+            ['mcu', 'me too'],
           ],
         );
       } finally {

@@ -7,6 +7,7 @@ import helper from 'node-red-node-test-helper';
 import type { DeployType, FlowNode } from './node-red';
 import { requireNodeRed, resolveNodeRed } from './runtime';
 import { noteSpoken, noteToken } from './secrets';
+import { temporaryFolder } from './temporary-folder';
 import { collect, type Collected, until } from './wait';
 
 /** Node-RED's own MQTT nodes: `mqtt-broker`, `mqtt in`, `mqtt out`. */
@@ -51,7 +52,9 @@ export async function loadFlow(
   settings: Readonly<Record<string, unknown>> = {},
 ): Promise<LoadedFlow> {
   helper.init(resolveNodeRed('node-red'));
-  helper.settings({ logging: { console: { level: 'off' } }, ...settings });
+  // A user directory of its own, so that what one flow keeps on disk isn't another's.
+  const folder = await temporaryFolder('ota-flow-');
+  helper.settings({ logging: { console: { level: 'off' } }, userDir: folder.path, ...settings });
   const statuses = new Map<string, NodeStatus[]>();
   const onStatus = ({ id, status }: { id: string; status: NodeStatus }): void => {
     const list = statuses.get(id) ?? [];
@@ -91,6 +94,7 @@ export async function loadFlow(
     async stop() {
       helper._events.off('node-status', onStatus);
       await helper.unload();
+      await folder.stop();
     },
   };
 }

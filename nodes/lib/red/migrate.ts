@@ -13,7 +13,16 @@ export type Step = (type: string, settings: Settings) => Settings;
  * The first leads from version 1 to 2, and so on: one for each release that renamed a setting or gave it another
  * meaning. A new setting needs none: what is absent has its default. The pages' `settingsVersion` goes along.
  */
-const STEPS: readonly Step[] = [];
+const STEPS: readonly Step[] = [keepInWorkWhereHeld];
+
+/**
+ * 1 to 2: ota-push keeps what it handed out in work until a report ends it. Flows of before may report by other
+ * means: only those that hold upgrades, and so expect one at a time, get it.
+ */
+function keepInWorkWhereHeld(type: string, settings: Settings): Settings {
+  if (type !== 'ota-push' || settings['keepInWork'] !== undefined) return settings;
+  return { ...settings, keepInWork: ['true', '1'].includes(String(settings['hold']).trim().toLowerCase()) };
+}
 
 /** The version that the editor's pages write. */
 export const SETTINGS_VERSION = STEPS.length + 1;

@@ -72,7 +72,8 @@ export class ServiceUse {
   readonly #status: Status;
   readonly #service: OtaServiceNode | null;
   readonly #problem: OtaError | null;
-  readonly #user: ChannelUser = { onState: () => this.#refresh() };
+  readonly #user: ChannelUser = { onState: (state) => this.#changed(state) };
+  readonly #connectionListeners: (() => void)[] = [];
   readonly #stops: ((removed: boolean) => void)[] = [];
   #idle = CONNECTED;
   #subscription: FilterState | null = null;
@@ -80,6 +81,7 @@ export class ServiceUse {
   #notice: NodeJS.Timeout | null = null;
   #noticed = false;
   #acquired = false;
+  #phase: LinkState['phase'] = 'idle';
 
   /** A missing or unusable service is told once, by status and error; inputs then fail with `problem`. */
   constructor(RED: NodeAPI, node: Node, serviceId: unknown, status: Status) {
@@ -112,6 +114,23 @@ export class ServiceUse {
     const channel = this.#service?.channel ?? null;
     if (this.#problem !== null || channel === null) throw this.#problem ?? noService();
     return channel;
+  }
+
+  /** True while there is a connection. */
+  get connected(): boolean {
+    return this.#acquired && this.#problem === null && this.channel().state.phase === 'connected';
+  }
+
+  /** True where the broker can't be reached, or the connection was lost; not while the first try goes on. */
+  get away(): boolean {
+    if (!this.#acquired || this.#problem !== null) return false;
+    const { phase, error } = this.channel().state;
+    return phase !== 'connected' && error !== null;
+  }
+
+  /** Calls at each change of the connection. To be called before `start`. */
+  onConnection(listener: () => void): void {
+    this.#connectionListeners.push(listener);
   }
 
   /** Takes part in the connection. To be called once, after every `listen`. */
@@ -188,6 +207,13 @@ export class ServiceUse {
     node.on('close', () => {
       if (users[node.id] === node) delete users[node.id];
     });
+  }
+
+  #changed(state: LinkState): void {
+    this.#refresh();
+    if (state.phase === this.#phase) return;
+    this.#phase = state.phase;
+    for (const listener of this.#connectionListeners) listener();
   }
 
   #refresh(): void {

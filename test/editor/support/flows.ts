@@ -34,7 +34,7 @@ export function service(port: number): object[] {
       shareGroup: '',
       window: '200',
       signMethodCase: 'Md5',
-      settingsVersion: '1',
+      settingsVersion: '2',
     },
   ];
 }
