@@ -98,7 +98,7 @@ const TYPES = {
 };
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.demo/', 'examples/'] },
+  { ignores: ['dist/', 'node_modules/', '.demo/', '.release/', 'examples/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['**/*.ts'],

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { ROOT } from './build/paths';
 import { canInstall, missingPackages } from './check/packages';
+import { packRelease } from './release/pack';
 import { runTests } from './release/run-tests';
 
 const inCi = process.env['CI'] !== undefined;
@@ -36,11 +37,32 @@ async function command(program: string, ...args: string[]): Promise<Said> {
 const script = (name: string, ...args: string[]): Promise<Said> =>
   command('npm', 'run', '-s', name, '--', ...args);
 
+/** Neither waits long for a registry that doesn't answer. */
+const QUICK = ['--fetch-retries=0', '--fetch-timeout=30000'];
+
 /** Known holes of what comes along. A registry that is a mirror may know none: that is told, and no failure. */
 async function audit(): Promise<Said> {
-  const { ok, output } = await command('npm', 'audit', '--omit=dev');
-  if (ok || !output.includes('audit endpoint returned an error')) return { ok, output };
-  return { ok: true, output: `${output}This registry answers no audit: known holes were not looked for.\n` };
+  const said = await command('npm', 'audit', '--omit=dev', ...QUICK);
+  return unanswered(
+    said,
+    /audit endpoint returned an error|npm error network/,
+    'known holes were not looked for',
+  );
+}
+
+/** That every package of node_modules is signed by the registry that it comes from. */
+async function signatures(): Promise<Said> {
+  const said = await command('npm', 'audit', 'signatures', ...QUICK);
+  return unanswered(
+    said,
+    /found no dependencies|npm error (network|code E)/,
+    'signatures were not looked at',
+  );
+}
+
+function unanswered(said: Said, pattern: RegExp, what: string): Said {
+  if (said.ok || !pattern.test(said.output)) return said;
+  return { ok: true, output: `${said.output}This registry answers no audit: ${what}.\n` };
 }
 
 /** Ports are looked for before they are taken: on a shared machine another program may come in between. */
@@ -66,7 +88,7 @@ async function main(): Promise<void> {
   let passed = 0;
   let failed = inCi ? missing.length : 0;
   const step = async (name: string, work: () => Promise<Said>): Promise<void> => {
-    const { ok, output } = await work();
+    const { ok, output } = await work().catch((error: unknown) => ({ ok: false, output: String(error) }));
     console.log(`\n=== ${name}${ok ? '' : ' failed'}\n${output.trim()}`);
     if (ok) passed++;
     else failed++;
@@ -75,10 +97,17 @@ async function main(): Promise<void> {
   // One after the other they would leave a processor idle; each says what it has to say in one piece.
   await Promise.all([
     step('npm audit', audit),
+    step('npm audit signatures', signatures),
     step('npm run lint', () => script('lint')),
     step('npm run types', () => script('types')),
   ]);
   await step('npm run build', () => script('build'));
+  await step('npm pack', async () => {
+    // The tests take this one, and so does a release.
+    const tarball = await packRelease();
+    process.env['OTA_TEST_TARBALL'] = tarball;
+    return { ok: true, output: tarball };
+  });
   const tests = await runTests([], false);
   passed += tests.passed;
   failed += tests.failed;

@@ -51,9 +51,10 @@ export async function readManifest(): Promise<Manifest> {
   return JSON.parse(await fs.readFile(path.join(ROOT, 'package.json'), 'utf8')) as Manifest;
 }
 
-/** The tarball that `npm pack` makes, its prepack script included. */
+/** The tarball that OTA_TEST_TARBALL names; else the one that `npm pack` makes, its prepack script included. */
 export function tarball(): Promise<string> {
-  return (packed ??= pack());
+  const given = process.env['OTA_TEST_TARBALL'];
+  return (packed ??= given === undefined ? pack() : Promise.resolve(given));
 }
 
 async function pack(): Promise<string> {

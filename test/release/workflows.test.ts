@@ -6,7 +6,16 @@ import { RUNTIMES } from '../../scripts/release/runtimes';
 import { readManifest, ROOT } from '../packed/installed';
 
 const FOLDER = path.join(ROOT, '.github', 'workflows');
+/** The script that the workflows run. */
+const check = (): Promise<string> => fs.readFile(path.join(ROOT, '.ci', 'run'), 'utf8');
 const read = (name: string): Promise<string> => fs.readFile(path.join(FOLDER, name), 'utf8');
+
+/** A job's part of a workflow. @throws where there is none */
+function job(workflow: string, name: string): string {
+  const [, text] = new RegExp(`\\n {2}${name}:\\n([^]*?)(?=\\n {2}(?:\\S|# )|$)`).exec(workflow) ?? [];
+  if (text === undefined) throw new Error(`There is no job "${name}"`);
+  return text;
+}
 
 describe('the workflows', () => {
   it('are test and release', async () => {
@@ -36,16 +45,49 @@ describe('the workflows', () => {
     assert.match(test, /bash \.ci\/install\n[^]*npm run test:all -- --whole \$\{\{ matrix\.run \}\}/);
   });
 
-  it('publish with provenance', async () => {
+  it('use actions by the full hash of a commit, with the release that it is', async () => {
+    for (const name of await fs.readdir(FOLDER)) {
+      const used = (await read(name)).split('\n').filter((line) => /^ +(- )?uses:/.test(line));
+      assert.ok(used.length > 0, name);
+      for (const line of used)
+        assert.match(line, /uses: actions\/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/, name);
+    }
+  });
+
+  it('leave no credentials in the checkout, and run no install scripts', async () => {
+    for (const name of await fs.readdir(FOLDER)) {
+      for (const [, rest = ''] of (await read(name)).matchAll(/uses: actions\/checkout@.*\n([^]*?)\n {6}- /g))
+        assert.match(rest, /^ {8}with:\n {10}persist-credentials: false$/, name);
+    }
+    const all = [await read('test.yml'), await read('release.yml'), await check()].join('\n');
+    for (const [line] of all.matchAll(/^.*npm ci.*$/gm)) assert.match(line, /npm ci --ignore-scripts/);
+  });
+
+  it('publish the tarball that was tested, with provenance and without its scripts', async () => {
+    const publish = job(await read('release.yml'), 'publish');
+    assert.match(publish, /sha256sum --check --strict/);
+    assert.match(publish, /npm publish \.\/release\/\*\.tgz --ignore-scripts --provenance/);
+    assert.match(publish, /id-token: write/);
+    assert.match(job(await read('release.yml'), 'check'), /bash \.ci\/run[^]*path: \.release\//);
+    assert.match(job(await read('release.yml'), 'attach'), /gh release create .* release\/\*/);
+  });
+
+  it('have a secret only where no code runs but that of npm', async () => {
+    assert.doesNotMatch(await read('test.yml'), /secrets\./);
     const release = await read('release.yml');
-    assert.match(release, /npm publish --provenance/);
-    assert.match(release, /id-token: write/);
+    for (const name of ['check', 'attach']) assert.doesNotMatch(job(release, name), /secrets\./, name);
+    const publish = job(release, 'publish');
+    assert.match(publish, /secrets\.NPM_TOKEN/);
+    assert.doesNotMatch(publish, /checkout|npm (ci|install|run|exec)|npx|\.ci\//);
+    assert.doesNotMatch(job(release, 'check'), /: write/);
   });
 
   it('run scripts that there are', async () => {
     const { scripts } = await readManifest();
-    const check = await fs.readFile(path.join(ROOT, '.ci', 'run'), 'utf8');
-    const named = Array.from(check.matchAll(/npm run (?:-s )?([\w:]+)/g), ([, script]) => script ?? '');
+    const named = Array.from(
+      (await check()).matchAll(/npm run (?:-s )?([\w:]+)/g),
+      ([, script]) => script ?? '',
+    );
     assert.deepEqual([...new Set(named)], ['check']);
     for (const script of named) assert.ok(scripts[script], script);
   });
