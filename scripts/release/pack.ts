@@ -41,6 +41,12 @@ interface Bill {
   dependencies: { ref: string; dependsOn: string[] }[];
 }
 
+interface Manifest {
+  readonly name: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
 interface Lock {
   readonly packages: Readonly<Record<string, { readonly version: string; readonly dev?: boolean }>>;
 }
@@ -52,7 +58,7 @@ interface Lock {
 async function billOfMaterials(): Promise<string> {
   const { stdout } = await npm('sbom', '--sbom-format=cyclonedx', '--package-lock-only');
   const bill = JSON.parse(stdout) as Bill;
-  const { name } = await readJson<{ name: string }>('package.json');
+  const { name, dependencies, optionalDependencies } = await readJson<Manifest>('package.json');
   const { packages } = await readJson<Lock>('package-lock.json');
   const shipped = new Set(
     Object.entries(packages)
@@ -62,13 +68,26 @@ async function billOfMaterials(): Promise<string> {
   const { component } = bill.metadata;
   const ownRef = component['bom-ref'];
   const kept = new Set([ownRef, ...shipped]);
-  bill.components = bill.components.filter((each) => shipped.has(each['bom-ref']));
-  bill.dependencies = bill.dependencies
+  bill.components = unique(bill.components, (each) => each['bom-ref']).filter((each) =>
+    shipped.has(each['bom-ref']),
+  );
+  const direct = Object.keys({ ...dependencies, ...optionalDependencies });
+  bill.dependencies = unique(bill.dependencies, ({ ref }) => ref)
     .filter(({ ref }) => kept.has(ref))
-    .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((each) => kept.has(each)) }));
+    .map(({ ref, dependsOn }) => ({
+      ref,
+      dependsOn: dependsOn.filter((each) =>
+        ref === ownRef ? direct.includes(each.replace(/@[^@]*$/, '')) : kept.has(each),
+      ),
+    }));
   // npm takes the name of the folder.
   component.name = name;
   return `${JSON.stringify(bill, null, 2)}\n`;
+}
+
+/** The first of those with the same key: npm names a package once for each place where it lies. */
+function unique<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
+  return [...new Map(items.toReversed().map((item) => [keyOf(item), item])).values()].toReversed();
 }
 
 async function readJson<T>(file: string): Promise<T> {

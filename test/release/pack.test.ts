@@ -46,7 +46,7 @@ describe('a packed release', function () {
       .filter(([where, { dev }]) => where !== '' && dev !== true)
       .map(([where, entry]) => `${where.replace(/^.*node_modules\//, '')}@${entry.version}`);
     const listed = bill.components.map(({ purl }) => decodeURIComponent(purl.replace('pkg:npm/', '')));
-    assert.deepEqual([...new Set(listed)].sort(), [...new Set(locked)].sort());
+    assert.deepEqual(listed.toSorted(), [...new Set(locked)].sort());
     for (const direct of [...Object.keys(dependencies), ...Object.keys(optionalDependencies)])
       assert.ok(
         listed.some((each) => each.startsWith(`${direct}@`)),
