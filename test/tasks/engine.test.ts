@@ -761,6 +761,20 @@ describe('the engine', () => {
       assert.deepEqual(await platform.devices(task), { a: 'failed no-response' });
     });
 
+    it('never stops time where the link is cut again and again', async () => {
+      const task = await platform.create(['a'], { noResponse: 120 });
+      await platform.wait(1);
+      for (let i = 0; i < 270; i += 1) {
+        if (i % 40 === 0) {
+          platform.engine.setConnected(false);
+          platform.engine.setConnected(true);
+        }
+        platform.inform('x', 'v1');
+        await platform.wait(1);
+      }
+      assert.deepEqual(await platform.devices(task), { a: 'failed no-response' });
+    });
+
     it('pushes nothing', async () => {
       platform.engine.setConnected(false);
       await platform.create(['a']);
@@ -813,7 +827,7 @@ describe('the engine', () => {
     const row = tasks.task(task.taskId);
     assert.ok(row);
     const at = { wall: 0, ticks: 0 };
-    tasks.transact(taskNeed(row.id, at), (rows) =>
+    await tasks.transact(taskNeed(row.id, at), (rows) =>
       decideTask(() => ({ status: 'cancelled', reason: null, wave: 1 }), rows),
     );
     await platform.restart();
@@ -831,7 +845,7 @@ describe('the engine', () => {
     assert.equal(row?.status, 'ended');
     const slice = { in: 'task', status: 'failed', after: '', limit: 1 } as const;
     const at = { wall: platform.wallNow, ticks: platform.engine.moment().now };
-    tasks.transact(moveNeed(row.id, slice, at), (rows) => move('retry', slice, rows));
+    await tasks.transact(moveNeed(row.id, slice, at), (rows) => move('retry', slice, rows));
     await platform.restart();
     await platform.wait(1);
     assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'failed upgrade' });

@@ -37,7 +37,7 @@ function end(): void {
   rmSync(folder, { recursive: true, force: true });
 }
 
-function open(name = 'ota.db', options: { maxDevices?: number } = {}): SqliteStore {
+function open(name = 'ota.db', options: { maxDevices?: number; busyMs?: number } = {}): SqliteStore {
   const store = new SqliteStore({ file: path.join(folder, name), drivers: [driver], ...options });
   store.open();
   stores.push(store);
@@ -122,20 +122,46 @@ for (const name of DRIVERS) {
       assert.throws(() => store.open(), { code: 'OTA_NO_SQLITE', message: /npm install libsql/ });
     });
 
-    it('says that another program holds the file, and goes on afterwards', async () => {
+    it('waits for another program that holds the file, while the event loop is free', async () => {
       const tasks = new Calls(open().tasks('s'));
       const { task } = await tasks.make(['a']);
       const other = openSqlite(path.join(folder, 'ota.db'), [driver]);
       other.exec('BEGIN IMMEDIATE');
-      assert.throws(() => tasks.report([inform('a', 'v2')]), {
-        code: 'OTA_STORE_FAILED',
-        message: /locked/,
-      });
+      const reported = tasks.report([inform('a', 'v2')]);
+      assert.ok(reported instanceof Promise, 'the answer comes later');
+      for (let turns = 0; turns < 3; turns += 1) await new Promise((resolve) => setTimeout(resolve, 1));
+      assert.equal((await tasks.find(task.taskId)).counts.succeeded, 0, 'reading goes on');
+      other.exec('ROLLBACK');
+      other.close();
+      await reported;
+      assert.equal((await tasks.find(task.taskId)).counts.succeeded, 1);
+    });
+
+    it('says that another program holds the file for too long, and goes on afterwards', async () => {
+      const tasks = new Calls(open('ota.db', { busyMs: 1 }).tasks('s'));
+      const { task } = await tasks.make(['a']);
+      const other = openSqlite(path.join(folder, 'ota.db'), [driver]);
+      other.exec('BEGIN IMMEDIATE');
+      const busy = { code: 'OTA_STORE_BUSY', message: /locked/ };
+      await assert.rejects(async () => tasks.report([inform('a', 'v2')]), busy);
       other.exec('ROLLBACK');
       other.close();
       await tasks.report([inform('a', 'v2')]);
       assert.equal((await tasks.find(task.taskId)).counts.succeeded, 1);
     });
+
+    for (const part of ['-wal', '-shm']) {
+      it(`says that its file ${part} was taken away`, async () => {
+        const tasks = new Calls(open().tasks('s'));
+        await tasks.make(['a']);
+        const file = path.join(folder, `ota.db${part}`);
+        renameSync(file, `${file}.away`);
+        const lost = { code: 'OTA_STORE_FAILED', message: new RegExp(`${part} .*taken away`) };
+        assert.throws(() => tasks.report([inform('a', 'v2')]), lost);
+        renameSync(`${file}.away`, file);
+        assert.equal((await tasks.report([inform('a', 'v2')])).changes.length, 1);
+      });
+    }
 
     it('remembers a bounded number of modules', async () => {
       const tasks = new Calls(open().tasks('s'));

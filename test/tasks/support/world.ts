@@ -107,14 +107,16 @@ export class World {
   create({ version, module, policy }: Extract<Happening, { do: 'create' }>): void {
     if (this.ids.length === 4) return;
     const { id: _, ...fields } = plan(0, version, { module, policy });
-    const id = this.tasks.create(
-      {
-        ...fields,
-        taskId: `t${this.ids.length}`,
-        status: 'running',
-        waves: 2,
-      },
-      this.#at,
+    const id = atOnce(
+      this.tasks.create(
+        {
+          ...fields,
+          taskId: `t${this.ids.length}`,
+          status: 'running',
+          waves: 2,
+        },
+        this.#at,
+      ),
     );
     const known = this.tasks.versions(module, TOKENS);
     const devices = TOKENS.map((accessToken, order) => ({
@@ -124,8 +126,8 @@ export class World {
       order,
       at: this.wall,
     }));
-    this.tasks.transact(addNeed(id, this.#at), () => addDevices(devices));
-    this.tasks.publish(id);
+    void this.tasks.transact(addNeed(id, this.#at), () => addDevices(devices));
+    void this.tasks.publish(id);
     void this.#calls.decide(id, ({ status }) => ({ status, reason: null, wave: 2 }), this.wall);
     this.ids.push(id);
   }
@@ -219,10 +221,10 @@ export class World {
       }
       default: {
         const names = { tokens: [event.token], anew: true };
-        this.tasks.transact({ at: this.#at, task: id }, () => ({ result: undefined, names }));
+        void this.tasks.transact({ at: this.#at, task: id }, () => ({ result: undefined, names }));
         const slice: Selection = { in: 'names', limit: 2 };
-        const moved = this.tasks.transact(moveNeed(id, slice, this.#at), (rows) =>
-          move(event.do, slice, rows),
+        const moved = atOnce(
+          this.tasks.transact(moveNeed(id, slice, this.#at), (rows) => move(event.do, slice, rows)),
         );
         this.#check(moved.changes, { do: event.do });
       }

@@ -15,8 +15,10 @@ export const SYSTEM_TIME: Time = { wall: () => Date.now(), steady: () => perform
 
 /** The broker is through with what it kept after this long without a report… */
 const QUIET_MS = 2000;
-/** …or after this long, in a fleet that is never quiet. */
+/** …or after this long, in a fleet that is never quiet, … */
 const DRAIN_LIMIT_MS = 60_000;
+/** …and this long in all within so much time: a link that flaps must not stop the limits. */
+const DRAIN_WINDOW_MS = 5 * 60_000;
 /** Pushes wait less: a device that was pushed in vain drops it, one that fails doesn't come back. */
 const PUSH_QUIET_MS = 250;
 const PUSH_LIMIT_MS = 2000;
@@ -31,6 +33,8 @@ export class PlatformClock {
   #connectedSince: number | null = null;
   #lastReport = -Infinity;
   #drained = false;
+  /** How long it drained in each second that has passed lately; `at` is of `steady`. */
+  #drains: { readonly at: number; ms: number }[] = [];
 
   constructor(time: Time) {
     this.#time = time;
@@ -62,8 +66,17 @@ export class PlatformClock {
     const passed = Math.min(Math.max(0, steady - this.#last), LONGEST_STEP_MS);
     this.#last = steady;
     if (this.#drained) this.#ticks += passed;
-    else this.#drained = this.#isOver(steady, QUIET_MS, DRAIN_LIMIT_MS);
+    else if (this.connected) this.#drain(steady, passed);
     return Math.round(this.#ticks);
+  }
+
+  #drain(steady: number, passed: number): void {
+    this.#drains = this.#drains.filter(({ at }) => at > steady - DRAIN_WINDOW_MS);
+    const last = this.#drains.at(-1);
+    if (last !== undefined && steady < last.at + 1000) last.ms += passed;
+    else this.#drains.push({ at: steady, ms: passed });
+    const drained = this.#drains.reduce((sum, { ms }) => sum + ms, 0);
+    this.#drained = drained >= DRAIN_LIMIT_MS || this.#isOver(steady, QUIET_MS, DRAIN_LIMIT_MS);
   }
 
   /** True where pushes may go out. */

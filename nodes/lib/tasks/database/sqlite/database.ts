@@ -4,6 +4,7 @@
  */
 import type { HistoryEvent, KnownDevice, Task, Ticks } from '../../types';
 import {
+  type Awaitable,
   type Decision,
   type DeviceQuery,
   type DeviceRow,
@@ -26,6 +27,11 @@ import { toDevice, toHistory, toTask, toWaveCounts } from './rows';
 import { save } from './save';
 import type { Statements } from './statements';
 
+/** Goes on in the same turn where it can. */
+function then<T, R>(value: Awaitable<T>, next: (value: T) => R): Awaitable<R> {
+  return value instanceof Promise ? value.then(next) : next(value);
+}
+
 /** Devices whose history is looked at in one pruning. */
 const PRUNE_SLICE = 5000;
 
@@ -41,8 +47,8 @@ export class SqliteTasks implements TaskDatabase {
     this.#keys = new KeyCache(file, service);
   }
 
-  transact<T>(need: Need, decide: (rows: Rows) => Decision<T>): T {
-    const decision = this.#write(() => {
+  transact<T>(need: Need, decide: (rows: Rows) => Decision<T>): Awaitable<T> {
+    const written = this.#write(() => {
       this.#forgetWhereOthersWrote();
       const rows = new SqliteRows(this.#file, this.#keys, this.#reporting, need);
       const decided = decide(rows);
@@ -50,15 +56,13 @@ export class SqliteTasks implements TaskDatabase {
       if (rows.lastName > 0) this.#sql.deleteNames(need.task ?? 0, rows.lastName);
       return decided;
     });
-    for (const { plan, after } of decision.effects?.devices ?? []) {
-      this.#reporting.written({ device: after, plan });
-    }
-    if (decision.add !== undefined) this.#reporting.clear();
-    if (decision.task !== undefined && need.task !== undefined) this.#forgetPlan(need.task, decision.task);
-    return decision.result;
+    return then(written, (decision) => {
+      this.#follow(need, decision);
+      return decision.result;
+    });
   }
 
-  create(task: NewTask, at: Instant): number {
+  create(task: NewTask, at: Instant): Awaitable<number> {
     return this.#write(() => {
       const moduleId = this.#keys.moduleOf(task.upgrade.module);
       const id = this.#sql.addTask(this.#keys.service(), moduleId, task, at.ticks);
@@ -67,28 +71,34 @@ export class SqliteTasks implements TaskDatabase {
     });
   }
 
-  publish(id: number): void {
-    this.#write(() => this.#sql.showTask(id));
-    this.#reporting.clear();
+  publish(id: number): Awaitable<void> {
+    return then(
+      this.#write(() => this.#sql.showTask(id)),
+      () => this.#reporting.clear(),
+    );
   }
 
-  hide(id: number): void {
-    this.#write(() => this.#sql.hideTask(id));
-    this.#keys.forgetPlan(id);
-    this.#reporting.clear();
+  hide(id: number): Awaitable<void> {
+    return then(
+      this.#write(() => this.#sql.hideTask(id)),
+      () => {
+        this.#keys.forgetPlan(id);
+        this.#reporting.clear();
+      },
+    );
   }
 
-  deleteSlice(limit: number, madeBefore: number): boolean {
+  deleteSlice(limit: number, madeBefore: number): Awaitable<boolean> {
     const id = this.#file.read(() => this.#sql.findHidden(madeBefore));
     if (id === undefined) return false;
-    this.#write(() => {
+    return this.#write(() => {
       if (this.#sql.deleteDevices(id, limit) < limit) this.#sql.deleteTask(id);
+      return true;
     });
-    return true;
   }
 
-  prune(before: number): void {
-    this.#write(() => {
+  prune(before: number): Awaitable<void> {
+    return this.#write(() => {
       const last = this.#sql.lastDevice();
       const upTo = this.#pruned + PRUNE_SLICE;
       this.#sql.pruneHistory(this.#pruned, upTo, before);
@@ -96,12 +106,14 @@ export class SqliteTasks implements TaskDatabase {
     });
   }
 
-  clock(): Ticks {
+  clock(): Awaitable<Ticks> {
     return this.#write(() => this.#sql.readClock(this.#keys.service()));
   }
 
-  saveClock(now: Ticks): void {
-    this.#write(() => this.#sql.saveClock(this.#keys.service(), now));
+  saveClock(now: Ticks): Awaitable<void> {
+    return this.#write(() => {
+      this.#sql.saveClock(this.#keys.service(), now);
+    });
   }
 
   live(): readonly Task[] {
@@ -181,25 +193,26 @@ export class SqliteTasks implements TaskDatabase {
   }
 
   /** One transaction. What was kept of rows that it would have made is forgotten where it fails. */
-  #write<T>(work: () => T): T {
-    const { devices } = this.#file;
-    try {
-      return this.#file.write(work);
-    } catch (error) {
-      this.#file.devices = devices;
-      this.#keys.clear();
-      this.#reporting.clear();
-      throw error;
-    }
+  #write<T>(work: () => T): Awaitable<T> {
+    return this.#file.write(work, () => this.#forget());
+  }
+
+  #forget(): void {
+    this.#keys.clear();
+    this.#reporting.clear();
+  }
+
+  /** What is kept of rows goes with what was committed. */
+  #follow(need: Need, { effects, add, task }: Decision<unknown>): void {
+    for (const { plan, after } of effects?.devices ?? []) this.#reporting.written({ device: after, plan });
+    if (add !== undefined) this.#reporting.clear();
+    if (task !== undefined && need.task !== undefined) this.#forgetPlan(need.task, task);
   }
 
   /** Another process wrote: what is kept of devices and tasks may be old. */
   #forgetWhereOthersWrote(): void {
     const version = this.#sql.dataVersion();
-    if (version !== this.#dataVersion) {
-      this.#reporting.clear();
-      this.#keys.clear();
-    }
+    if (version !== this.#dataVersion) this.#forget();
     this.#dataVersion = version;
   }
 

@@ -60,8 +60,8 @@ const DRIVERS: Readonly<Record<SqliteDriver, { open: () => Opener; spread: boole
   },
 };
 
-/** How long a statement waits for another process; the whole runtime waits with it. */
-const BUSY_MS = 250;
+/** How long a statement waits for another process; the whole runtime waits with it. Longer waits are the file's. */
+const BUSY_MS = 5;
 
 /**
  * Opens a file, and makes it where there is none.

@@ -1,16 +1,18 @@
 /**
- * A store in one SQLite file. Owns the file and its transactions: each method runs in one turn, so nothing
- * can come between what it reads and what it writes. Answers at once, never with a promise.
+ * A store in one SQLite file. Owns the file and its transactions: each runs in one turn of the event loop, so nothing
+ * can come between what it reads and what it writes. Answers at once, but for a file that another process has
+ * locked: then it is tried again in later turns, and the event loop stays free.
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { OtaError } from '../../../protocol';
 import type { SqliteFile } from './file';
 import { openSqlite, type SqlDatabase, type SqliteDriver } from './driver';
 import { migrate } from './schema';
 import { prepareStatements, type Statements } from './statements';
 import { SqliteTasks } from './database';
-import { MAX_DEVICES } from '../database';
+import { type Awaitable, MAX_DEVICES } from '../database';
 
 export interface SqliteOptions {
   /** Absolute, or `:memory:`. */
@@ -18,6 +20,8 @@ export interface SqliteOptions {
   readonly drivers?: readonly SqliteDriver[];
   /** Fewer devices than usual, for tests. */
   readonly maxDevices?: number;
+  /** How long a file that another process has locked is tried again, in milliseconds. */
+  readonly busyMs?: number;
 }
 
 export class SqliteStore implements SqliteFile {
@@ -25,8 +29,8 @@ export class SqliteStore implements SqliteFile {
   readonly #services = new Map<string, SqliteTasks>();
   #db: SqlDatabase | null = null;
   #statements: Statements | null = null;
-  /** Which file was opened, whatever stands in its place now. */
-  #opened = '';
+  /** Which files were opened, whatever stands in their place now. */
+  #opened: readonly string[] = [];
   devices = 0;
 
   constructor(options: SqliteOptions) {
@@ -53,7 +57,7 @@ export class SqliteStore implements SqliteFile {
         migrate(db, Date.now());
         this.#statements = prepareStatements(db);
         this.devices = this.#statements.countKnown();
-        this.#opened = this.#identity();
+        this.#opened = PARTS.map((part) => identity(file + part));
       } catch (error) {
         this.#statements = null;
         db.close();
@@ -77,16 +81,40 @@ export class SqliteStore implements SqliteFile {
     return found;
   }
 
-  write<T>(work: () => T): T {
+  write<T>(work: () => T, undone: () => void): Awaitable<T> {
+    try {
+      return this.#writeNow(work, undone);
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      return this.#writeLater(work, undone);
+    }
+  }
+
+  async #writeLater<T>(work: () => T, undone: () => void): Promise<T> {
+    const { busyMs = BUSY_LIMIT_MS } = this.#options;
+    for (const begun = performance.now(); ;) {
+      await sleep(BUSY_RETRY_MS);
+      try {
+        return this.#writeNow(work, undone);
+      } catch (error) {
+        if (!isBusy(error) || performance.now() - begun > busyMs) throw error;
+      }
+    }
+  }
+
+  #writeNow<T>(work: () => T, undone: () => void): T {
     return this.read(() => {
       this.#checkFile();
       const { begin, commit, rollback } = this.statements;
       begin();
+      const { devices } = this;
       try {
         const result = work();
         commit();
         return result;
       } catch (error) {
+        this.devices = devices;
+        undone();
         try {
           rollback();
         } catch {
@@ -99,17 +127,13 @@ export class SqliteStore implements SqliteFile {
 
   /** SQLite would write on into a file that was deleted, and nobody would find it again. */
   #checkFile(): void {
-    if (this.#identity() === this.#opened) return;
+    const { file } = this.#options;
+    const lost = PARTS.find((part, i) => identity(file + part) !== this.#opened[i]);
+    if (lost === undefined) return;
     throw new OtaError(
       'OTA_STORE_FAILED',
-      `The file of the store ${this.#options.file} was taken away or replaced: put it back, or deploy the ota-store again to go on with what is there.`,
+      `The file ${file}${lost} of the store was taken away or replaced: put it back, or deploy the ota-store again to go on with what is there.`,
     );
-  }
-
-  #identity(): string {
-    const { file } = this.#options;
-    const stat = file === ':memory:' ? undefined : fs.statSync(file, { throwIfNoEntry: false });
-    return stat === undefined ? '' : `${stat.dev} ${stat.ino}`;
   }
 
   read<T>(work: () => T): T {
@@ -119,6 +143,25 @@ export class SqliteStore implements SqliteFile {
       throw storeError(error, this.#options.file);
     }
   }
+}
+
+/** The file itself, and those that SQLite keeps beside it as long as it is open. */
+const PARTS = ['', '-wal', '-shm'];
+
+/** Which file stands there; blank for none. */
+function identity(file: string): string {
+  if (file.startsWith(':memory:')) return '';
+  const stat = fs.statSync(file, { throwIfNoEntry: false });
+  return stat === undefined ? '' : `${stat.dev} ${stat.ino}`;
+}
+
+/** While another process has the file locked it is tried again after this time… */
+const BUSY_RETRY_MS = 20;
+/** …and given up after this one; whoever wrote tries it once more then. */
+const BUSY_LIMIT_MS = 5000;
+
+function isBusy(error: unknown): boolean {
+  return error instanceof OtaError && error.code === 'OTA_STORE_BUSY';
 }
 
 /** With those above it. Not mkdir's own "recursive": below a folder that takes none (/proc) it never comes back. */
@@ -138,7 +181,8 @@ function storeError(error: unknown, file: string): OtaError {
     return new OtaError('OTA_DISK_FULL', text, { cause: error });
   }
   if (/SQLITE_BUSY|SQLITE_LOCKED|database is locked/.test(all)) {
-    return told(`The store ${file} is locked by another program; it is tried again.`);
+    const text = `The store ${file} is locked by another program; it is tried again.`;
+    return new OtaError('OTA_STORE_BUSY', text, { cause: error });
   }
   if (/SQLITE_NOTADB|SQLITE_CORRUPT|not a database|malformed/.test(all)) {
     return told(`The store ${file} is damaged, or no database: move it away, or choose another file.`);
