@@ -1,9 +1,9 @@
 /** ota-inform in the editor: version reports on the platform, report a version on a device. */
 import { current, dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
 import { followSide, prepareCredential } from '../lib/red/editor/form';
-import { textOf } from '../lib/red/editor/rules';
 import { textsOf } from '../lib/red/editor/texts';
-import { accessToken, anyText, choice, flag, number, rule, sideOf } from '../lib/red/editor/validators';
+import { accessToken, anyText, check, entry, number, sideOf } from '../lib/red/editor/validators';
+import { INFORM, textOf } from '../lib/rules';
 
 const texts = textsOf('ota-inform');
 
@@ -13,21 +13,17 @@ RED.nodes.registerType('ota-inform', {
   defaults: {
     name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
     service: { value: '', type: 'ota-service', required: true, label: texts('common.label.service') },
-    side: {
-      value: 'platform',
-      label: texts('common.label.side'),
-      validate: choice(texts, ['platform', 'device']),
-    },
+    side: entry(texts, 'common.label.side', INFORM.side),
     module: { value: '', label: texts('common.label.module'), validate: anyText(texts) },
     version: {
       value: '',
       label: texts('ota-inform.label.version'),
-      validate: rule(texts, (value, node) => {
+      validate: check(texts, (value, node) => {
         const wanted = sideOf(node) === 'device' && current(node, 'atStart') === true;
         return wanted && textOf(value) === '' ? { key: 'versionAtStart' } : null;
       }),
     },
-    atStart: { value: false, label: texts('ota-inform.label.atStart'), validate: flag(texts) },
+    atStart: entry(texts, 'ota-inform.label.atStart', INFORM.atStart),
     inputs: { value: 0, label: texts('common.label.inputs'), validate: number(texts, { min: 0, max: 1 }) },
     outputs: { value: 1, label: texts('common.label.outputs'), validate: number(texts, { min: 1, max: 1 }) },
     settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },

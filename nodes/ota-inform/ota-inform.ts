@@ -4,10 +4,11 @@ import { EVERY_DEVICE, isoNow } from '../lib/protocol';
 import { type Message, onClose } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
 import { ServiceUse } from '../lib/red/service';
-import { booleanSetting, choiceSetting, textSetting, settingsOf } from '../lib/red/settings';
+import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
 import { shownText, Status } from '../lib/red/status';
 import { reportRefused } from '../lib/red/wire-errors';
+import { INFORM } from '../lib/rules';
 import { informSide } from './report';
 
 interface Config extends NodeDef {
@@ -24,7 +25,8 @@ module.exports = (RED: NodeAPI): void => {
     const status = new Status(this);
     setup(this, status, () => {
       const config = settingsOf(RED, this, saved);
-      const side = choiceSetting('side', config.side, ['platform', 'device']);
+      const read = settingsReader(INFORM, config);
+      const side = read('side');
       const service = new ServiceUse(RED, this, config.service, status);
       if (side === 'platform') hear(this, service, status);
       else {
@@ -32,7 +34,7 @@ module.exports = (RED: NodeAPI): void => {
           serviceId: config.service,
           module: textSetting(config.module),
           version: textSetting(config.version),
-          atStart: booleanSetting('atStart', config.atStart, false),
+          atStart: read('atStart'),
         });
       }
       service.start();

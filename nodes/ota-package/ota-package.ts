@@ -6,11 +6,12 @@ import { FILES_PATH, readBaseUrl } from '../lib/packages/library';
 import { FileServer } from '../lib/packages/serve';
 import { parsePrivateKey } from '../lib/packages/verify/signature';
 import { onClose, onInput } from '../lib/red/input';
-import { numberSetting, textSetting, settingsOf } from '../lib/red/settings';
+import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
 import { userFolder } from '../lib/red/user-directory';
-import { OtaError, readSignMethod, type SignMethod } from '../lib/protocol';
+import { PACKAGE } from '../lib/rules';
+import { OtaError } from '../lib/protocol';
 import { type PackageSettings, PackageCommands } from './package-commands';
 
 interface Config extends NodeDef {
@@ -28,8 +29,6 @@ interface HttpSettings {
 }
 
 type HttpServer = NodeAPI['httpNode'];
-
-const GIBIBYTE = 1024 ** 3;
 
 module.exports = (RED: NodeAPI): void => {
   function OtaPackage(this: Node, saved: Config): void {
@@ -64,22 +63,16 @@ function readSettings(RED: NodeAPI, config: Config, privateKey: unknown): Packag
       'Node-RED serves nothing to devices: "httpNodeRoot" is false in its settings file.',
     );
   }
+  const read = settingsReader(PACKAGE, config);
   const key = textSetting(privateKey).trim();
   return {
     directory: userFolder(RED, textSetting(config.directory), 'ota/packages'),
     workingDirectory: textSetting(fileWorkingDirectory, process.cwd()),
     baseUrl,
-    signMethod: signMethodSetting(config.signMethod),
-    maxBytes: Math.floor(numberSetting('maxBytes', config.maxBytes, GIBIBYTE, { min: 1 })),
+    signMethod: read('signMethod') === 'MD5' ? 'Md5' : 'SHA256',
+    maxBytes: read('maxBytes'),
     privateKey: key === '' ? null : parsePrivateKey(key),
   };
-}
-
-/** In any spelling, as everywhere. @throws OtaError OTA_BAD_SETTINGS */
-function signMethodSetting(value: unknown): SignMethod {
-  const method = readSignMethod(textSetting(value, 'SHA256').trim());
-  if (method !== null) return method;
-  throw new OtaError('OTA_BAD_SETTINGS', 'The setting "signMethod" must be one of SHA256, MD5.');
 }
 
 /** One for each HTTP server, whatever the number of nodes and deploys: Express forgets no route. */

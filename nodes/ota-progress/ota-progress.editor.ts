@@ -3,7 +3,8 @@ import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
 import { followSide, prepareCredential } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { textsOf } from '../lib/red/editor/texts';
-import { accessToken, anyText, choice, number, sideOf } from '../lib/red/editor/validators';
+import { accessToken, anyText, entry, number, sideOf } from '../lib/red/editor/validators';
+import { PROGRESS } from '../lib/rules';
 
 const texts = textsOf('ota-progress');
 
@@ -13,32 +14,12 @@ RED.nodes.registerType('ota-progress', {
   defaults: {
     name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
     service: { value: '', type: 'ota-service', required: true, label: texts('common.label.service') },
-    side: {
-      value: 'platform',
-      label: texts('common.label.side'),
-      validate: choice(texts, ['platform', 'device']),
-    },
+    side: entry(texts, 'common.label.side', PROGRESS.side),
     module: { value: '', label: texts('common.label.module'), validate: anyText(texts) },
-    minInterval: {
-      value: '1',
-      label: texts('ota-progress.label.minInterval'),
-      validate: number(texts, { min: 0 }, 'device'),
-    },
-    minDelta: {
-      value: '5',
-      label: texts('ota-progress.label.minDelta'),
-      validate: number(texts, { min: 0, max: 100 }, 'device'),
-    },
-    maxInterval: {
-      value: '60',
-      label: texts('ota-progress.label.maxInterval'),
-      validate: number(texts, { min: 0 }, 'device'),
-    },
-    keepFinalFor: {
-      value: '86400',
-      label: texts('ota-progress.label.keepFinalFor'),
-      validate: number(texts, { min: 1 }, 'device'),
-    },
+    minInterval: entry(texts, 'ota-progress.label.minInterval', PROGRESS.minInterval, 'device'),
+    minDelta: entry(texts, 'ota-progress.label.minDelta', PROGRESS.minDelta, 'device'),
+    maxInterval: entry(texts, 'ota-progress.label.maxInterval', PROGRESS.maxInterval, 'device'),
+    keepFinalFor: entry(texts, 'ota-progress.label.keepFinalFor', PROGRESS.keepFinalFor, 'device'),
     inputs: { value: 0, label: texts('common.label.inputs'), validate: number(texts, { min: 0, max: 1 }) },
     outputs: { value: 1, label: texts('common.label.outputs'), validate: number(texts, { min: 1, max: 1 }) },
     settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },

@@ -4,10 +4,11 @@ import { EVERY_DEVICE, isoNow } from '../lib/protocol';
 import { type Message, onClose } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
 import { ServiceUse } from '../lib/red/service';
-import { choiceSetting, numberSetting, settingsOf, textSetting } from '../lib/red/settings';
+import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
 import { reportRefused } from '../lib/red/wire-errors';
+import { PROGRESS } from '../lib/rules';
 import { reportSide, type ReportSettings } from './report';
 import { showStep } from './show-step';
 
@@ -27,7 +28,7 @@ module.exports = (RED: NodeAPI): void => {
     const status = new Status(this);
     setup(this, status, () => {
       const config = settingsOf(RED, this, saved);
-      const side = choiceSetting('side', config.side, ['platform', 'device']);
+      const side = settingsReader(PROGRESS, config)('side');
       const service = new ServiceUse(RED, this, config.service, status);
       if (side === 'platform') hear(this, service, status);
       else reportSide(RED, this, service, status, reportSettings(config));
@@ -66,14 +67,15 @@ function hear(node: Node, service: ServiceUse, status: Status): void {
 }
 
 function reportSettings(config: Config): ReportSettings {
+  const read = settingsReader(PROGRESS, config);
   return {
     serviceId: config.service,
     module: textSetting(config.module),
     intervals: {
-      minInterval: 1000 * numberSetting('minInterval', config.minInterval, 1, { min: 0 }),
-      minDelta: numberSetting('minDelta', config.minDelta, 5, { min: 0, max: 100 }),
-      maxInterval: 1000 * numberSetting('maxInterval', config.maxInterval, 60, { min: 0 }),
+      minInterval: 1000 * read('minInterval'),
+      minDelta: read('minDelta'),
+      maxInterval: 1000 * read('maxInterval'),
     },
-    keepFinalMs: 1000 * numberSetting('keepFinalFor', config.keepFinalFor, 86_400, { min: 1 }),
+    keepFinalMs: 1000 * read('keepFinalFor'),
   };
 }

@@ -2,7 +2,8 @@
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
 import { followSide, prepareCredential } from '../lib/red/editor/form';
 import { textsOf } from '../lib/red/editor/texts';
-import { accessToken, anyText, choice, flag, number, sideOf } from '../lib/red/editor/validators';
+import { accessToken, anyText, entry, number, sideOf } from '../lib/red/editor/validators';
+import { PUSH } from '../lib/rules';
 
 const texts = textsOf('ota-push');
 
@@ -12,35 +13,16 @@ RED.nodes.registerType('ota-push', {
   defaults: {
     name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
     service: { value: '', type: 'ota-service', required: true, label: texts('common.label.service') },
-    side: {
-      value: 'platform',
-      label: texts('common.label.side'),
-      validate: choice(texts, ['platform', 'device']),
-    },
-    rate: {
-      value: '',
-      label: texts('ota-push.label.rate'),
-      validate: number(texts, { min: 0 }, 'platform'),
-    },
-    hold: { value: false, label: texts('ota-push.label.hold'), validate: flag(texts) },
-    keepInWork: { value: true, label: texts('ota-push.label.keepInWork'), validate: flag(texts) },
-    maxAttempts: {
-      value: '3',
-      label: texts('ota-push.label.maxAttempts'),
-      validate: number(texts, { min: 1, integer: true }, 'device'),
-    },
-    workTimeout: {
-      value: '86400',
-      label: texts('ota-push.label.workTimeout'),
-      validate: number(texts, { min: 1 }, 'device'),
-    },
-    parallel: {
-      value: '',
-      label: texts('ota-push.label.parallel'),
-      validate: number(texts, { min: 1, integer: true }, 'device'),
-    },
-    askAtStart: { value: false, label: texts('ota-push.label.askAtStart'), validate: flag(texts) },
-    allowUnsigned: { value: false, label: texts('ota-push.label.allowUnsigned'), validate: flag(texts) },
+    side: entry(texts, 'common.label.side', PUSH.side),
+    // Blank reads better than 0 as "no limit".
+    rate: { ...entry(texts, 'ota-push.label.rate', PUSH.rate, 'platform'), value: '' },
+    hold: entry(texts, 'ota-push.label.hold', PUSH.hold),
+    keepInWork: entry(texts, 'ota-push.label.keepInWork', PUSH.keepInWork),
+    maxAttempts: entry(texts, 'ota-push.label.maxAttempts', PUSH.maxAttempts, 'device'),
+    workTimeout: entry(texts, 'ota-push.label.workTimeout', PUSH.workTimeout, 'device'),
+    parallel: entry(texts, 'ota-push.label.parallel', PUSH.parallel, 'device'),
+    askAtStart: entry(texts, 'ota-push.label.askAtStart', PUSH.askAtStart),
+    allowUnsigned: entry(texts, 'ota-push.label.allowUnsigned', PUSH.allowUnsigned),
     inputs: { value: 1, label: texts('common.label.inputs'), validate: number(texts, { min: 0, max: 1 }) },
     outputs: { value: 2, label: texts('common.label.outputs'), validate: number(texts, { min: 1, max: 2 }) },
     settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },

@@ -1,15 +1,9 @@
 /** ota-service in the editor: a broker that is there already, and how its topics look. */
 import { current, dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
 import { openWhereWrong } from '../lib/red/editor/form';
-import {
-  type Reason,
-  shareGroupReason,
-  templateReason,
-  templatesOverlap,
-  textOf,
-} from '../lib/red/editor/rules';
 import { textsOf } from '../lib/red/editor/texts';
-import { anyText, choice, flag, number, rule } from '../lib/red/editor/validators';
+import { anyText, check, entry } from '../lib/red/editor/validators';
+import { isVariable, readTemplate, type Reason, SERVICE, textOf, togetherReason } from '../lib/rules';
 
 const texts = textsOf('ota-service');
 const TOPICS = ['informTopic', 'upgradeTopic', 'progressTopic'];
@@ -17,13 +11,15 @@ const TOPICS = ['informTopic', 'upgradeTopic', 'progressTopic'];
 /** A topic counts for the custom scheme only. */
 function topicReason(value: unknown, node: EditorNode, own: string): Reason | null {
   if (current(node, 'scheme') !== 'custom') return null;
-  const reason = templateReason(value);
+  const template = textOf(value);
+  if (isVariable(template)) return null;
+  const { reason } = readTemplate(template);
   if (reason !== null) return reason;
   const others = TOPICS.filter((name) => name !== own).map((name) => textOf(current(node, name)));
-  return others.some((other) => templatesOverlap(textOf(value), other)) ? { key: 'templateSame' } : null;
+  return others.map((other) => togetherReason(template, other)).find((each) => each !== null) ?? null;
 }
 
-const topic = (own: string): EditorValidator => rule(texts, (value, node) => topicReason(value, node, own));
+const topic = (own: string): EditorValidator => check(texts, (value, node) => topicReason(value, node, own));
 
 /** Why a session can't be kept as the form stands, as a locale key; null where it can, or isn't asked for. */
 function sessionNote(): string | null {
@@ -40,11 +36,7 @@ RED.nodes.registerType('ota-service', {
   defaults: {
     name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
     broker: { value: '', type: 'mqtt-broker', required: true, label: texts('ota-service.label.broker') },
-    scheme: {
-      value: 'thingspanel',
-      label: texts('ota-service.label.scheme'),
-      validate: choice(texts, ['thingspanel', 'custom']),
-    },
+    scheme: entry(texts, 'ota-service.label.scheme', SERVICE.scheme),
     informTopic: {
       value: '',
       label: texts('ota-service.label.informTopic'),
@@ -61,22 +53,10 @@ RED.nodes.registerType('ota-service', {
       validate: topic('progressTopic'),
     },
     clientId: { value: '', label: texts('ota-service.label.clientId'), validate: anyText(texts) },
-    persistent: { value: true, label: texts('ota-service.label.persistent'), validate: flag(texts) },
-    shareGroup: {
-      value: '',
-      label: texts('ota-service.label.shareGroup'),
-      validate: rule(texts, (value) => shareGroupReason(value)),
-    },
-    window: {
-      value: '200',
-      label: texts('ota-service.label.window'),
-      validate: number(texts, { min: 1, max: 65535 }),
-    },
-    signMethodCase: {
-      value: 'Md5',
-      label: texts('ota-service.label.signMethodCase'),
-      validate: choice(texts, ['Md5', 'MD5']),
-    },
+    persistent: entry(texts, 'ota-service.label.persistent', SERVICE.persistent),
+    shareGroup: entry(texts, 'ota-service.label.shareGroup', SERVICE.shareGroup),
+    window: entry(texts, 'ota-service.label.window', SERVICE.window),
+    signMethodCase: entry(texts, 'ota-service.label.signMethodCase', SERVICE.signMethodCase),
     settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   label() {

@@ -5,18 +5,12 @@
 import type { IClientOptions } from 'mqtt';
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { Channel, type LinkState } from '../lib/link';
-import {
-  createScheme,
-  MAX_URL,
-  OtaError,
-  type Scheme,
-  type SignMethodCase,
-  toOtaError,
-} from '../lib/protocol';
+import { createScheme, OtaError, type Scheme, toOtaError } from '../lib/protocol';
 import { onClose } from '../lib/red/input';
 import type { OtaServiceNode } from '../lib/red/service';
 import { tellUsers } from '../lib/red/tell-users';
-import { booleanSetting, choiceSetting, numberSetting, textSetting, settingsOf } from '../lib/red/settings';
+import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
+import { SERVICE } from '../lib/rules';
 
 interface Config extends NodeDef {
   broker?: unknown;
@@ -111,6 +105,7 @@ function readSettings(RED: NodeAPI, id: string, config: Config): Settings {
       'The broker node can not be read: it must be an mqtt-broker node of Node-RED 4.1 or later.',
     );
   }
+  const read = settingsReader(SERVICE, config);
   const own = textSetting(config.clientId).trim();
   const given = typeof broker.clientid === 'string' && broker.clientid !== '';
   return {
@@ -123,23 +118,18 @@ function readSettings(RED: NodeAPI, id: string, config: Config): Settings {
       },
       {
         bodies: textSetting(config.bodies),
-        signMethodCase: choiceSetting<SignMethodCase>('signMethodCase', config.signMethodCase, [
-          'Md5',
-          'MD5',
-        ]),
-        sendDefaultModule: booleanSetting('sendDefaultModule', config.sendDefaultModule, false),
-        maxUrlLength: Math.floor(
-          numberSetting('maxUrlLength', config.maxUrlLength, MAX_URL, { min: 64, max: 2048 }),
-        ),
+        signMethodCase: read('signMethodCase'),
+        sendDefaultModule: read('sendDefaultModule'),
+        maxUrlLength: read('maxUrlLength'),
       },
     ),
     url: brokerurl,
     mqtt: connectionOptions(options),
     clientId: own !== '' ? own : `${options.clientId ?? 'nodered'}-ota-${idPart(id)}`,
     fixedClientId: own !== '' || given,
-    persistent: booleanSetting('persistent', config.persistent, true),
-    shareGroup: shareGroupSetting(config.shareGroup),
-    window: Math.floor(numberSetting('window', config.window, 200, { min: 1, max: 65_535 })),
+    persistent: read('persistent'),
+    shareGroup: read('shareGroup'),
+    window: read('window'),
   };
 }
 
@@ -155,17 +145,6 @@ function connectionOptions(options: IClientOptions): IClientOptions {
 function idPart(id: string): string {
   if (/^[0-9a-f]{16}$/.test(id)) return id.slice(0, 8);
   return id.replace(/[^0-9A-Za-z_.-]/g, '').slice(-40);
-}
-
-function shareGroupSetting(value: unknown): string {
-  const group = textSetting(value).trim();
-  if (/[/+#\p{Cc}\p{Cs}]/u.test(group)) {
-    throw new OtaError(
-      'OTA_BAD_SETTINGS',
-      'The setting "shareGroup" must not hold "/", "+", "#" or control characters.',
-    );
-  }
-  return group;
 }
 
 /** Tells an error when the state changes to it, not at each try; a fault at most once a second. */

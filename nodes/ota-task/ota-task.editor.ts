@@ -2,29 +2,13 @@
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
 import { openWhereWrong } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
-import { MAX_SECONDS, versionsReason, wavesReason, windowReason } from '../lib/red/editor/policy-rules';
 import { textsOf } from '../lib/red/editor/texts';
-import { anyText, choice, flag, number, rule } from '../lib/red/editor/validators';
+import { anyText, entry } from '../lib/red/editor/validators';
+import { POLICY, type Policy } from '../lib/rules';
 
 const texts = textsOf('ota-task');
 
-const seconds = (name: string, value: string, min = 0.1): EditorProperty => ({
-  value,
-  label: texts(`ota-task.label.${name}`),
-  validate: number(texts, { min, max: MAX_SECONDS }),
-});
-
-const whole = (name: string, value: string, min: number, max = 100_000_000): EditorProperty => ({
-  value,
-  label: texts(`ota-task.label.${name}`),
-  validate: number(texts, { min, max, integer: true }),
-});
-
-const percent = (name: string, value: string): EditorProperty => ({
-  value,
-  label: texts(`ota-task.label.${name}`),
-  validate: number(texts, { min: 0, max: 100 }),
-});
+const policy = (name: keyof Policy): EditorProperty => entry(texts, `ota-task.label.${name}`, POLICY[name]);
 
 RED.nodes.registerType('ota-task', {
   category: 'OTA',
@@ -33,46 +17,26 @@ RED.nodes.registerType('ota-task', {
     name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
     service: { value: '', type: 'ota-service', required: true, label: texts('common.label.service') },
     store: { value: '', type: 'ota-store', required: true, label: texts('ota-task.label.store') },
-    success: {
-      value: 'progress',
-      label: texts('ota-task.label.success'),
-      validate: choice(texts, ['progress', 'version']),
-    },
-    offline: {
-      value: 'fail',
-      label: texts('ota-task.label.offline'),
-      validate: choice(texts, ['fail', 'wait']),
-    },
-    waitLimit: seconds('waitLimit', '604800', 1),
-    seenWithin: seconds('seenWithin', '2592000', 1),
-    repush: whole('repush', '3', 0, 1000),
-    noResponse: seconds('noResponse', '300'),
-    stalled: seconds('stalled', '1800'),
-    confirm: seconds('confirm', '600', 0),
-    retries: whole('retries', '0', 0, 1000),
-    retryDelay: seconds('retryDelay', '60', 0),
-    perMinute: {
-      value: '1000',
-      label: texts('ota-task.label.perMinute'),
-      validate: number(texts, { min: 0, max: 10_000_000 }),
-    },
-    concurrency: whole('concurrency', '0', 0),
-    waves: { value: '100', label: texts('ota-task.label.waves'), validate: rule(texts, wavesReason) },
-    successThreshold: percent('successThreshold', '100'),
-    failureThreshold: percent('failureThreshold', '0'),
-    minExecuted: whole('minExecuted', '10', 1),
-    onFailure: {
-      value: 'pause',
-      label: texts('ota-task.label.onFailure'),
-      validate: choice(texts, ['pause', 'cancel']),
-    },
-    window: { value: '', label: texts('ota-task.label.window'), validate: rule(texts, windowReason) },
-    skipCurrent: { value: true, label: texts('ota-task.label.skipCurrent'), validate: flag(texts) },
-    fromVersions: {
-      value: '',
-      label: texts('ota-task.label.fromVersions'),
-      validate: rule(texts, versionsReason),
-    },
+    success: policy('success'),
+    offline: policy('offline'),
+    waitLimit: policy('waitLimit'),
+    seenWithin: policy('seenWithin'),
+    repush: policy('repush'),
+    noResponse: policy('noResponse'),
+    stalled: policy('stalled'),
+    confirm: policy('confirm'),
+    retries: policy('retries'),
+    retryDelay: policy('retryDelay'),
+    perMinute: policy('perMinute'),
+    concurrency: policy('concurrency'),
+    waves: policy('waves'),
+    successThreshold: policy('successThreshold'),
+    failureThreshold: policy('failureThreshold'),
+    minExecuted: policy('minExecuted'),
+    onFailure: policy('onFailure'),
+    window: policy('window'),
+    skipCurrent: policy('skipCurrent'),
+    fromVersions: policy('fromVersions'),
     settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   inputs: 1,

@@ -5,12 +5,10 @@
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { parsePublicKeys } from '../lib/packages/verify/signature';
 import {
-  DEFAULT_RETRIES,
   type Expectation,
   failureStep,
   isContentKnown,
   moduleOf,
-  parseHostList,
   Progress,
   type Source,
   type TlsOptions,
@@ -28,9 +26,10 @@ import {
 } from '../lib/protocol';
 import { derive, type Message, onClose, onInput, type Send } from '../lib/red/input';
 import { statusOf } from '../lib/red/service';
-import { booleanSetting, choiceSetting, numberSetting, textSetting, settingsOf } from '../lib/red/settings';
+import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
 import { Status } from '../lib/red/status';
 import { userFolder } from '../lib/red/user-directory';
+import { VERIFY } from '../lib/rules';
 
 interface Config extends NodeDef {
   readonly [setting: string]: unknown;
@@ -41,9 +40,6 @@ interface TlsConfigNode extends Node {
   readonly valid?: boolean;
   addTLSOptions(options: TlsOptions): TlsOptions;
 }
-
-/** setTimeout takes no more. */
-const MAX_SECONDS = 2_000_000;
 
 module.exports = (RED: NodeAPI): void => {
   function OtaVerify(this: Node, config: Config): void {
@@ -78,32 +74,29 @@ function start(RED: NodeAPI, node: Node, saved: Config): Work | OtaError {
   try {
     const config = settingsOf(RED, node, saved);
     const settings = RED.settings as { fileWorkingDirectory?: unknown };
-    const source = choiceSetting('source', config.source, ['url', 'file', 'buffer']);
-    const whole = (name: string, byDefault: number, min: number, max?: number): number =>
-      Math.floor(numberSetting(name, config[name], byDefault, max === undefined ? { min } : { min, max }));
-    const seconds = (name: string, byDefault: number): number =>
-      1000 * numberSetting(name, config[name], byDefault, { min: 0.1, max: MAX_SECONDS });
+    const read = settingsReader(VERIFY, config);
+    const source = read('source');
     const verifier = new Verifier({
       source,
       workingDirectory: textSetting(settings.fileWorkingDirectory),
       owner: node.id,
       directory: userFolder(RED, textSetting(config.directory), 'ota/downloads'),
-      retries: whole('retries', DEFAULT_RETRIES, 0),
-      stallMs: seconds('stallTimeout', 30),
-      totalMs: seconds('totalTimeout', 3600),
-      maxBytes: whole('maxBytes', 1024 ** 3, 1),
-      requireSign: booleanSetting('requireSign', config.requireSign, true),
-      allowedHosts: parseHostList(textSetting(config.allowedHosts)),
-      allowLocal: booleanSetting('allowLocal', config.allowLocal, false),
-      maxRedirects: whole('maxRedirects', 3, 0, 20),
+      retries: read('retries'),
+      stallMs: 1000 * read('stallTimeout'),
+      totalMs: 1000 * read('totalTimeout'),
+      maxBytes: read('maxBytes'),
+      requireSign: read('requireSign'),
+      allowedHosts: read('allowedHosts'),
+      allowLocal: read('allowLocal'),
+      maxRedirects: read('maxRedirects'),
       tls: tlsOf(RED, textSetting(config.tls)),
       publicKeys: parsePublicKeys(textSetting(config.publicKeys)),
-      rollback: choiceSetting('rollback', config.rollback, ['off', 'refuse']),
-      concurrency: whole('concurrency', 2, 1, 64),
-      keep: whole('keep', 2, 1),
+      rollback: read('rollback'),
+      concurrency: read('concurrency'),
+      keep: read('keep'),
       onFault: (error) => node.warn(error.message),
     });
-    const downloadShare = whole('downloadShare', 90, 1, 100);
+    const downloadShare = read('downloadShare');
     return { verifier, source, downloadShare, warn: warnOnce(node) };
   } catch (error) {
     return toOtaError(error, 'OTA_BAD_SETTINGS');

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Progress } from '../../nodes/lib/packages/verify';
-import { DEFAULT_RETRIES, fullJitter } from '../../nodes/lib/packages/transfer/retry';
+import { fullJitter } from '../../nodes/lib/packages/transfer/retry';
+import { VERIFY } from '../../nodes/lib/rules';
 
 describe('the steps of a download', () => {
   const steps = (share: number, events: readonly (readonly [number, number, number | null])[]): number[] => {
@@ -88,7 +89,7 @@ describe('the wait before a retry', () => {
     const random = (): number => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
     const lives = Array.from({ length: 1000 }, () => {
       let waited = 0;
-      for (let retry = 1; retry <= DEFAULT_RETRIES; retry += 1) waited += fullJitter(retry, random);
+      for (let retry = 1; retry <= VERIFY.retries.byDefault; retry += 1) waited += fullJitter(retry, random);
       return waited;
     });
     const outlasted = lives.filter((waited) => waited > 10_000).length;

@@ -29,9 +29,9 @@ describe('the rule of a topic template', () => {
   }
 
   it('takes only the forms that it was told', () => {
-    assert.equal(readTemplate('a/{accessToken}').reason, null);
-    assert.equal(readTemplate('a/b').reason?.key, 'templateToken');
-    assert.equal(readTemplate('{productKey}/{deviceName}').reason?.key, 'templateToken');
+    assert.equal(readTemplate('a/{accessToken}', ['token']).reason, null);
+    assert.equal(readTemplate('a/b', ['token']).reason?.key, 'templateToken');
+    assert.equal(readTemplate('{productKey}/{deviceName}', ['token']).reason?.key, 'templateToken');
     assert.equal(readTemplate('a/b', ['token', 'none']).reason, null);
   });
 

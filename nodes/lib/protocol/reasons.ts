@@ -5,14 +5,43 @@ import type { Reason, ReasonKey } from '../rules';
 const TEXTS: Readonly<Record<ReasonKey, string>> = {
   missing: 'is missing',
   text: 'must be text',
+  number: 'must be a number',
+  integer: 'must be a whole number',
+  atLeast: 'must be a number, at least __min__',
+  between: 'must be a number between __min__ and __max__',
+  choice: 'must be one of __words__',
+  flag: 'must be true or false',
+  list: 'must be a list of at most __max__',
+  unknownField: 'is no field of it: use __fields__',
+  level: 'must not hold "/", "+", "#" or control characters',
   token: 'must have 1 to 128 characters, none of them "/", "+", "#" or a control character',
   pair: 'must be "productKey/deviceName": two names with one "/" between them, 128 characters at most, none of them "+", "#" or a control character',
   templateCharacters: 'must not hold "+", "#" or control characters',
   templateStart: 'must not begin with $share/ or $SYS/',
-  templateToken: 'must hold {accessToken} exactly once, as a whole level',
+  templateToken:
+    'must hold {accessToken} once, or {productKey} and {deviceName} once each, each as a whole level',
   templateLength: 'is longer than __max__ bytes',
   templateMixed: 'must name the device in the same way',
   templateSame: 'must differ: a topic could be either',
+  waves: 'must be rising percentages, the last of them 100, e.g. [1, 10, 50, 100]',
+  versions: 'must be a list of versions (texts)',
+  reasons: 'must be a list of reasons, of __words__',
+  windowForm:
+    'must be null, {from: "01:00", to: "05:00", timeZone, days}, or "01:00-05:00 Europe/Berlin mon,tue"',
+  windowEmpty: 'must not begin and end at the same time',
+  time: 'must be a time such as "01:00"',
+  timeZone: 'must be the name of a time zone such as "Europe/Berlin"',
+  days: 'must be a list of days, of __days__',
+  hosts:
+    'holds "__name__", which is no host name: write names such as "files.example.com" or "*.example.com", without "https://" and without a port',
+  baseUrl: 'must be an http:// or https:// address that devices reach',
+  baseUrlQuery: 'must not hold "?" or "#"',
+  versionAtStart: 'is missing, and the node reports it when the flow starts',
+  privateKey: 'holds a private key: it belongs into ota-package and nowhere else',
+  keyCut: 'holds a PEM block that is cut off',
+  keyForm: 'holds a key that is neither a PEM block nor base64',
+  keyKind:
+    'holds a key of another kind: give Ed25519 public keys, as PEM or as base64 of 32 bytes or of SPKI',
 };
 
 /** What is wrong, without the name of what is wrong in front and without a full stop. */

@@ -1,14 +1,15 @@
 /**
  * What a flow wants to push, checked before a byte is sent: a wrong push bricks machines.
  */
+import { SERVICE } from '../rules';
 import { methodOfSign, readSignMethod, isSign, type SignMethod } from './digests';
 import { OtaError } from './errors';
 import { field, isObject, type JsonObject, MAX_BODY_BYTES, typeName } from './json';
 import { moduleOrDefault } from './modules';
 import type { UpgradeOut } from './messages';
 
-/** Characters of a url at most, unless the service says otherwise: one C SDK crashes at 255, many keep 256 bytes. */
-export const MAX_URL = 254;
+/** Characters of a url at most, unless the service says otherwise. */
+export const MAX_URL = SERVICE.maxUrlLength.byDefault;
 
 /** What a service and its scheme ask of an upgrade. */
 export interface UpgradeRules {

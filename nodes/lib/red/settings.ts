@@ -1,9 +1,22 @@
 /**
  * Settings as they stand in a flow file: texts, so that `${ENV}` works. One that is absent or blank has its
- * default; one that was typed and resolves to nothing, or can't be read, is OTA_BAD_SETTINGS with its name.
+ * default; one that was typed and resolves to nothing, or that its rule in lib/rules refuses, is OTA_BAD_SETTINGS
+ * with its name.
  */
 import type { Node, NodeAPI, NodeDef } from 'node-red';
-import { OtaError } from '../protocol';
+import { OtaError, reasonText } from '../protocol';
+import {
+  choiceRule,
+  flagRule,
+  numberRule,
+  type Reason,
+  readSetting,
+  type Setting,
+  setting,
+  type Settings,
+  textOf,
+  variableIn,
+} from '../rules';
 import { migrate } from './migrate';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -32,7 +45,7 @@ export function settingsOf<T extends NodeDef>(RED: NodeAPI, node: Node, saved: T
 function refuseEmpty(typed: Fields = {}, resolved: Fields = {}): void {
   for (const [name, text] of Object.entries(typed)) {
     if (LABELS.has(name) || typeof text !== 'string') continue;
-    const variable = unsetVariable(text);
+    const variable = variableIn(text);
     if (variable === null) continue;
     const value = resolved[name];
     const found = textSetting(value).trim();
@@ -46,14 +59,35 @@ function refuseEmpty(typed: Fields = {}, resolved: Fields = {}): void {
 }
 
 export function textSetting(value: unknown, byDefault = ''): string {
-  if (value === undefined || value === null || value === '') return byDefault;
-  return typeof value === 'string' ? value : String(value as number | boolean);
+  const text = textOf(value);
+  return text === '' ? byDefault : text;
 }
 
-/** The name of a variable that Node-RED didn't find, and so left in the setting as it was typed; else null. */
-export function unsetVariable(text: string): string | null {
-  const found = /^\$(?:\{([^}]+)\}|\((\S+)\))$/.exec(text);
-  return found?.[1] ?? found?.[2] ?? null;
+/** What a setting of a table is worth. */
+type ValueOf<S> = S extends Setting<infer T> ? T : never;
+
+/** Reads settings by their names. @throws OtaError OTA_BAD_SETTINGS, of what it returns */
+export function settingsReader<T extends Settings>(
+  table: T,
+  config: object,
+): <K extends keyof T & string>(name: K) => ValueOf<T[K]> {
+  const given = config as Readonly<Record<string, unknown>>;
+  return (name) => valueOf(name, table[name] as Setting<ValueOf<T[typeof name]>>, given[name]);
+}
+
+/** @throws OtaError OTA_BAD_SETTINGS */
+function valueOf<T>(name: string, of: Setting<T>, given: unknown): T {
+  const { value, reason } = readSetting(of, given);
+  if (reason === null) return value;
+  throw badSetting(name, reason, given);
+}
+
+/** The error for a setting that a rule refuses; it says where a variable isn't set. */
+export function badSetting(name: string, reason: Reason, given: unknown): OtaError {
+  const variable = typeof given === 'string' ? variableIn(given) : null;
+  const why = variable === null ? '' : `; the variable ${variable} isn't set`;
+  const part = reason.part === undefined ? '' : `.${reason.part}`;
+  return new OtaError('OTA_BAD_SETTINGS', `The setting "${name}${part}" ${reasonText(reason)}${why}.`);
 }
 
 /** A number between `min` and `max`. @throws OtaError OTA_BAD_SETTINGS */
@@ -63,28 +97,12 @@ export function numberSetting(
   byDefault: number,
   range: { min: number; max?: number },
 ): number {
-  const text = textSetting(value).trim();
-  if (text === '') return byDefault;
-  const number = Number(text);
-  const max = range.max ?? Number.MAX_SAFE_INTEGER;
-  if (!Number.isFinite(number) || number < range.min || number > max) {
-    const limits =
-      range.max === undefined ? `at least ${range.min}` : `between ${range.min} and ${range.max}`;
-    const variable = unsetVariable(text);
-    const why = variable === null ? '' : `; the variable ${variable} isn't set`;
-    throw new OtaError('OTA_BAD_SETTINGS', `The setting "${name}" must be a number, ${limits}${why}.`);
-  }
-  return number;
+  return valueOf(name, setting(numberRule(range), byDefault), value);
 }
 
 /** true, false, "true", "false". @throws OtaError OTA_BAD_SETTINGS */
 export function booleanSetting(name: string, value: unknown, byDefault: boolean): boolean {
-  if (typeof value === 'boolean') return value;
-  const text = textSetting(value).trim().toLowerCase();
-  if (text === '') return byDefault;
-  if (text === 'true' || text === '1') return true;
-  if (text === 'false' || text === '0') return false;
-  throw new OtaError('OTA_BAD_SETTINGS', `The setting "${name}" must be true or false.`);
+  return valueOf(name, setting(flagRule, byDefault), value);
 }
 
 /** One of a list of words. @throws OtaError OTA_BAD_SETTINGS */
@@ -93,10 +111,5 @@ export function choiceSetting<T extends string>(
   value: unknown,
   choices: readonly [T, ...T[]],
 ): T {
-  const text = textSetting(value, choices[0]);
-  const found = choices.find((choice) => choice === text);
-  if (found === undefined) {
-    throw new OtaError('OTA_BAD_SETTINGS', `The setting "${name}" must be one of ${choices.join(', ')}.`);
-  }
-  return found;
+  return valueOf(name, setting(choiceRule(choices), choices[0]), value);
 }

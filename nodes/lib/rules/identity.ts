@@ -26,9 +26,15 @@ export function isPair(value: unknown): value is string {
   return typeof value === 'string' && PAIR.test(value);
 }
 
-export const tokenRule: Rule<string> = { read: (value) => readIdentity(value, isToken, 'token') };
+export const tokenRule: Rule<string> = {
+  accepts: { kind: 'text' },
+  read: (value) => readIdentity(value, isToken, 'token'),
+};
 
-export const pairRule: Rule<string> = { read: (value) => readIdentity(value, isPair, 'pair') };
+export const pairRule: Rule<string> = {
+  accepts: { kind: 'text' },
+  read: (value) => readIdentity(value, isPair, 'pair'),
+};
 
 function readIdentity(
   value: unknown,

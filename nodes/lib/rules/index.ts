@@ -2,6 +2,14 @@
  * What a setting or a field may be: one place for each rule, for the runtime, the editor and the console.
  * Pure: no I/O, nothing of Node.js or Node-RED, no import from outside this folder.
  */
+export * from './base-url';
+export * from './hosts';
 export * from './identity';
+export * from './node-settings';
+export * from './policy';
+export * from './public-keys';
 export * from './reason';
+export * from './setting';
 export * from './template';
+export * from './values';
+export * from './window';

@@ -10,6 +10,15 @@
 export const REASON_KEYS = [
   'missing',
   'text',
+  'number',
+  'integer',
+  'atLeast',
+  'between',
+  'choice',
+  'flag',
+  'list',
+  'unknownField',
+  'level',
   'token',
   'pair',
   'templateCharacters',
@@ -18,6 +27,22 @@ export const REASON_KEYS = [
   'templateLength',
   'templateMixed',
   'templateSame',
+  'waves',
+  'versions',
+  'reasons',
+  'windowForm',
+  'windowEmpty',
+  'time',
+  'timeZone',
+  'days',
+  'hosts',
+  'baseUrl',
+  'baseUrlQuery',
+  'versionAtStart',
+  'privateKey',
+  'keyCut',
+  'keyForm',
+  'keyKind',
 ] as const;
 
 export type ReasonKey = (typeof REASON_KEYS)[number];
@@ -25,6 +50,8 @@ export type ReasonKey = (typeof REASON_KEYS)[number];
 /** Why a value can't be used. `values` fill the places of the text, written `__name__`. */
 export interface Reason {
   readonly key: ReasonKey;
+  /** Which part of the value it is about, e.g. `timeZone`; absent for the whole. */
+  readonly part?: string;
   readonly values?: Readonly<Record<string, string | number>>;
 }
 
@@ -32,8 +59,15 @@ export interface Reason {
 export type Reading<T> =
   { readonly value: T; readonly reason: null } | { readonly value: null; readonly reason: Reason };
 
+/** What a rule accepts, as data: for forms, documents and whoever lists the settings. */
+export type Accepts =
+  | { readonly kind: 'number'; readonly min: number; readonly max: number | null; readonly integer: boolean }
+  | { readonly kind: 'choice'; readonly words: readonly string[] }
+  | { readonly kind: 'flag' | 'text' | 'list' | 'window' };
+
 /** What a value may be. `read` takes anything and never throws. */
 export interface Rule<T> {
+  readonly accepts: Accepts;
   readonly read: (value: unknown) => Reading<T>;
 }
 
@@ -41,6 +75,11 @@ export function taken<T>(value: T): Reading<T> {
   return { value, reason: null };
 }
 
-export function refused(key: ReasonKey, values?: Reason['values']): Reading<never> {
-  return { value: null as never, reason: values === undefined ? { key } : { key, values } };
+export function refused(key: ReasonKey, values?: Reason['values'], part?: string): Reading<never> {
+  const reason: Reason = {
+    key,
+    ...(values === undefined ? {} : { values }),
+    ...(part === undefined ? {} : { part }),
+  };
+  return { value: null as never, reason };
 }

@@ -18,6 +18,7 @@ export const PLACEHOLDERS: Readonly<Record<IdentityForm, readonly string[]>> = {
 /** An MQTT topic may have 65,535 bytes; nobody means one of more than this. */
 const MAX_TEMPLATE_BYTES = 1024;
 
+const FORMS: readonly IdentityForm[] = ['token', 'pair', 'none'];
 const ALL = Object.values(PLACEHOLDERS).flat();
 
 export function isPlaceholder(level: string): boolean {
@@ -33,19 +34,19 @@ export function templateForm(template: string): IdentityForm | null {
   const written = ALL.reduce((sum, placeholder) => sum + occurrences(template, placeholder), 0);
   // One that isn't a whole level, such as `x{accessToken}`.
   if (written !== levels.length) return null;
-  const forms: readonly IdentityForm[] = ['token', 'pair', 'none'];
   const fits = (form: IdentityForm): boolean =>
     PLACEHOLDERS[form].length === levels.length && PLACEHOLDERS[form].every((name) => levels.includes(name));
-  return forms.find(fits) ?? null;
+  return FORMS.find(fits) ?? null;
 }
 
 /**
  * Reads a template of the custom scheme.
- * @param forms the forms of identity that may stand in it
+ * @param forms the forms of identity that may stand in it; all, unless said: a template that names no device is
+ *   right on the device's own side
  */
 export function readTemplate(
   value: unknown,
-  forms: readonly IdentityForm[] = ['token'],
+  forms: readonly IdentityForm[] = FORMS,
 ): Reading<{ readonly template: string; readonly form: IdentityForm }> {
   if (value === undefined || value === null || value === '') return refused('missing');
   if (typeof value !== 'string') return refused('text');

@@ -2,7 +2,10 @@
  * The words of tasks: what a task, a device in it, a policy and a change are. Types only, and the lists that
  * they are made of. Everything in lib/tasks speaks these; nothing here knows a database, MQTT or Node-RED.
  */
-import type { Failure, UpgradeOut } from '../protocol';
+import type { UpgradeOut } from '../protocol';
+import type { FailReason, Policy } from '../rules';
+
+export { type Day, DAYS, FAIL_REASONS, type FailReason, type Policy, type TimeWindow } from '../rules';
 
 /** Databases keep a status as its place in this list: a new one goes to the end, and none ever moves. */
 export const DEVICE_STATUSES = [
@@ -19,22 +22,6 @@ export type DeviceStatus = (typeof DEVICE_STATUSES)[number];
 export const TASK_STATUSES = ['draft', 'scheduled', 'running', 'paused', 'ended', 'cancelled'] as const;
 export type TaskStatus = (typeof TASK_STATUSES)[number];
 
-export const FAIL_REASONS = [
-  'upgrade',
-  'download',
-  'verification',
-  'flashing',
-  'offline',
-  'refused',
-  'no-response',
-  'stalled',
-  'unconfirmed',
-  'rolled-back',
-  'version-mismatch',
-  'incompatible',
-] as const;
-/** Why a device failed. The first four are the device's own words. */
-export type FailReason = Failure | (typeof FAIL_REASONS)[number];
 /** Why a device was cancelled, where no person did it: a newer task brought it up, or the task's time was over. */
 export const CANCEL_REASONS = ['superseded', 'ended'] as const;
 export type CancelReason = (typeof CANCEL_REASONS)[number];
@@ -45,54 +32,6 @@ export type Reason = FailReason | CancelReason | 'busy' | 'rebooted';
 /** Databases keep a hold as its place in this list, too. */
 export const HOLDS = ['delay', 'wait', 'busy'] as const;
 export type Hold = (typeof HOLDS)[number];
-
-export interface TimeWindow {
-  /** `HH:MM`; a window may go over midnight. */
-  readonly from: string;
-  readonly to: string;
-  readonly timeZone: string;
-  /** The days on which the window begins; absent: every day. */
-  readonly days?: readonly Day[];
-}
-
-export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
-export type Day = (typeof DAYS)[number];
-
-/** How a task treats its devices. All limits are in seconds. */
-export interface Policy {
-  readonly success: 'progress' | 'version';
-  readonly offline: 'fail' | 'wait';
-  readonly waitLimit: number;
-  readonly seenWithin: number;
-  readonly repush: number;
-  readonly noResponse: number;
-  readonly stalled: number;
-  readonly confirm: number;
-  readonly retries: number;
-  readonly retryDelay: number;
-  readonly perMinute: number;
-  readonly concurrency: number;
-  readonly waves: readonly number[];
-  readonly successThreshold: number;
-  readonly failureThreshold: number;
-  readonly minExecuted: number;
-  readonly onFailure: 'pause' | 'cancel';
-  readonly window: TimeWindow | null;
-  readonly skipCurrent: boolean;
-  readonly fromVersions: readonly string[];
-  /** When a wave is through: all of its devices ended, or enough of them succeeded. */
-  readonly waveAdvance: 'ended' | 'threshold';
-  /** Seconds between reaching a wave's gate and opening the next wave. */
-  readonly soak: number;
-  readonly afterWave: 'next' | 'pause';
-  /** Percent of a wave that may sleep when it is taken as complete. */
-  readonly maxWaiting: number;
-  /** Takes its devices, where they are pending, out of older tasks of the module. */
-  readonly supersede: boolean;
-  /** The failures that are tried again. */
-  readonly retryOn: readonly FailReason[];
-  readonly retryBackoff: 'fixed' | 'exponential';
-}
 
 /** Labels of a device: at most 16 names of 64 characters with values of 128. */
 export type Labels = Readonly<Record<string, string>>;

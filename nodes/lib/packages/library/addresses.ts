@@ -3,7 +3,8 @@
  * fits into the 256 characters that devices keep.
  */
 import { randomBytes } from 'node:crypto';
-import { MAX_URL, OtaError } from '../../protocol';
+import { MAX_URL, OtaError, reasonText } from '../../protocol';
+import { baseUrlRule } from '../../rules';
 
 /** The path below the base address; the package's id and name follow. */
 export const FILES_PATH = '/ota/files';
@@ -54,11 +55,9 @@ function harmless(text: string): string {
 export function readBaseUrl(setting: string, httpNodeRoot: string): string {
   const text = setting.trim();
   if (text === '') return '';
-  if (!URL.canParse(text) || !/^https?:\/\/[^/\\]/i.test(text) || /[\s\p{Cc}\p{Cs}]/u.test(text)) {
-    throw badBase('must be an http:// or https:// address that devices reach');
-  }
+  const { reason } = baseUrlRule.read(text);
+  if (reason !== null) throw badBase(reasonText(reason));
   const url = new URL(text);
-  if (url.search !== '' || url.hash !== '' || /[?#]/.test(text)) throw badBase('must not hold "?" or "#"');
   const root = httpNodeRoot.replace(/^\/+|\/+$/g, '');
   const path = url.pathname.replace(/\/+$/, '');
   if (path === '' && root !== '') url.pathname = `/${root}`;

@@ -7,36 +7,10 @@ import net from 'node:net';
 import { OtaError } from '../../protocol';
 
 export interface HostRules {
-  /** Host names in lower case, exact or `*.example.com`; empty: any. */
+  /** Host names as `hostsRule` gives them, exact or `*.example.com`; empty: any. */
   readonly allowedHosts: readonly string[];
   /** Loopback and link-local addresses may be asked. */
   readonly allowLocal: boolean;
-}
-
-/** One label of a name, an IPv4 address or an IPv6 address in brackets: what a URL's host can be. */
-const HOST =
-  /^(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$|^\[[0-9a-f:.]+\]$/;
-
-/**
- * Reads the names of `allowedHosts`, separated by commas, blanks or new lines.
- * @throws OtaError OTA_BAD_SETTINGS naming the one that is no host name
- */
-export function parseHostList(text: string): string[] {
-  const names = text.split(/[\s,;]+/).filter((name) => name !== '');
-  return names.map((name) => {
-    const wildcard = name.startsWith('*.');
-    const bare = wildcard ? name.slice(2) : name;
-    // The URL parser writes a name as it will stand in a checked URL (punycode, lower case, IPv4 forms).
-    const plain = !/[/\\@?#]|:[0-9]*$/.test(bare) || /^\[[^\]]*\]$/.test(bare);
-    const host = plain && URL.canParse(`http://${bare}/`) ? withoutDot(new URL(`http://${bare}/`).host) : '';
-    if (!HOST.test(host) || (wildcard && net.isIP(host) !== 0)) {
-      throw new OtaError(
-        'OTA_BAD_SETTINGS',
-        `The setting "allowedHosts": "${name.slice(0, 80)}" is no host name. Write names such as "files.example.com" or "*.example.com", without "https://" and without a port.`,
-      );
-    }
-    return wildcard ? `*.${host}` : host;
-  });
 }
 
 /**

@@ -1,7 +1,5 @@
 /** When a download is tried again: the waits between the tries, and what counts as getting further. Pure. */
 
-/** Half a minute of pauses on the average: a server or a line that is gone for ten seconds is outlasted. */
-export const DEFAULT_RETRIES = 7;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 /** A server that asks for a longer wait is asked again all the same. */

@@ -8,7 +8,8 @@
  * expires. About 170 characters, ASCII, without quotes: it stands in JSON as it is.
  */
 import { createPrivateKey, createPublicKey, KeyObject, sign, verify } from 'node:crypto';
-import { OtaError } from '../../protocol';
+import { OtaError, reasonText } from '../../protocol';
+import { PEM_BLOCK, publicKeysRule, SPKI_HEAD, unescapeLines } from '../../rules';
 
 /** What is signed. `expires` is ISO 8601, kept to the second; `sha256` lower-case hex; `size` bytes. */
 export interface SignedFields {
@@ -25,29 +26,20 @@ export const SIGNATURE_KEY = '_signature';
 const FORMAT = '1';
 const CONTEXT = 'ota-signature-1';
 const TEXT = /^1\.([0-9]{1,16})\.([\w-]{43})\.([0-9]{0,12})\.([\w-]{86})$/;
-/** A raw Ed25519 public key is the SPKI form without this head. */
-const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex');
-const RAW_KEY_BYTES = 32;
-const PEM = /-----BEGIN ([A-Z0-9 ]+)-----([\s\S]*?)-----END \1-----/g;
 
 /**
- * The public keys in a setting: PEM blocks, or base64 of the 32 raw bytes or of SPKI, separated by blanks,
- * lines or commas. A PEM block may stand on one line, as an input field or a variable makes it.
+ * The public keys in a setting, in each form that the rule of lib/rules takes.
  * @returns none for a blank text
  * @throws OtaError OTA_BAD_SETTINGS
  */
 export function parsePublicKeys(text: string): KeyObject[] {
-  const keys: KeyObject[] = [];
-  const rest = unescapeLines(text).replace(PEM, (_block, label: string, body: string) => {
-    if (label !== 'PUBLIC KEY') throw badKey(`a ${label.toLowerCase()} stands where a public key should`);
-    keys.push(publicKey(decode(body)));
-    return ' ';
-  });
-  if (rest.includes('-----')) throw badKey('a PEM block is cut off');
-  for (const part of rest.split(/[\s,;]+/)) {
-    if (part !== '') keys.push(publicKey(decode(part)));
+  const { value, reason } = publicKeysRule.read(text);
+  if (reason !== null) {
+    throw new OtaError('OTA_BAD_SETTINGS', `The setting "publicKeys" ${reasonText(reason)}.`);
   }
-  return keys;
+  return value.map((hex) =>
+    createPublicKey({ key: Buffer.from(SPKI_HEAD + hex, 'hex'), format: 'der', type: 'spki' }),
+  );
 }
 
 /**
@@ -56,7 +48,7 @@ export function parsePublicKeys(text: string): KeyObject[] {
  */
 export function parsePrivateKey(text: string): KeyObject {
   const lines = unescapeLines(text).trim();
-  const block = [...lines.matchAll(PEM)][0];
+  const block = [...lines.matchAll(PEM_BLOCK)][0];
   if (block !== undefined && block[1] !== 'PRIVATE KEY') {
     const what = block[1] === 'ENCRYPTED PRIVATE KEY' ? 'it is encrypted' : 'it is of another kind';
     throw badKey(`the private key must be an unencrypted PEM block "PRIVATE KEY"; ${what}`);
@@ -158,26 +150,11 @@ function seconds(iso: string): string {
   return String(Math.floor(time / 1000));
 }
 
-/** Variables often carry the ends of lines as a backslash and an n, from Windows with an r. */
-function unescapeLines(text: string): string {
-  return text.replace(/(\\r)?\\n/g, '\n');
-}
-
 /** Base64 or base64url, with blanks between. @throws OtaError OTA_BAD_SETTINGS */
 function decode(text: string): Buffer {
   const bare = text.replace(/\s+/g, '');
   if (!/^[0-9A-Za-z+/_-]+={0,2}$/.test(bare)) throw badKey('a key is neither a PEM block nor base64');
   return Buffer.from(bare, 'base64');
-}
-
-function publicKey(bytes: Buffer): KeyObject {
-  const der = bytes.length === RAW_KEY_BYTES ? Buffer.concat([SPKI_HEAD, bytes]) : bytes;
-  try {
-    return ed25519(createPublicKey({ key: der, format: 'der', type: 'spki' }));
-  } catch (error) {
-    if (error instanceof OtaError) throw error;
-    throw badKey('a public key can not be read: give PEM, or base64 of 32 bytes or of SPKI', error);
-  }
 }
 
 function ed25519(key: KeyObject): KeyObject {

@@ -18,9 +18,6 @@ export const CUSTOM: SchemeEntry = {
   success: 'progress',
 };
 
-/** A template that names no device is right on the device's own side. */
-const FORMS: readonly IdentityForm[] = ['token', 'pair', 'none'];
-
 /**
  * The topics of the user's templates, and how many levels an identity has in them.
  * @throws OtaError OTA_BAD_TEMPLATE naming the template
@@ -28,7 +25,7 @@ const FORMS: readonly IdentityForm[] = ['token', 'pair', 'none'];
 export function customTopics(custom: Partial<Templates>): { topics: Topics; levels: 1 | 2 } {
   const forms = new Set<IdentityForm>();
   for (const kind of KINDS) {
-    const { value, reason } = readTemplate(custom[kind], FORMS);
+    const { value, reason } = readTemplate(custom[kind]);
     if (reason !== null) throw new OtaError('OTA_BAD_TEMPLATE', `The ${kind} topic ${reasonText(reason)}.`);
     forms.add(value.form);
   }

@@ -1,5 +1,5 @@
 /** What the nodes' dialogs have in common: rows and ports that follow the side, credentials, the folded part. */
-import { type Side } from './validators';
+import type { Side } from '../../rules';
 
 export interface Ports {
   readonly inputs: number;

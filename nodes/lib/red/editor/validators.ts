@@ -1,51 +1,60 @@
-/** Validators for `defaults`: the reasons of rules.ts as texts. */
+/** Entries of `defaults`: a setting's default and validator, made of the rules in lib/rules. */
+import {
+  defaultInForm,
+  isVariable,
+  type NumberLimits,
+  numberRule,
+  type Reason,
+  type Rule,
+  type Setting,
+  settingReason,
+  type Side,
+  textOf,
+  tokenRule,
+} from '../../rules';
 import { current } from './dialog';
-import { isVariable, type NumberRule, numberReason, type Reason, textOf, tokenReason } from './rules';
 import type { Texts } from './texts';
 
-/** Makes a validator of a rule. Two parameters: so Node-RED takes a returned text for the reason. */
-export function rule(
+/** Makes a validator of a check. Two parameters: so Node-RED takes a returned text for the reason. */
+export function check(
   texts: Texts,
-  check: (value: unknown, node: EditorNode) => Reason | null,
+  reasonOf: (value: unknown, node: EditorNode) => Reason | null,
 ): EditorValidator {
   return function (value, options) {
-    const reason = check(value, this);
+    const reason = reasonOf(value, this);
     if (reason === null) return true;
-    return refusal(texts, options.label, texts(`common.reason.${reason.key}`, reason.values));
+    const text = texts(`common.reason.${reason.key}`, reason.values);
+    return options.label === undefined
+      ? text
+      : texts('common.refusal', { label: options.label, reason: text });
   };
 }
 
-/** What a validator returns: the reason, with the setting's name in front. */
-export function refusal(texts: Texts, label: string | undefined, reason: string): string {
-  return label === undefined ? reason : texts('common.refusal', { label, reason });
-}
-
-/** A number as text, blank or `${ENV}`; checked only while the node is on `side`, where one is given. */
-export function number(texts: Texts, limits: NumberRule, side?: Side): EditorValidator {
-  return rule(texts, (value, node) =>
-    side !== undefined && sideOf(node) !== side ? null : numberReason(value, limits),
+/** A validator of a rule; checked only while the node is on `side`, where one is given. */
+export function ruled(texts: Texts, rule: Rule<unknown>, side?: Side): EditorValidator {
+  return check(texts, (value, node) =>
+    side !== undefined && sideOf(node) !== side ? null : settingReason(rule, value),
   );
 }
 
-/** One of a list of words. */
-export function choice(texts: Texts, words: readonly string[]): EditorValidator {
-  return rule(texts, (value) => {
-    const text = textOf(value);
-    return text === '' || isVariable(text) || words.includes(text) ? null : { key: 'choice' };
-  });
+/** A whole entry of `defaults` for a setting of a table. */
+export function entry(texts: Texts, label: string, setting: Setting<unknown>, side?: Side): EditorProperty {
+  return {
+    value: defaultInForm(setting.byDefault),
+    label: texts(label),
+    validate: ruled(texts, setting, side),
+  };
 }
 
-/** A checkbox, or the word in a flow file that was written by hand. */
-export function flag(texts: Texts): EditorValidator {
-  return choice(texts, ['true', 'false']);
+/** A number between limits that belong to the form alone, e.g. of its ports. */
+export function number(texts: Texts, limits: NumberLimits): EditorValidator {
+  return ruled(texts, numberRule(limits));
 }
 
 /** Text without a rule of its own. */
 export function anyText(texts: Texts): EditorValidator {
-  return rule(texts, (value) => (typeof value === 'object' && value !== null ? { key: 'text' } : null));
+  return check(texts, (value) => (typeof value === 'object' && value !== null ? { key: 'text' } : null));
 }
-
-export type Side = 'platform' | 'device';
 
 /** The side a node is on, as the open dialog has it. */
 export function sideOf(node: EditorNode): Side {
@@ -58,10 +67,10 @@ export function sideOf(node: EditorNode): Side {
  */
 export function accessToken(texts: Texts, { required }: { required: boolean }): EditorValidator {
   const stored = '__PWRD__';
-  return rule(texts, (value, node) => {
+  return check(texts, (value, node) => {
     const text = textOf(value).trim();
-    if (sideOf(node) === 'platform' || text === stored || text === '+') return null;
-    if (text === '') return required ? { key: 'missing' } : null;
-    return tokenReason(text);
+    if (sideOf(node) === 'platform' || text === stored || text === '+' || isVariable(text)) return null;
+    if (text === '' && !required) return null;
+    return tokenRule.read(text).reason;
   });
 }

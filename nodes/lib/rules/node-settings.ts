@@ -1,0 +1,122 @@
+/**
+ * What the settings of each node may be, and their defaults; a task's policy has a table of its own. Settings
+ * that name other nodes, and texts that are taken as they are, stand in the nodes only. Pure; runs in the
+ * browser too.
+ */
+import { baseUrlRule } from './base-url';
+import { hostsRule } from './hosts';
+import { publicKeysRule } from './public-keys';
+import { refused, type Rule, taken } from './reason';
+import { setting } from './setting';
+import { choiceRule, flagRule, numberRule } from './values';
+
+const GIBIBYTE = 1024 ** 3;
+/** A timer takes no more milliseconds than 31 bits hold; this is a little less, in seconds. */
+const MAX_TIMER_SECONDS = 2_000_000;
+
+/** ota-inform, ota-push and ota-progress stand on one of two sides. */
+export const SIDES = ['platform', 'device'] as const;
+export type Side = (typeof SIDES)[number];
+const side = setting(choiceRule(SIDES), 'platform');
+
+/** An MQTT shared-subscription group: one level of a filter; blank for none. */
+export const shareGroupRule: Rule<string> = {
+  accepts: { kind: 'text' },
+  read(value) {
+    if (typeof value !== 'string') return refused('text');
+    return /[/+#\p{Cc}\p{Cs}]/u.test(value.trim()) ? refused('level') : taken(value.trim());
+  },
+};
+
+const DIGESTS = choiceRule(['SHA256', 'MD5']);
+
+/** A digest in any spelling, e.g. `md5`, `Sha-256`. */
+const signMethodRule: Rule<'SHA256' | 'MD5'> = {
+  accepts: DIGESTS.accepts,
+  read: (value) =>
+    DIGESTS.read(typeof value === 'string' ? value.trim().toUpperCase().replace('SHA-', 'SHA') : value),
+};
+
+/** The names of topic schemes, the default first; what they are stands in lib/protocol. */
+export const SCHEMES = [
+  'thingspanel',
+  'thingspanel-v0.4',
+  'thingspanel-v0.5',
+  'thingspanel-v1',
+  'aliyun',
+  'custom',
+] as const;
+
+/** How bodies are written; what they are stands in lib/protocol. */
+export const BODIES = ['plain', 'alink'] as const;
+
+export const SERVICE = {
+  scheme: setting(choiceRule(SCHEMES), 'thingspanel'),
+  /** Blank: the scheme's own. */
+  bodies: setting(choiceRule(['', ...BODIES]), ''),
+  persistent: setting(flagRule, true),
+  shareGroup: setting(shareGroupRule, ''),
+  window: setting(numberRule({ min: 1, max: 65_535, integer: true }), 200),
+  signMethodCase: setting(choiceRule(['Md5', 'MD5']), 'Md5'),
+  sendDefaultModule: setting(flagRule, false),
+  /** Characters: one C SDK crashes at 255, many keep 256 bytes. */
+  maxUrlLength: setting(numberRule({ min: 64, max: 2048, integer: true }), 254),
+} as const;
+
+export const INFORM = { side, atStart: setting(flagRule, false) } as const;
+
+export const PUSH = {
+  side,
+  /** Upgrades a second; 0: no limit. */
+  rate: setting(numberRule({ min: 0 }), 0),
+  hold: setting(flagRule, false),
+  keepInWork: setting(flagRule, true),
+  maxAttempts: setting(numberRule({ min: 1, integer: true }), 3),
+  /** Seconds. */
+  workTimeout: setting(numberRule({ min: 1 }), 86_400),
+  /** Upgrades at once; blank: no limit. */
+  parallel: setting(numberRule({ min: 1, integer: true }), Infinity),
+  askAtStart: setting(flagRule, false),
+  allowUnsigned: setting(flagRule, false),
+  /** Seconds after which the broker drops what nobody took (MQTT 5); 0: never. */
+  expiry: setting(numberRule({ min: 0, max: 2 ** 32 - 1 }), 0),
+} as const;
+
+export const PROGRESS = {
+  side,
+  /** Seconds. */
+  minInterval: setting(numberRule({ min: 0 }), 1),
+  /** Percentage points. */
+  minDelta: setting(numberRule({ min: 0, max: 100 }), 5),
+  /** Seconds. */
+  maxInterval: setting(numberRule({ min: 0 }), 60),
+  /** Seconds. */
+  keepFinalFor: setting(numberRule({ min: 1 }), 86_400),
+} as const;
+
+export const VERIFY = {
+  source: setting(choiceRule(['url', 'file', 'buffer']), 'url'),
+  /** Percent of the progress that the download makes up. */
+  downloadShare: setting(numberRule({ min: 1, max: 100, integer: true }), 90),
+  /** Half a minute of pauses on the average: a server or a line that is gone for ten seconds is outlasted. */
+  retries: setting(numberRule({ min: 0, integer: true }), 7),
+  /** Seconds. */
+  stallTimeout: setting(numberRule({ min: 0.1, max: MAX_TIMER_SECONDS }), 30),
+  /** Seconds. */
+  totalTimeout: setting(numberRule({ min: 0.1, max: MAX_TIMER_SECONDS }), 3600),
+  maxBytes: setting(numberRule({ min: 1, integer: true }), GIBIBYTE),
+  requireSign: setting(flagRule, true),
+  allowedHosts: setting(hostsRule, []),
+  allowLocal: setting(flagRule, false),
+  maxRedirects: setting(numberRule({ min: 0, max: 20, integer: true }), 3),
+  publicKeys: setting(publicKeysRule, []),
+  rollback: setting(choiceRule(['off', 'refuse']), 'off'),
+  concurrency: setting(numberRule({ min: 1, max: 64, integer: true }), 2),
+  keep: setting(numberRule({ min: 1, integer: true }), 2),
+} as const;
+
+export const PACKAGE = {
+  baseUrl: setting(baseUrlRule, ''),
+  signMethod: setting(signMethodRule, 'SHA256'),
+  maxBytes: setting(numberRule({ min: 1, integer: true }), GIBIBYTE),
+} as const;
