@@ -7,12 +7,14 @@ const token = fc.constantFrom(...TOKENS);
 const module = fc.constantFrom('default', 'MCU');
 const version = fc.constantFrom('v1', 'v2', 'v3');
 const task = fc.nat(3);
+const retained = fc.nat(5).map((n) => n === 0);
 const step = fc.oneof(fc.integer({ min: 0, max: 99 }), fc.constant(100), fc.integer({ min: -4, max: -1 }));
 const rules: fc.Arbitrary<Partial<Policy>> = fc.record({
   success: fc.constantFrom('progress', 'version'),
   offline: fc.constantFrom('fail', 'wait'),
   retries: fc.nat(2),
   repush: fc.nat(2),
+  perMinute: fc.constant(0),
   skipCurrent: fc.boolean(),
   fromVersions: fc.constantFrom([], ['v1']),
 });
@@ -26,14 +28,18 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   { weight: 1, arbitrary: create },
   { weight: 5, arbitrary: fc.record({ do: one('claim'), task }) },
   { weight: 6, arbitrary: fc.record({ do: one('progress'), token, module: fc.option(module), step }) },
-  { weight: 4, arbitrary: fc.record({ do: one('inform'), token, module, version, id: one('1', '2') }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: one('inform'), token, module, version, id: one('1', '2'), retained }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: one('alive'), token }) },
   { weight: 2, arbitrary: fc.record({ do: one('again') }) },
   {
     weight: 2,
     arbitrary: fc.record({
       do: one('answer'),
       push: fc.nat(5),
-      on: one('offline', 'offline-after-reconnect', 'refused', 'push-timeout'),
+      on: one('accepted', 'offline', 'offline', 'offline-after-reconnect', 'refused', 'push-timeout'),
     }),
   },
   {
@@ -52,8 +58,7 @@ describe('any history of tasks', () => {
         const world = new World();
         try {
           for (const event of [...start, ...history]) world.happen(event);
-          world.wait(2000);
-          world.wait(2000);
+          world.goOn(6);
           assert.equal(world.active(), 0, 'a device stays active for ever');
           world.finish();
         } finally {

@@ -55,11 +55,33 @@ export function device(fields: Partial<Device> = {}): Device {
 
 /** A device that was pushed at NOW with the id 'id-1'. */
 export function pushed(fields: Partial<Device> = {}): Device {
-  return device({ status: 'pushed', attempt: 1, pushId: 'id-1', pushes: 1, ...fields });
+  return device({
+    status: 'pushed',
+    attempt: 1,
+    pushId: 'id-1',
+    pushes: 1,
+    countedPush: 1,
+    lastPush: NOW,
+    ...fields,
+  });
 }
 
 export function upgrading(fields: Partial<Device> = {}): Device {
-  return pushed({ status: 'upgrading', step: 30, ...fields });
+  return pushed({ status: 'upgrading', step: 30, countedPush: 0, ...fields });
+}
+
+/** A device that waits for a sign of life since NOW, in the attempt with the id 'id-1'. */
+export function waiting(fields: Partial<Device> = {}): Device {
+  return pushed({
+    status: 'pending',
+    hold: 'wait',
+    reason: 'offline',
+    sameAttempt: true,
+    firstWait: NOW,
+    countedPush: 0,
+    nextPush: NOW + 60_000,
+    ...fields,
+  });
 }
 
 export function plan(
@@ -67,22 +89,23 @@ export function plan(
   version: string,
   fields: { module?: string; policy?: Partial<Policy> } = {},
 ): TaskPlan {
+  const upgrade = {
+    version,
+    url: 'http://127.0.0.1/f.bin',
+    size: 4,
+    signMethod: 'Md5',
+    sign: '0'.repeat(32),
+    module: fields.module ?? 'default',
+    extData: null,
+  } as const;
   return {
     id,
     taskId: `task-${id}`,
     name: '',
-    upgrade: {
-      version,
-      url: 'http://127.0.0.1/f.bin',
-      size: 4,
-      signMethod: 'Md5',
-      sign: '0'.repeat(32),
-      module: fields.module ?? 'default',
-      extData: null,
-    },
+    upgrade,
     package: {},
     description: '',
-    packages: [],
+    packages: [{ upgrade, package: {}, fromVersions: [], requires: null }],
     endAt: null,
     endBehavior: 'stop',
     joining: null,

@@ -62,6 +62,8 @@ export class TaskHost {
   #tasks: readonly Task[] = [];
   #connected = false;
   #heard = false;
+  /** Wall clock: what came live since then is newer than what the broker had kept. */
+  #connectedAt = 0;
   /** Why there is no connection; null while there is one, or none was tried in vain yet. */
   #lost: OtaError | null = null;
   /** With which reason the running tasks were emitted last. */
@@ -187,8 +189,11 @@ export class TaskHost {
       channel.listen<'inform'>({
         ...common('inform'),
         kind: 'inform',
-        onMessage: ({ accessToken, message: { id, module, version } }, batch) =>
-          this.#enqueue({ kind: 'inform', accessToken, id, module, version, wall: Date.now() }, batch),
+        onMessage: ({ accessToken, retained, message: { id, module, version } }, batch) => {
+          const report = { kind: 'inform', accessToken, id, module, version, wall: Date.now() } as const;
+          const subscribedAt = this.#connectedAt;
+          this.#enqueue(retained ? { ...report, retained, subscribedAt } : report, batch);
+        },
       }),
     );
     channel.acquire(this.#user);
@@ -214,6 +219,7 @@ export class TaskHost {
     this.#lost = error;
     if (connected !== this.#connected) {
       this.#connected = connected;
+      if (connected) this.#connectedAt = Date.now();
       this.#setConnected();
     }
     // The status of the connection stands there now: what is more important comes back.

@@ -254,5 +254,7 @@ export interface TaskEvent {
 export interface KnownDevice {
   readonly version: string;
   readonly lastId: string | null;
+  /** It has been heard by retained reports only: nobody knows when it was there. */
+  readonly retained: boolean;
   readonly at: number;
 }

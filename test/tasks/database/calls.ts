@@ -79,8 +79,8 @@ export class Calls {
     );
   }
 
-  decide(task: number, rule: transactions.TaskRule, wall = WALL): Awaitable<Task | null> {
-    return this.database.transact(transactions.taskNeed(task, { wall, ticks: 0 }), (rows) =>
+  decide(task: number, rule: transactions.TaskRule, wall = WALL, now: Ticks = 0): Awaitable<Task | null> {
+    return this.database.transact(transactions.taskNeed(task, { wall, ticks: now }), (rows) =>
       transactions.decideTask(rule, rows),
     );
   }

@@ -21,6 +21,7 @@ import {
   type DeviceStatus,
   type Policy,
   type Task,
+  type TaskPlan,
 } from '../../../nodes/lib/tasks/types';
 import { plan, WALL } from '../support';
 
@@ -29,7 +30,8 @@ export type Happening =
   | { do: 'create'; version: string; module: string; policy: Partial<Policy> }
   | { do: 'claim'; task: number }
   | { do: 'progress'; token: string; module: string | null; step: number }
-  | { do: 'inform'; token: string; module: string; version: string; id: string }
+  | { do: 'inform'; token: string; module: string; version: string; id: string; retained: boolean }
+  | { do: 'alive'; token: string }
   | { do: 'again' }
   | { do: 'answer'; push: number; on: Answered }
   | { do: 'wait'; seconds: number }
@@ -37,17 +39,15 @@ export type Happening =
   | { do: 'pause' | 'resume'; task: number }
   | { do: 'restart' };
 
-type Answered = 'offline' | 'offline-after-reconnect' | 'refused' | 'push-timeout';
+type Answered = 'accepted' | 'offline' | 'offline-after-reconnect' | 'refused' | 'push-timeout';
 type Reported = Extract<Happening, { do: 'progress' | 'inform' }>;
 type Cause =
   | Reported
-  | { do: 'claim' | 'time' | 'cancel' | 'retry' }
+  | { do: 'claim' | 'time' | 'alive' | 'cancel' | 'retry' }
   | { do: 'answer'; on: Answered; id: string | null; push: number };
 
 export const TOKENS = ['a', 'b'];
 const SECOND = 1000;
-/** Failures that may still turn out to be none. */
-const LATE = ['offline', 'no-response', 'stalled', 'unconfirmed'];
 const ENDED: readonly DeviceStatus[] = ['succeeded', 'failed', 'cancelled'];
 const FAILURES: Readonly<Record<number, string>> = {
   [-1]: 'upgrade',
@@ -69,6 +69,13 @@ export class World {
   readonly #known = new Map<string, string>();
   readonly #paused = new Set<number>();
   readonly #used = new Set<string>();
+  /** Rows that failed before another task pushed to their device. */
+  readonly #overtaken = new Set<number>();
+  /** Attempts in which a version was reported that is neither the old nor the new one. */
+  readonly #third = new Set<string>();
+  /** Devices' modules that reported live. */
+  readonly #live = new Set<string>();
+  #newer: string | null = null;
   #last: Reported | null = null;
 
   constructor() {
@@ -86,6 +93,10 @@ export class World {
       case 'inform':
         this.#last = event;
         return this.report(event);
+      case 'alive': {
+        const report = { kind: 'alive', accessToken: event.token, wall: this.wall } as const;
+        return this.#check(atOnce(this.#calls.report([report], this.now)).changes, { do: 'alive' });
+      }
       case 'again':
         if (this.#last !== null) this.report(this.#last);
         return;
@@ -128,12 +139,15 @@ export class World {
     }));
     void this.tasks.transact(addNeed(id, this.#at), () => addDevices(devices));
     void this.tasks.publish(id);
-    void this.#calls.decide(id, ({ status }) => ({ status, reason: null, wave: 2 }), this.wall);
+    void this.#calls.decide(id, ({ status }) => ({ status, reason: null, wave: 2 }), this.wall, this.now);
     this.ids.push(id);
   }
 
   claim(id: number): void {
+    const before = this.#devices();
     const claimed = atOnce(this.#calls.claim(id, { now: this.now, wall: this.wall }));
+    const isFirst = ({ device }: Push): boolean => device.status === 'pushed' && device.repeats === 0;
+    this.#takenOver(before, claimed.pushes.filter(isFirst));
     if (this.#paused.has(id)) assert.deepEqual(claimed.changes, [], 'a paused task pushes');
     for (const push of claimed.pushes) if (push.device.pushes > 1) this.#checkRepeat(push);
     this.pushes.push(...claimed.pushes);
@@ -155,14 +169,37 @@ export class World {
             module: event.module,
             version: event.version,
             id: event.id,
+            retained: event.retained,
             ...common,
           } as const);
     const before = this.#devices();
-    this.#check(atOnce(this.#calls.report([report], this.now)).changes, event);
+    if (event.do === 'inform' && !event.retained) this.#heardLive(event, before);
+    if (event.do === 'inform' && event.retained) {
+      const key = `${event.token} ${event.module}`;
+      if (!this.#live.has(key)) this.#known.set(key, event.version);
+    }
+    const { changes } = atOnce(this.#calls.report([report], this.now));
+    this.#check(changes, event);
     const after = this.#devices();
     this.#remembered(before, after, event);
-    for (const [i, row] of after.entries()) if (isConfirmed(before[i], row)) this.#open.delete(keyOf(row));
-    if (event.do === 'inform') this.#known.set(`${event.token} ${event.module}`, event.version);
+    if (event.do === 'progress' && (event.step === 100 || event.step < 0)) {
+      // It was the last word of whatever it belongs to.
+      for (const [i, row] of after.entries()) {
+        const was = before[i];
+        if (was !== undefined && row.events > was.events && was.attempt > 0) this.#open.delete(keyOf(row));
+      }
+    }
+  }
+
+  #heardLive({ token, module, version }: Extract<Reported, { do: 'inform' }>, rows: readonly Row[]): void {
+    const key = `${token} ${module}`;
+    this.#live.add(key);
+    this.#known.set(key, version);
+    this.#open.delete(key);
+    for (const row of rows) {
+      const isThird = row.source !== null && version !== row.source && version !== row.target;
+      if (keyOf(row) === key && isActive(row) && isThird) this.#third.add(attemptOf(row));
+    }
   }
 
   wait(seconds: number): void {
@@ -192,6 +229,14 @@ export class World {
     return this.#devices().filter(isActive).length;
   }
 
+  /** Time goes on, longer than any limit but that of waiting, and what may be pushed is pushed. */
+  goOn(rounds: number): void {
+    for (let i = 0; i < rounds; i += 1) {
+      for (const id of this.ids) this.claim(id);
+      this.wait(2000);
+    }
+  }
+
   /** Nobody pauses, cancels or reports any more: time and the queues alone bring every device to an end. */
   finish(): void {
     for (const id of this.ids) this.#command(id, { do: 'resume', task: 0 });
@@ -215,7 +260,7 @@ export class World {
       case 'pause':
       case 'resume': {
         const status = event.do === 'pause' ? 'paused' : 'running';
-        void this.#calls.decide(id, ({ wave }) => ({ status, reason: null, wave }), this.wall);
+        void this.#calls.decide(id, ({ wave }) => ({ status, reason: null, wave }), this.wall, this.now);
         this.#paused[event.do === 'pause' ? 'add' : 'delete'](id);
         return;
       }
@@ -260,18 +305,20 @@ export class World {
       case 'pushed':
         return cause.do === 'claim' && before.status === 'pending';
       case 'upgrading':
-        return cause.do === 'progress' && cause.step >= 0 && isActive(before);
+        return cause.do === 'progress' && cause.step >= 0 && hasPush(before);
       case 'succeeded':
         if (cause.do === 'claim') return of.policy.skipCurrent && before.status === 'pending';
         if (cause.do === 'inform') return cause.version === of.upgrade.version;
         return (
           cause.do === 'progress' &&
           cause.step === 100 &&
-          isActive(before) &&
+          hasPush(before) &&
           this.#trusts100(before, of.policy)
         );
       case 'cancelled':
-        return cause.do === 'cancel';
+        if (cause.do === 'claim')
+          return after.reason === 'superseded' && this.#broughtLater(before, of) !== null;
+        return cause.do === 'cancel' && after.reason === null;
       case 'failed':
         if (cause.do === 'claim') {
           const version = this.#known.get(`${after.accessToken} ${of.upgrade.module}`) ?? '';
@@ -287,7 +334,7 @@ export class World {
     );
   }
 
-  /** The three named ways. */
+  /** The named ways. */
   #mayMoveEnded(before: Device, after: Device, target: string, cause: Cause): boolean {
     const within = this.now < before.since + 600 * SECOND;
     switch (`${before.status} → ${after.status}`) {
@@ -297,11 +344,16 @@ export class World {
       case 'succeeded → failed':
         if (cause.do === 'progress')
           return within && !before.confirmed && after.reason === FAILURES[cause.step];
+        if (cause.do !== 'inform' || cause.retained || !within) return false;
+        if (after.reason === 'rolled-back') return isSource(before, cause, target);
         return (
-          cause.do === 'inform' && within && after.reason === 'rolled-back' && isSource(before, cause, target)
+          after.reason === 'version-mismatch' &&
+          !before.confirmed &&
+          cause.version !== target &&
+          !isSource(before, cause, target)
         );
       case 'failed → succeeded':
-        return cause.do === 'inform' && cause.version === target && LATE.includes(before.reason ?? '');
+        return cause.do === 'inform' && cause.version === target && !this.#overtaken.has(before.id);
       default:
         return false;
     }
@@ -310,58 +362,124 @@ export class World {
   #mayPend(before: Device, after: Device, policy: Policy, cause: Cause): boolean {
     if (before.status === 'pending') {
       if (after.reason === 'busy') return cause.do === 'claim';
-      // It is free, it was waited for, or its delay is over.
-      return after.reason === null || after.reason === before.reason;
+      // The other task is through with it, it has woken, or its delay is over; or its answer was a failure.
+      const isNews = after.reason !== null && after.reason !== before.reason;
+      if (!isNews) return before.hold !== 'wait' || this.#wokeBy(cause);
+      return cause.do === 'progress' && hasPush(before) && after.reason === FAILURES[cause.step];
     }
-    if (after.hold === 'wait')
-      return (
-        cause.do === 'answer' &&
-        cause.on === 'offline' &&
-        policy.offline === 'wait' &&
-        isOfFirstPush(before, cause)
-      );
+    if (after.hold === 'wait') return this.#mayWait(before, after, policy, cause);
     if (after.retries !== before.retries + 1 || after.retries > policy.retries) return false;
-    if (after.reason === 'rebooted')
-      return cause.do === 'inform' && !before.reported100 && cause.version === before.source;
-    return this.#hasReason(before, after, policy, cause);
+    if (after.reason === 'rebooted') {
+      return cause.do === 'time' && !before.reported100 && this.now >= (before.rebootAt ?? Infinity);
+    }
+    return isTriedAgain(after, policy) && this.#hasReason(before, after, policy, cause);
+  }
+
+  /** Signs of life that are no old news. */
+  #wokeBy(cause: Cause): boolean {
+    return cause.do === 'progress' || cause.do === 'alive' || (cause.do === 'inform' && !cause.retained);
+  }
+
+  #mayWait(before: Device, after: Device, policy: Policy, cause: Cause): boolean {
+    if (policy.offline !== 'wait') return false;
+    if (cause.do === 'answer') return after.reason === 'offline' && this.#isOffline(before, cause);
+    return cause.do === 'time' && this.#isSilent(before, after, policy);
+  }
+
+  /** "No subscriber" counts: it is the answer to a push by which the device is judged, and was asked again. */
+  #isOffline(before: Device, cause: Cause): boolean {
+    if (cause.do !== 'answer' || cause.on !== 'offline' || !isCounted(before, cause)) return false;
+    const isFresh = before.lifeAt !== null && this.now - before.lifeAt <= 10 * SECOND;
+    return !isFresh || before.asked === 3;
+  }
+
+  /** Time is over, and each of its repeats went out, unless none may. */
+  #isSilent(before: Device, { reason }: Device, { noResponse, repush }: Policy): boolean {
+    const isOver = this.now >= before.since + noResponse * SECOND;
+    const hadRepeats = before.repeats >= repush || this.#paused.has(before.task);
+    return isOver && hadRepeats && reason === (before.asked > 0 ? 'offline' : 'no-response');
   }
 
   #mayFail(before: Device, after: Device, policy: Policy, cause: Cause): boolean {
     const { reason } = after;
     if (before.status === 'pending') {
-      return reason === 'offline' && cause.do === 'time' && before.hold === 'wait';
+      if (cause.do === 'progress') return hasPush(before) && reason === FAILURES[cause.step];
+      return reason === before.reason && cause.do === 'time' && before.hold === 'wait';
     }
     if (cause.do === 'inform') {
-      if (reason === 'rolled-back')
-        return before.reported100 && (before.source === null || cause.version === before.source);
-      return reason === 'version-mismatch' && cause.version !== before.source && before.source !== null;
+      return (
+        reason === 'rolled-back' &&
+        !cause.retained &&
+        before.reported100 &&
+        (before.source === null || cause.version === before.source)
+      );
     }
     if (cause.do === 'answer' && cause.on === 'refused')
-      return reason === 'refused' && isOfFirstPush(before, cause);
-    // Another attempt is made as long as there are any left.
-    return before.retries >= policy.retries && this.#hasReason(before, after, policy, cause);
+      return reason === 'refused' && isCounted(before, cause);
+    // Another attempt is made as long as there are any left, and the reason is one for it.
+    const isLast = before.retries >= policy.retries || !isTriedAgain(after, policy);
+    return isLast && this.#hasReason(before, after, policy, cause);
   }
 
   /** A failure of an active device that another attempt may follow. */
-  #hasReason(before: Device, { reason }: Device, policy: Policy, cause: Cause): boolean {
+  #hasReason(before: Device, after: Device, policy: Policy, cause: Cause): boolean {
     const over = (seconds: number): boolean => this.now >= before.since + seconds * SECOND;
     switch (cause.do) {
       case 'progress':
-        return reason === FAILURES[cause.step];
+        return after.reason === FAILURES[cause.step];
       case 'answer':
-        if (policy.offline === 'wait' || reason !== 'offline') return false;
-        return cause.on === 'offline' && isOfFirstPush(before, cause);
-      case 'time':
-        if (before.status === 'pushed') return reason === 'no-response' && over(policy.noResponse);
-        if (before.reported100) return reason === 'unconfirmed' && over(policy.confirm);
-        return reason === 'stalled' && over(policy.stalled);
+        return policy.offline === 'fail' && after.reason === 'offline' && this.#isOffline(before, cause);
+      case 'time': {
+        const third = this.#third.has(attemptOf(before));
+        const isReason = (reason: string): boolean => after.reason === (third ? 'version-mismatch' : reason);
+        if (before.status === 'pushed') {
+          return policy.offline === 'fail' && (third ? isReason('') : this.#isSilent(before, after, policy));
+        }
+        if (before.reported100) return isReason('unconfirmed') && over(policy.confirm);
+        return isReason('stalled') && over(policy.stalled);
+      }
       default:
         return false;
     }
   }
 
+  /** A task that was made later has brought the device up: its version, unless this task is made for that. */
+  #broughtLater(device: Device, { upgrade, policy }: TaskPlan): string | null {
+    if (device.named) return null;
+    for (const [i, id] of this.ids.entries()) {
+      const task = this.#task(i);
+      if (id <= device.task || task.upgrade.module !== upgrade.module) continue;
+      const row = this.#rows(i).find(({ accessToken }) => accessToken === device.accessToken);
+      if (row?.status === 'succeeded') {
+        const { version } = task.upgrade;
+        // The newest of them decides: there are few tasks, and they stand in their order.
+        this.#newer = policy.fromVersions.includes(version) ? null : version;
+      }
+    }
+    const found = this.#newer;
+    this.#newer = null;
+    return found;
+  }
+
   #checkPush({ before, after, plan: of }: Change): void {
     const key = `${after.accessToken} ${of.upgrade.module}`;
+    assert.equal(this.#broughtLater(before, of), null, 'an older task undoes a newer one');
+    for (const row of this.#devices()) {
+      if (row.id === after.id || keyOf(row) !== key) continue;
+      assert.ok(!isUnconfirmed(row), 'pushed while another task’s success is not confirmed');
+      if (row.status === 'failed') this.#overtaken.add(row.id);
+    }
+    const version = this.#known.get(key) ?? null;
+    const { fromVersions, skipCurrent } = of.policy;
+    assert.ok(
+      fromVersions.length === 0 || (version !== null && fromVersions.includes(version)),
+      `pushed onto ${version}`,
+    );
+    assert.ok(!skipCurrent || version !== of.upgrade.version, 'pushed what it runs already');
+    if (before.sameAttempt) {
+      assert.deepEqual([after.attempt, after.pushId], [before.attempt, before.pushId]);
+      return;
+    }
     assert.equal(after.attempt, before.attempt + 1);
     assert.ok(after.pushId !== null && !this.#used.has(after.pushId), 'an attempt without an id of its own');
     this.#used.add(after.pushId);
@@ -370,22 +488,28 @@ export class World {
       (this.#open.get(key) ?? 0) > this.now,
       'an older upgrade is forgotten, or made up',
     );
-    const version = this.#known.get(key) ?? null;
-    const { fromVersions, skipCurrent } = of.policy;
-    assert.ok(
-      fromVersions.length === 0 || (version !== null && fromVersions.includes(version)),
-      `pushed onto ${version}`,
-    );
-    assert.ok(!skipCurrent || version !== of.upgrade.version, 'pushed what it runs already');
   }
 
   /** What the outside world knows now of upgrades without a last word. */
   #follow(changes: readonly Change[], cause: Cause): void {
     for (const { before, after, plan: of } of changes) {
-      const key = `${after.accessToken} ${of.upgrade.module}`;
-      const silent = after.status === 'cancelled' || ['no-response', 'stalled'].includes(after.reason ?? '');
-      if (isActive(before) && !isActive(after) && silent) this.#open.set(key, this.now + 2400 * SECOND);
-      if (cause.do === 'claim' && after.status === 'succeeded') this.#open.delete(key);
+      if (!hasPush(before) || hasPush(after) || after.status === 'succeeded') continue;
+      const isSilent =
+        cause.do === 'cancel' ||
+        cause.do === 'claim' ||
+        (cause.do === 'time' && !before.reported100 && after.reason !== 'rebooted');
+      if (isSilent) this.#open.set(`${after.accessToken} ${of.upgrade.module}`, this.now + 2400 * SECOND);
+    }
+  }
+
+  /** Rows that wait in an attempt of their own when another task pushes: it ends, and may have been heard. */
+  #takenOver(before: readonly Row[], pushes: readonly Push[]): void {
+    for (const { device, plan: of } of pushes) {
+      const key = `${device.accessToken} ${of.upgrade.module}`;
+      const isWaiting = (row: Row): boolean => row.status === 'pending' && row.sameAttempt;
+      if (before.some((row) => row.id !== device.id && keyOf(row) === key && isWaiting(row))) {
+        this.#open.set(key, this.now + 2400 * SECOND);
+      }
     }
   }
 
@@ -403,7 +527,11 @@ export class World {
 
   #devices(): Row[] {
     return this.ids.flatMap((_, i) =>
-      this.#rows(i).map((row) => ({ ...row, module: this.#task(i).upgrade.module })),
+      this.#rows(i).map((row) => ({
+        ...row,
+        module: this.#task(i).upgrade.module,
+        target: this.#task(i).upgrade.version,
+      })),
     );
   }
 
@@ -466,23 +594,34 @@ function atOnce<T>(value: Awaitable<T>): T {
   return value;
 }
 
-type Row = Device & { readonly module: string };
+type Row = Device & { readonly module: string; readonly target: string };
 
 function keyOf({ accessToken, module }: Row): string {
   return `${accessToken} ${module}`;
 }
 
-/** A report of the target version is the last word of whatever went before. */
-function isConfirmed(before: Row | undefined, after: Row): boolean {
-  const isNews = before?.confirmed !== true || before.status !== after.status;
-  return after.status === 'succeeded' && after.confirmed && isNews;
+/** It has a push that it may answer: it is active, or it waits in an attempt that goes on. */
+function hasPush(device: Device): boolean {
+  return isActive(device) || (device.status === 'pending' && device.sameAttempt);
+}
+
+function isUnconfirmed(row: Row): boolean {
+  return row.status === 'succeeded' && !row.confirmed && row.since !== -1;
+}
+
+function attemptOf({ id, attempt }: Device): string {
+  return `${id} ${attempt}`;
+}
+
+function isTriedAgain({ reason }: Device, { retryOn }: Policy): boolean {
+  return retryOn.some((tried) => tried === reason);
 }
 
 function isSource(before: Device, cause: Extract<Cause, { do: 'inform' }>, target: string): boolean {
   return cause.version !== target && (before.source === null || cause.version === before.source);
 }
 
-/** A repeat's answer fails nothing, nor does one to an earlier attempt. */
-function isOfFirstPush(before: Device, { id, push }: Extract<Cause, { do: 'answer' }>): boolean {
-  return before.pushId === id && push === 1;
+/** The answer is to the push by which the device is judged: a repeat's fails nothing, nor does an earlier attempt's. */
+function isCounted(before: Device, { id, push }: Extract<Cause, { do: 'answer' }>): boolean {
+  return before.pushId === id && push === before.countedPush;
 }

@@ -42,7 +42,7 @@ const MAX_PREPARED = 1000;
 
 export class Pushes {
   readonly #parts: PushesParts;
-  readonly #prepared = new Map<number, PreparedUpgrade>();
+  readonly #prepared = new Map<string, PreparedUpgrade>();
   #onOutcome: () => void = () => undefined;
   #open = 0;
   #stopped = false;
@@ -84,13 +84,19 @@ export class Pushes {
     }
   }
 
-  #settled({ plan, device }: Push, sent: number, { delivery, error }: Outcome): void {
+  #settled({ device }: Push, sent: number, { delivery, error }: Outcome): void {
     const { lane, clock, time } = this.#parts;
     this.#open -= 1;
     // What was under way is sent again before the connection counts as made.
     const returning = this.#left || sent < this.#returned + RETURN_MS;
-    const isAway = returning && delivery === 'offline' && plan.policy.offline === 'fail';
-    const on: EventName | null = isAway ? 'offline-after-reconnect' : OUTCOMES[delivery];
+    const isAway = returning && delivery === 'offline';
+    // Taken is no news but of a device that was asked again, because the broker hadn't known it.
+    const isBack = delivery === 'accepted' && device.asked > 0;
+    const on: EventName | null = isAway
+      ? 'offline-after-reconnect'
+      : isBack
+        ? 'accepted'
+        : OUTCOMES[delivery];
     if (on !== null && !this.#stopped) {
       const event = {
         on,
@@ -109,7 +115,7 @@ export class Pushes {
   #publish({ plan, device }: Push, settled: (outcome: Outcome) => void): void {
     let upgrade: PreparedUpgrade;
     try {
-      upgrade = this.#prepare(plan);
+      upgrade = this.#prepare(plan, device.variant);
     } catch (error) {
       const refused = toOtaError(error);
       queueMicrotask(() => settled({ delivery: 'refused', error: refused }));
@@ -118,12 +124,14 @@ export class Pushes {
     this.#parts.link.publish(device.accessToken, { id: device.pushId ?? '', upgrade }, settled);
   }
 
-  #prepare(plan: TaskPlan): PreparedUpgrade {
-    const found = this.#prepared.get(plan.id);
+  /** @param variant which of the task's packages */
+  #prepare(plan: TaskPlan, variant: number): PreparedUpgrade {
+    const key = `${plan.id} ${variant}`;
+    const found = this.#prepared.get(key);
     if (found !== undefined) return found;
     if (this.#prepared.size > MAX_PREPARED) this.#prepared.clear();
-    const prepared = this.#parts.link.prepare(plan.upgrade);
-    this.#prepared.set(plan.id, prepared);
+    const prepared = this.#parts.link.prepare(plan.packages[variant]?.upgrade ?? plan.upgrade);
+    this.#prepared.set(key, prepared);
     return prepared;
   }
 }

@@ -131,7 +131,7 @@ export class Scheduler {
   }
 
   #changed({ plan, before, after }: Change): void {
-    if (before.status === after.status) return;
+    if (before.status === after.status && before.hold === after.hold) return;
     this.#dirty.add(plan.id);
     if (isActive(before) || after.status === 'pending') this.wake();
   }

@@ -5,6 +5,7 @@ export * from './machine';
 export * from './rate';
 export * from './reports';
 export * from './rollout';
-export { type Event, type EventName, findMove, type Move, MOVES } from './table';
+export { FRESH_LIFE } from './outcome-moves';
+export { type Event, type EventName, findMove, type Move, MOVES, type Rules } from './table';
 export * from './turn';
 export * from './window';

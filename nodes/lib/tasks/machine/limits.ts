@@ -1,35 +1,73 @@
 /**
- * When something is due for a device: its limit and its next repeat. Pure; times are ticks. Nothing here
- * decides what happens then: that is the table.
+ * When something is due for a device: its limit, and where it stands in its task's queue. Pure; times are ticks.
+ * Nothing here decides what happens then: that is the table.
  */
-import type { Device, Policy, RunningTime, Ticks } from '../types';
+import type { Device, Policy, RunningTime, TaskPlan, Ticks } from '../types';
 
-const SECOND = 1000;
+export const SECOND = 1000;
+export const MINUTE = 60 * SECOND;
+const DAY = 24 * 60 * MINUTE;
 
-/** Failures that a late report of the target version turns into success. */
-const LATE_SUCCESS: ReadonlySet<string> = new Set(['offline', 'no-response', 'stalled', 'unconfirmed']);
+export type LimitName =
+  'no-response' | 'stalled' | 'unconfirmed' | 'rebooted' | 'waited' | 'delay-over' | 'confirm-over';
 
-export type LimitName = 'no-response' | 'stalled' | 'unconfirmed' | 'waited' | 'delay-over' | 'confirm-over';
+export interface Limit {
+  readonly name: LimitName;
+  /** While its task is paused, `waited` may be later. */
+  readonly at: Ticks;
+}
+
+type LimitRules = Pick<TaskPlan, 'policy' | 'running'>;
 
 /** The limit that runs in the device's present state, or null where none does. */
-export function limitOf(device: Device, policy: Policy): { name: LimitName; at: Ticks } | null {
-  const after = (name: LimitName, seconds: number): { name: LimitName; at: Ticks } => ({
-    name,
-    at: device.since + seconds * SECOND,
-  });
+export function limitOf(device: Device, { policy, running }: LimitRules): Limit | null {
+  const after = (name: LimitName, seconds: number): Limit => ({ name, at: device.since + seconds * SECOND });
   switch (device.status) {
     case 'pushed':
       return after('no-response', policy.noResponse);
-    case 'upgrading':
-      return device.reported100 ? after('unconfirmed', policy.confirm) : after('stalled', policy.stalled);
+    case 'upgrading': {
+      const limit = device.reported100
+        ? after('unconfirmed', policy.confirm)
+        : after('stalled', policy.stalled);
+      const { rebootAt } = device;
+      return rebootAt !== null && rebootAt < limit.at ? { name: 'rebooted', at: rebootAt } : limit;
+    }
     case 'pending':
-      if (device.hold === 'wait') return after('waited', policy.waitLimit);
-      return device.hold === 'delay' ? after('delay-over', policy.retryDelay) : null;
+      if (device.hold === 'wait') return { name: 'waited', at: waitedAt(device, policy, running) };
+      return device.hold === 'delay' ? after('delay-over', retryDelay(device, policy)) : null;
     case 'succeeded':
       return after('confirm-over', policy.confirm);
     default:
       return null;
   }
+}
+
+/** The tick at which the wait is over, if its task runs on from now. */
+function waitedAt({ firstWait, since }: Device, policy: Policy, running: RunningTime): Ticks {
+  const limit = policy.waitLimit * SECOND;
+  if (firstWait === null) return since + limit;
+  return (running.since ?? since) + firstWait + limit - running.before;
+}
+
+/** Seconds before another attempt; `retries` counts the one that is waited for. */
+function retryDelay({ retries }: Device, { retryDelay: delay, retryBackoff }: Policy): number {
+  if (retryBackoff === 'fixed') return delay;
+  return Math.max(delay, Math.min(delay * 2 ** Math.max(0, retries - 1), DAY / SECOND));
+}
+
+/** The limit of a waiting device stands still with its task. */
+export function isOver(device: Device, limit: Limit, { policy, running }: LimitRules, now: Ticks): boolean {
+  if (limit.name !== 'waited' || device.firstWait === null) return now >= limit.at;
+  return runningTime(running, now) - device.firstWait >= policy.waitLimit * SECOND;
+}
+
+/**
+ * True where time has a repeat of the push left that may go out now: silence isn't counted before that.
+ * @param mayPush the task runs, and its window is open
+ */
+export function isRepeatOwed(device: Device, { policy }: LimitRules, now: Ticks, mayPush: boolean): boolean {
+  const { status, nextPush, repeats } = device;
+  return mayPush && status === 'pushed' && repeats < policy.repush && nextPush !== null && nextPush <= now;
 }
 
 /** How long a task has run up to `now`, pauses left out. */
@@ -44,16 +82,33 @@ export function runningAfter(running: RunningTime, runs: boolean, now: Ticks): R
 }
 
 /** When the limit that runs is over; null where none runs. Repeats are claimed with first pushes, see `nextPush`. */
-export function dueOf(device: Device, policy: Policy): Ticks | null {
+export function dueOf(device: Device, rules: LimitRules): Ticks | null {
   if (!isOpen(device)) return null;
-  return limitOf(device, policy)?.at ?? null;
+  return limitOf(device, rules)?.at ?? null;
 }
 
-/** The next repeat after `now`: `repush` of them are spread evenly over `noResponse`. */
-export function nextRepeat(device: { since: Ticks }, policy: Policy, now: Ticks): Ticks | null {
-  const gap = (policy.noResponse * SECOND) / (policy.repush + 1);
-  const next = Math.floor((now - device.since) / gap) + 1;
-  return next > policy.repush ? null : device.since + next * gap;
+/** When a device whose limit was looked at in vain is looked at again: its limit is later, or stands still. */
+export function lookAgain(device: Device, rules: LimitRules, now: Ticks): Ticks | null {
+  const due = dueOf(device, rules);
+  return due === null ? null : Math.max(due, now + SECOND);
+}
+
+/** Between two repeats of a push: `repush` of them are spread evenly over `noResponse`. */
+export function repeatGap({ noResponse, repush }: Policy): Ticks {
+  return (noResponse * SECOND) / (repush + 1);
+}
+
+/** The pushes of a task in the order in which they go out, all from one rate. */
+export type QueueRank =
+  /** of a device that is there: it is awake for a moment only, maybe. Takes up `concurrency`. */
+  | 'woken'
+  /** the next one of an open wave. Takes up `concurrency`. */
+  | 'first';
+
+/** Where a pending device stands in the queue; null where it isn't in it. Repeats and probes go by `nextPush`. */
+export function queueRank(device: Device): QueueRank | null {
+  if (device.status !== 'pending' || device.hold !== null) return null;
+  return device.sameAttempt ? 'woken' : 'first';
 }
 
 /** True while a report, a limit or a push may still move the device. */
@@ -77,6 +132,11 @@ export function isActive(device: { readonly status: string }): boolean {
   return device.status === 'pushed' || device.status === 'upgrading';
 }
 
+/** True where no other task may push to the device: its report of this version would look like a third one there. */
+export function isOccupied(device: Device): boolean {
+  return isActive(device) || (device.status === 'succeeded' && !device.confirmed && isOpen(device));
+}
+
 export function isEnded(device: { readonly status: string }): boolean {
   return device.status === 'succeeded' || device.status === 'failed' || device.status === 'cancelled';
 }
@@ -84,8 +144,4 @@ export function isEnded(device: { readonly status: string }): boolean {
 /** True where the confirm time of a success or of a 100 is still running. */
 export function confirming(device: Device, policy: Policy, now: Ticks): boolean {
   return device.since !== CONFIRM_OVER && now < device.since + policy.confirm * SECOND;
-}
-
-export function hasLateSuccess(device: Device): boolean {
-  return LATE_SUCCESS.has(device.reason ?? '');
 }

@@ -1,16 +1,20 @@
 /**
- * Applies the table to one device: an event in, the device's next state and its line of history out. Pure:
- * no I/O, no clock; the device that is given is never changed.
+ * The machine: a device, an event, a policy in; the next state and a line of history out. Pure: time comes in as an
+ * argument, and the device that is given is never changed.
  */
 import { STEP_SUCCEEDED } from '../../protocol';
-import type { Device, Policy, Transition, Ticks } from '../types';
-import { limitOf } from './limits';
-import { type Event, type EventName, findMove, type Move } from './table';
+import type { Device, Ticks, Transition } from '../types';
+import { isOver, isRepeatOwed, limitOf, SECOND } from './limits';
+import { type Event, type EventName, findMove, type Move, type Rules } from './table';
+import { isWindowOpen } from './window';
 
 /** What happens so often, or means so little, that it isn't history. */
 const QUIET: ReadonlySet<EventName> = new Set([
-  'postpone',
+  'put-off',
+  'accepted',
   'restarted',
+  'overtaken',
+  'alive',
   'confirm-over',
   'unblocked',
   'delay-over',
@@ -20,10 +24,16 @@ const OURS: ReadonlySet<EventName> = new Set([
   'push',
   'busy',
   'unfit',
+  'incompatible',
+  'superseded',
+  'overtaken',
   'unblocked',
   'repeat',
-  'postpone',
+  'put-off',
+  'accepted',
   'restarted',
+  'alive',
+  'confirm-over',
   'cancel',
   'retry',
 ]);
@@ -47,38 +57,51 @@ export function keptText(text: string): string {
   return text.slice(0, MAX_KEPT_TEXT).replace(/[\0\p{Cs}]/gu, '\u{FFFD}');
 }
 
-/** The next state of a device. Returns null where nothing happens and nothing is to be remembered. */
-export function transition(device: Device, policy: Policy, event: Event, wall: number): Transition | null {
-  const move = findMove({ device, policy, event });
+/**
+ * The next state of a device. Returns null where nothing happens and nothing is to be remembered.
+ * @param wall milliseconds of the wall clock
+ */
+export function transition(device: Device, rules: Rules, event: Event, wall: number): Transition | null {
+  const c = { device, rules, event, wall };
+  const move = findMove(c);
+  const isHeard = isLiveVersion(event);
   if (move === null) {
-    if (OURS.has(event.on) || event.on === 'confirm-over') return null;
+    if (OURS.has(event.on)) return null;
+    const after = { ...device, events: device.events + 1 };
+    if (isHeard && device.lateReportUntil !== null) after.lateReportUntil = null;
     return {
       before: device,
-      after: remember(device),
+      after,
       history: historyOf(event, device),
-      lateReport: null,
+      lateReport: isHeard ? 'clear' : null,
     };
   }
-  const moved: Device = { ...device, ...move.change({ device, policy, event }), status: move.to };
+  const moved: Device = { ...device, ...move.change(c), status: move.to };
   const quiet = QUIET.has(event.on);
   const visible = isVisible(device, moved);
   const after = { ...moved, at: visible ? wall : device.at, events: device.events + (quiet ? 0 : 1) };
+  if (isHeard && after.lateReportUntil !== null) after.lateReportUntil = null;
   return {
     before: device,
     after,
     history: quiet ? null : historyOf(event, after),
-    lateReport: lateReportOf(move, policy, event),
+    lateReport: isHeard ? 'clear' : lateReportOf(move, c),
   };
 }
 
-function lateReportOf({ lateReport }: Move, policy: Policy, { now }: Event): Transition['lateReport'] {
-  if (lateReport === undefined) return null;
-  if (lateReport === 'clear') return 'clear';
-  return { until: now + (policy.stalled + policy.confirm) * 1000 };
+/** The device has said what it runs: no 100 from before can be taken for a later upgrade's any more. */
+function isLiveVersion(event: Event): boolean {
+  return event.version !== undefined && event.retained !== true;
 }
 
-function remember(device: Device): Device {
-  return { ...device, events: device.events + 1 };
+function lateReportOf(
+  { lateReport }: Move,
+  c: Parameters<NonNullable<Move['lateReport']>>[0],
+): Transition['lateReport'] {
+  const found = lateReport?.(c) ?? null;
+  if (found !== 'set') return found;
+  const { stalled, confirm } = c.rules.policy;
+  return { until: c.event.now + (stalled + confirm) * SECOND };
 }
 
 function historyOf(event: Event, device: Device): Transition['history'] {
@@ -87,8 +110,13 @@ function historyOf(event: Event, device: Device): Transition['history'] {
     event: SHOWN_AS[event.on] ?? event.on,
     step: event.step ?? null,
     desc: isVersion ? (event.version ?? '') : (event.desc ?? ''),
-    id: event.id ?? (event.on === 'repeat' ? device.pushId : null),
+    id: event.id ?? (event.on === 'repeat' || event.on === 'push' ? device.pushId : null),
   };
+}
+
+/** True where a push goes out: the first of an attempt, or one more of it. */
+export function isPush({ before, after }: Transition): boolean {
+  return after.attempt > before.attempt || after.pushes > before.pushes;
 }
 
 /** True where somebody outside sees a difference: outputs carry these changes. */
@@ -108,26 +136,21 @@ export function progressEvent(report: { step: number; desc: string }, now: Ticks
 export function versionEvent(
   device: Device,
   target: string,
-  report: { version: string; duplicate: boolean },
+  report: { version: string; retained?: boolean; wakes?: boolean },
   now: Ticks,
 ): Event {
   const version = keptText(report.version);
-  const event = (on: EventName): Event => ({ on, now, version, duplicate: report.duplicate });
+  const { retained, wakes } = report;
+  const event = (on: EventName): Event => ({ on, now, version, retained, wakes });
   if (report.version === target) return event('target');
   if (device.source === null) return event('first-version');
   return event(version === device.source ? 'source' : 'other');
 }
 
-/** The limit that is over, or null where none is. */
-export function limitEvent(device: Device, policy: Policy, now: Ticks): Event | null {
-  const limit = limitOf(device, policy);
-  return limit !== null && now >= limit.at ? { on: limit.name, now } : null;
-}
-
-/** What time alone makes of a device: a limit, a repeat (which may go out or not), or nothing yet. */
-export function timeEvent(device: Device, policy: Policy, now: Ticks, mayPush: boolean): Event | null {
-  const limit = limitOf(device, policy);
-  if (limit !== null && now >= limit.at) return { on: limit.name, now };
-  if (device.status !== 'pushed' || device.nextPush === null || now < device.nextPush) return null;
-  return { on: mayPush ? 'repeat' : 'postpone', now };
+/** The limit that is over, or null where none is; `lookAgain` says when to look again. */
+export function limitEvent(device: Device, rules: Rules, now: Ticks, wall: number): Event | null {
+  const limit = limitOf(device, rules);
+  if (limit === null || !isOver(device, limit, rules, now)) return null;
+  const mayPush = rules.running.since !== null && isWindowOpen(rules.policy.window, wall);
+  return isRepeatOwed(device, rules, now, mayPush) ? null : { on: limit.name, now };
 }

@@ -1,10 +1,10 @@
 /**
- * Whose report it is: finds, among the tasks of a device, those that a report means. Pure.
+ * Whose report it is: finds, among the tasks of a device, those that a report means, and those that it wakes. Pure.
  */
 import { DEFAULT_MODULE } from '../../protocol';
-import type { Device, KnownDevice, Transition, TaskPlan, Ticks } from '../types';
+import type { KnownDevice, TaskPlan, Device, Ticks, Transition } from '../types';
 import { isActive, isOpen } from './limits';
-import { transition, progressEvent, versionEvent } from './machine';
+import { keptText, progressEvent, transition, versionEvent } from './machine';
 
 export interface ProgressReport {
   readonly kind: 'progress';
@@ -22,10 +22,21 @@ export interface VersionReport {
   readonly id: string | null;
   readonly module: string;
   readonly version: string;
+  /** The broker had kept it: it is older than anything that was heard live. */
+  readonly retained?: boolean;
+  /** With `retained`: since when the broker has given what comes live; wall clock. */
+  readonly subscribedAt?: number;
   readonly wall: number;
 }
 
-export type Report = ProgressReport | VersionReport;
+/** A sign of life that came another way. */
+export interface LifeReport {
+  readonly kind: 'alive';
+  readonly accessToken: string;
+  readonly wall: number;
+}
+
+export type Report = ProgressReport | VersionReport | LifeReport;
 
 /** A device in a task, with the rules of the task. */
 export interface Member {
@@ -33,8 +44,7 @@ export interface Member {
   readonly plan: TaskPlan;
 }
 
-/** A report with the same id and version within this time is the broker's repeat of it. */
-const DUPLICATE_MS = 60_000;
+type FindLatest = (module: string) => Member | null;
 
 /**
  * What a progress report makes of the device's tasks.
@@ -44,13 +54,15 @@ const DUPLICATE_MS = 60_000;
 export function progressTransitions(
   report: ProgressReport,
   open: readonly Member[],
-  latest: (module: string) => Member | null,
+  latest: FindLatest,
   now: Ticks,
 ): Transition[] {
   const module = report.module ?? DEFAULT_MODULE;
   const member = meant(report.module, open) ?? latest(module) ?? unpushed(module, open);
-  if (member === null) return [];
-  return list(transition(member.device, member.plan.policy, progressEvent(report, now), report.wall));
+  const moved =
+    member === null ? null : transition(member.device, member.plan, progressEvent(report, now), report.wall);
+  const others = open.length < 2 ? [] : woken(open, now, report.wall, member);
+  return moved === null ? others : [moved, ...others];
 }
 
 /** The one upgrade that a progress report belongs to: there is no id in it. */
@@ -58,14 +70,24 @@ function meant(module: string | null, open: readonly Member[]): Member | null {
   if (module !== null) return newest(open.filter(({ plan }) => plan.upgrade.module === module));
   const active = open.filter(({ device }) => isActive(device));
   if (active.length === 1) return active[0] ?? null;
-  const own = newest(open.filter(({ plan }) => plan.upgrade.module === DEFAULT_MODULE));
-  if (own !== null || active.length > 1) return own;
+  const ofDefault = open.filter(({ plan }) => plan.upgrade.module === DEFAULT_MODULE);
+  if (active.length > 1) return newest(ofDefault);
+  const waiting = open.filter(({ device }) => isWaiting(device));
+  const modules = new Set(waiting.map(({ plan }) => plan.upgrade.module));
+  if (modules.size === 1) return newest(waiting);
+  const own = newest(ofDefault);
+  if (own !== null) return own;
   // Nothing is active and nothing is known of `default`: the only success that it could refute.
   const succeeded = open.filter(({ device }) => device.status === 'succeeded');
   return succeeded.length === 1 ? (succeeded[0] ?? null) : null;
 }
 
-/** The active one; else the newest that was pushed and is over; else one that waits for another try. */
+/** Its attempt goes on with the device's next word. */
+function isWaiting(device: Device): boolean {
+  return device.status === 'pending' && device.sameAttempt;
+}
+
+/** The active one; else the newest that waits; else the newest that was pushed and is over; else one before another try. */
 function newest(members: readonly Member[]): Member | null {
   let found: Member | null = null;
   for (const member of members) {
@@ -77,8 +99,12 @@ function newest(members: readonly Member[]): Member | null {
   return found;
 }
 
+/** More than there are devices in all tasks. */
+const RANK = 2 ** 50;
+
 function rank(device: Device): number {
-  return device.status === 'pending' ? device.id - Number.MAX_SAFE_INTEGER : device.id;
+  if (device.status !== 'pending') return device.id;
+  return device.id + (device.sameAttempt ? RANK : -RANK);
 }
 
 /** Nobody asked it for that: history of the task that waits for its turn. */
@@ -86,41 +112,85 @@ function unpushed(module: string, open: readonly Member[]): Member | null {
   return open.find(({ plan }) => plan.upgrade.module === module) ?? null;
 }
 
-/** True for the broker's second delivery of a version report. */
-export function isDuplicate(report: VersionReport, known: KnownDevice | null): boolean {
-  return (
-    known !== null &&
-    report.id !== null &&
-    report.id === known.lastId &&
-    report.version === known.version &&
-    Math.abs(report.wall - known.at) <= DUPLICATE_MS
-  );
-}
-
-/** What a version report makes of the device's tasks for that module: it may move several of them. */
+/** What a version report makes of the device's tasks: it may move several of its module, and wake others. */
 export function versionTransitions(
   report: VersionReport,
-  known: KnownDevice | null,
   open: readonly Member[],
-  latest: (module: string) => Member | null,
+  latest: FindLatest,
   now: Ticks,
 ): Transition[] {
-  const duplicate = isDuplicate(report, known);
-  const members = open.filter(({ plan, device }) => plan.upgrade.module === report.module && isOpen(device));
-  const last = members.length === 0 ? latest(report.module) : null;
+  const { module, version, retained } = report;
+  const members = open.filter(({ plan, device }) => plan.upgrade.module === module && isOpen(device));
+  const last = members.length === 0 ? latest(module) : null;
+  const wakes = pushedFirst(members);
   // The active one last: its end changes those that wait for it, once more.
   members.sort((a, b) => Number(isActive(a.device)) - Number(isActive(b.device)));
-  return [...members, ...(last === null ? [] : [last])].flatMap((member) => {
-    const event = versionEvent(
-      member.device,
-      member.plan.upgrade.version,
-      { version: report.version, duplicate },
-      now,
+  const moved = [...members, ...(last === null ? [] : [last])].flatMap((member) => {
+    const said = { version, retained, wakes: member === wakes };
+    const event = versionEvent(member.device, member.plan.upgrade.version, said, now);
+    return list(transition(member.device, member.plan, event, report.wall));
+  });
+  if (retained === true || open.length === members.length) return moved;
+  const others = open.filter(({ plan }) => plan.upgrade.module !== module);
+  return [...moved, ...woken(others, now, report.wall, null)];
+}
+
+/** What a sign of life that is no report makes of the device's tasks, of any module. */
+export function lifeTransitions({ wall }: LifeReport, open: readonly Member[], now: Ticks): Transition[] {
+  return woken(open, now, wall, null);
+}
+
+/** Every sign of life is one for all modules of a device. @param reported the member that has its report already */
+function woken(open: readonly Member[], now: Ticks, wall: number, reported: Member | null): Transition[] {
+  const modules = new Map<string, Member[]>();
+  for (const member of open) {
+    const { module } = member.plan.upgrade;
+    const found = modules.get(module);
+    if (found === undefined) modules.set(module, [member]);
+    else found.push(member);
+  }
+  return [...modules.values()].flatMap((members) => {
+    // A report of progress answers a push of its module: nothing else of that is pushed now.
+    if (reported !== null && members.includes(reported)) return [];
+    const wakes = pushedFirst(members);
+    return members.flatMap((member) =>
+      list(transition(member.device, member.plan, { on: 'alive', now, wakes: member === wakes }, wall)),
     );
-    return list(transition(member.device, member.plan.policy, event, report.wall));
   });
 }
 
-function list(step: Transition | null): Transition[] {
-  return step === null ? [] : [step];
+/**
+ * The one of a device's tasks of a module that is pushed when it wakes: the newest that runs, or of those that don't,
+ * the newest. None while one of them is active.
+ */
+function pushedFirst(members: readonly Member[]): Member | null {
+  let found: Member | null = null;
+  for (const member of members) {
+    if (isActive(member.device)) return null;
+    if (member.device.hold !== 'wait') continue;
+    if (found === null || precedence(member) > precedence(found)) found = member;
+  }
+  return found;
+}
+
+function precedence({ device, plan }: Member): number {
+  return device.task + (plan.running.since === null ? 0 : RANK);
+}
+
+/** What is known of a device and module after a version report; null where that is as it was. */
+export function knownAfter(report: VersionReport, known: KnownDevice | null): KnownDevice | null {
+  const { retained = false, subscribedAt = -Infinity, wall } = report;
+  const isNews = known === null || known.retained || known.at < subscribedAt;
+  if (retained && !isNews) return null;
+  return {
+    version: keptText(report.version),
+    lastId: report.id === null ? null : keptText(report.id),
+    // Old news says nothing of when the device was there.
+    at: retained && known !== null ? known.at : wall,
+    retained: retained && (known?.retained ?? true),
+  };
+}
+
+function list(moved: Transition | null): Transition[] {
+  return moved === null ? [] : [moved];
 }

@@ -1,37 +1,126 @@
-/** What becomes of a device whose turn in the queue of a task has come. Pure. */
+/** What becomes of a device whose turn to be pushed to has come. Pure. */
 import type { IdSource } from '../../protocol';
-import type { Ticks, Transition } from '../types';
-import type { Member } from './reports';
+import type { Device, Labels, TaskPlan, Ticks, Transition } from '../types';
+import { choosePackage } from './fit';
+import { isOccupied, isOpen } from './limits';
 import { transition } from './machine';
-import { fitsVersion } from './fit';
+import { FRESH_LIFE } from './outcome-moves';
+import type { Member } from './reports';
+import type { Event } from './table';
+
+/** A newer task that has brought the device up. */
+export interface NewerTask {
+  readonly taskId: string;
+  readonly name: string;
+  readonly version: string;
+}
 
 /** What is known of a device when its turn comes, beside its row. */
 export interface TurnFacts {
   /** The version that it reported last for the task's module; null where it never did. */
   readonly knownVersion: string | null;
-  /** Another task has this device and module in work. */
-  readonly occupied: boolean;
-  /**
-   * Until when a 100 of an earlier upgrade of this device and module may still come, because it ended without the
-   * device's last word; null where none did, or its end was since.
-   */
+  /** When it said so live, by the wall clock; null where it never did, or only by a retained report. */
+  readonly knownAt: number | null;
+  readonly labels: Labels;
+  /** All open rows of the device, its own included. */
+  readonly open: readonly Member[];
+  /** Until when a 100 of an earlier upgrade of the device and module may still come; null where none can. */
   readonly lateReportUntil: Ticks | null;
+  /** The newest task of the module, created after this one, in which the device has succeeded. */
+  readonly newer: NewerTask | null;
 }
 
-/** The push, or why there is none. Null where nothing becomes of it. */
-export function takeTurn(
-  { device, plan: { policy, upgrade } }: Member,
-  { knownVersion, occupied, lateReportUntil }: TurnFacts,
-  { now, wall, nextId }: { readonly now: Ticks; readonly wall: number; readonly nextId: IdSource },
-): Transition | null {
-  if (occupied) return transition(device, policy, { on: 'busy', now }, wall);
-  const known = knownVersion ?? device.source;
-  if (known === upgrade.version && policy.skipCurrent) {
-    return transition(device, policy, { on: 'target', now, version: known }, wall);
+export interface TurnTime {
+  readonly now: Ticks;
+  /** Milliseconds. */
+  readonly wall: number;
+  readonly nextId: IdSource;
+}
+
+/**
+ * The push, or why there is none; and what the push means for the device's other tasks. Of the device itself the
+ * first transition is: a push went out where it says `lastPush` anew.
+ */
+export function takeTurn(member: Member, facts: TurnFacts, time: TurnTime): Transition[] {
+  const { device, plan } = member;
+  const { now, wall } = time;
+  const others = facts.open.filter((other) => isOther(other, member));
+  const as = (event: Omit<Event, 'now'>, from: Device = device): Transition[] => {
+    const moved = transition(from, plan, { now, ...event }, wall);
+    return moved === null ? [] : [{ ...moved, before: device }];
+  };
+  if (supersedes(facts.newer, member)) return as({ on: 'superseded', desc: taskText(facts.newer) });
+  const isProbe = device.hold === 'wait';
+  if (others.some((other) => isOccupied(other.device))) return as({ on: isProbe ? 'put-off' : 'busy' });
+  if (isProbe && others.some((other) => waitsLater(other, member))) return as({ on: 'put-off' });
+  const known = facts.knownVersion ?? device.source;
+  if (known === plan.upgrade.version && plan.policy.skipCurrent) {
+    return as({ on: 'target', version: known, retained: facts.knownAt === null });
   }
-  if (!fitsVersion(policy, known)) return transition(device, policy, { on: 'unfit', now }, wall);
-  const from = { ...device, source: known === upgrade.version ? null : known };
-  const id = nextId(device.accessToken);
-  const moved = transition(from, policy, { on: 'push', now, id, lateReportUntil }, wall);
-  return moved === null ? null : { ...moved, before: device };
+  const variant = choosePackage(plan, { version: known, labels: facts.labels });
+  if (typeof variant === 'string') return as({ on: variant === 'version' ? 'unfit' : 'incompatible' });
+  if (isProbe) return as({ on: 'repeat' });
+  const overtaken = others.flatMap((other) => overtake(other, time));
+  if (device.sameAttempt) return [...as({ on: 'push', lifeAt: lifeAt(facts, time) }), ...overtaken];
+  const from: Device = {
+    ...device,
+    source: known === plan.upgrade.version ? null : known,
+    versionBefore: known,
+    variant,
+  };
+  const push = as(
+    {
+      on: 'push',
+      id: time.nextId(device.accessToken),
+      lateReportUntil: latest(facts.lateReportUntil, overtaken),
+      lifeAt: lifeAt(facts, time),
+    },
+    from,
+  );
+  return [...push, ...overtaken];
+}
+
+function isOther({ device, plan }: Member, member: Member): boolean {
+  return (
+    device.id !== member.device.id && plan.upgrade.module === member.plan.upgrade.module && isOpen(device)
+  );
+}
+
+function waitsLater({ device }: Member, member: Member): boolean {
+  return device.status === 'pending' && device.sameAttempt && device.task > member.device.task;
+}
+
+/** An older task doesn't undo a newer one, unless that was a step on its way, or a person named the device. */
+function supersedes(newer: NewerTask | null, { device, plan }: Member): newer is NewerTask {
+  return newer !== null && !device.named && !isSteppingStone(plan, newer.version);
+}
+
+/** True where a task is made for devices that run this version. */
+function isSteppingStone({ policy, packages }: TaskPlan, version: string): boolean {
+  const lists = [policy.fromVersions, ...packages.map((variant) => variant.fromVersions)];
+  return lists.some((versions) => versions.includes(version));
+}
+
+function taskText({ name, taskId }: NewerTask): string {
+  return name === '' ? taskId : `${name} (${taskId})`;
+}
+
+function overtake({ device, plan }: Member, { now, wall }: TurnTime): Transition[] {
+  const moved = transition(device, plan, { on: 'overtaken', now }, wall);
+  return moved === null ? [] : [moved];
+}
+
+/** What was known of late reports, and those of attempts that end with this push. */
+function latest(known: Ticks | null, overtaken: readonly Transition[]): Ticks | null {
+  return overtaken.reduce<Ticks | null>((until, { lateReport }) => {
+    if (lateReport === null || lateReport === 'clear') return until;
+    return Math.max(until ?? lateReport.until, lateReport.until);
+  }, known);
+}
+
+/** Its last report as a sign of life, where that isn't long ago. */
+function lifeAt({ knownAt }: TurnFacts, { now, wall }: TurnTime): Ticks | null {
+  if (knownAt === null) return null;
+  const ago = wall - knownAt;
+  return ago >= 0 && ago <= FRESH_LIFE ? now - ago : null;
 }

@@ -3,9 +3,19 @@
  * attempt and its id stand in the database before the push goes out.
  */
 import type { IdSource } from '../../protocol';
-import { allowance, isActive, spend, takeTurn, transition } from '../machine';
+import {
+  allowance,
+  isActive,
+  isPush,
+  type Member,
+  spend,
+  takeTurn,
+  transition,
+  type TurnFacts,
+  type TurnTime,
+} from '../machine';
 import type { Change, Decision, Instant, Need, PushRoom, Rows } from '../database/database';
-import type { Device, Task, TaskPlan } from '../types';
+import type { Device, Task, TaskPlan, Transition } from '../types';
 import { stateOf } from './decide';
 import { WorkingSet } from './working-set';
 
@@ -39,14 +49,14 @@ export function claim({ limit, nextId }: ClaimRules, rows: Rows): Decision<Claim
   if (task?.status !== 'running') return { result: { changes: [], pushes, more: false } };
   const set = new WorkingSet(rows);
   for (const found of rows.found) {
-    const { device, plan } = set.current(found);
-    const move = isActive(device)
-      ? transition(device, plan.policy, { on: 'repeat', now: at.ticks }, at.wall)
-      : found.facts === null
-        ? null
-        : takeTurn(found, found.facts, { now: at.ticks, wall: at.wall, nextId });
-    set.add([move], at.wall);
-    if (move?.after.status === 'pushed') pushes.push({ plan, device: move.after });
+    const member = set.current(found);
+    const facts = found.facts === null ? null : { ...found.facts, open: set.open(member.device.accessToken) };
+    const moves = pushTo(member, facts, { now: at.ticks, wall: at.wall, nextId });
+    set.add(moves, at.wall);
+    const [move] = moves;
+    if (move !== undefined && isPush(move)) {
+      pushes.push({ plan: member.plan, device: move.after });
+    }
   }
   const { effects } = set;
   const { pushes: room } = roomFor(task, at, limit);
@@ -55,6 +65,16 @@ export function claim({ limit, nextId }: ClaimRules, rows: Rows): Decision<Claim
   if (pushes.length === 0) return { result, effects };
   const pace = spend(task.policy.perMinute, task.pace, at.wall, pushes.length);
   return { result, effects, task: { ...stateOf(task), pace } };
+}
+
+/** What becomes of one that was found, first of all: its repeat, its turn, or a probe. */
+function pushTo(member: Member, facts: TurnFacts | null, time: TurnTime): Transition[] {
+  if (facts !== null) return takeTurn(member, facts, time);
+  const { device, plan } = member;
+  const repeat = isActive(device)
+    ? transition(device, plan, { on: 'repeat', now: time.now }, time.wall)
+    : null;
+  return repeat === null ? [] : [repeat];
 }
 
 function roomFor(task: Task, at: Instant, limit: number): PushRoom {

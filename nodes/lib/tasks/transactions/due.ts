@@ -1,5 +1,5 @@
 /** The limits of devices that are over. */
-import { dueOf, limitEvent, transition } from '../machine';
+import { limitEvent, lookAgain, transition } from '../machine';
 import type { Change, Decision, Instant, Need, Rows } from '../database/database';
 import { WorkingSet } from './working-set';
 
@@ -18,10 +18,10 @@ export function due(rows: Rows, limit: number): Decision<Due> {
   const { ticks, wall } = rows.at;
   for (const found of rows.found) {
     const { device, plan } = set.current(found);
-    const event = limitEvent(device, plan.policy, ticks);
-    const move = event === null ? null : transition(device, plan.policy, event, wall);
-    // A report has moved the limit on; only the look at it was due.
-    if (move === null) set.effects.looks.set(device.id, dueOf(device, plan.policy));
+    const event = limitEvent(device, plan, ticks, wall);
+    const move = event === null ? null : transition(device, plan, event, wall);
+    // A report has moved the limit on, or it stands still; only the look at it was due.
+    if (move === null) set.effects.looks.set(device.id, lookAgain(device, plan, ticks));
     else set.add([move], wall);
   }
   const { effects } = set;

@@ -26,7 +26,7 @@ export function move(on: Event['on'], { limit }: Selection, rows: Rows): Decisio
   let skipped = rows.unknown;
   for (const found of rows.found) {
     const { device, plan } = set.current(found);
-    const moved = transition(device, plan.policy, { on, now: ticks }, wall);
+    const moved = transition(device, plan, { on, now: ticks }, wall);
     if (moved === null) skipped += 1;
     set.add([moved], wall);
   }
@@ -54,7 +54,7 @@ export function repeat(limit: number, rows: Rows): Decision<Repeated> {
   const { ticks, wall } = rows.at;
   for (const found of rows.found) {
     const { device, plan } = set.current(found);
-    set.add([transition(device, plan.policy, { on: 'restarted', now: ticks }, wall)], wall);
+    set.add([transition(device, plan, { on: 'restarted', now: ticks }, wall)], wall);
   }
   const last = rows.found.at(-1)?.device.accessToken ?? '';
   return { result: { next: rows.found.length < limit ? null : last }, effects: set.effects };

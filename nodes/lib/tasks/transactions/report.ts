@@ -4,7 +4,8 @@
  */
 import {
   type Event,
-  keptText,
+  knownAfter,
+  lifeTransitions,
   type Member,
   progressTransitions,
   type Report,
@@ -13,7 +14,6 @@ import {
   type VersionReport,
 } from '../machine';
 import type { Change, Decision, Instant, KnownChange, Need, Rows } from '../database/database';
-import type { KnownDevice } from '../types';
 import { WorkingSet } from './working-set';
 
 /** What became of a push to a device. */
@@ -58,16 +58,21 @@ export function report(incoming: readonly Incoming[], rows: Rows): Decision<Repo
       const loaded = rows.device(item.device);
       if (loaded === null) continue;
       const { device, plan } = set.current(loaded);
-      set.add([transition(device, plan.policy, item.event, item.wall)], item.wall);
+      set.add([transition(device, plan, item.event, item.wall)], item.wall);
       continue;
     }
     const open = set.open(item.accessToken);
     const latest = (module: string): Member | null => set.latest(item.accessToken, module);
-    if (item.kind === 'progress') {
-      set.add(progressTransitions(item, open, latest, now), item.wall);
-    } else {
-      set.add(versionTransitions(item, known.get(item), open, latest, now), item.wall);
-      known.remember(item);
+    switch (item.kind) {
+      case 'progress':
+        set.add(progressTransitions(item, open, latest, now), item.wall);
+        break;
+      case 'alive':
+        set.add(lifeTransitions(item, open, now), item.wall);
+        break;
+      case 'inform':
+        set.add(versionTransitions(item, open, latest, now), item.wall);
+        known.remember(item);
     }
   }
   const { effects } = set;
@@ -93,22 +98,20 @@ class KnownVersions {
     return [...this.#changes.values()];
   }
 
-  get({ accessToken, module }: VersionReport): KnownDevice | null {
-    return this.#changes.get(keyOf(accessToken, module))?.known ?? this.#rows.known(accessToken, module);
-  }
-
   remember(item: VersionReport): void {
     const { accessToken, module } = item;
-    const isNew = this.#rows.known(accessToken, module) === null;
-    if (isNew && !this.#changes.has(keyOf(accessToken, module))) {
+    const changed = this.#changes.get(keyOf(accessToken, module));
+    const before = changed?.known ?? this.#rows.known(accessToken, module);
+    const known = knownAfter(item, before);
+    if (known === null) return;
+    const isNew = changed?.isNew ?? before === null;
+    if (before === null) {
       if (!this.#rows.hasRoom(accessToken, module, this.#added)) {
         this.leftOut += 1;
         return;
       }
       this.#added += 1;
     }
-    const lastId = item.id === null ? null : keptText(item.id);
-    const known = { version: keptText(item.version), lastId, at: item.wall };
     this.#changes.set(keyOf(accessToken, module), { accessToken, module, known, isNew });
   }
 }

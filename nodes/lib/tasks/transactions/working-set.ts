@@ -2,7 +2,7 @@
  * The devices of one transaction while a rule works on them: rows as they were loaded, with what the rule has made
  * of them so far. Owns what follows for a device's other tasks. Reads and writes nothing but its `Rows` and `Effects`.
  */
-import { isActive, isOpen, type Member, transition } from '../machine';
+import { isOccupied, isOpen, type Member, transition } from '../machine';
 import type { Rows } from '../database/database';
 import { Effects } from '../database/effects';
 import type { TaskPlan, Transition } from '../types';
@@ -55,14 +55,14 @@ export class WorkingSet {
     const plan = this.#plans.get(move.after.task);
     if (plan === undefined) return;
     this.effects.add(move, plan, wall);
-    if (isActive(move.before) && !isActive(move.after)) this.#unblock(move, plan, wall);
+    if (isOccupied(move.before) && !isOccupied(move.after)) this.#unblock(move, plan, wall);
   }
 
   /** The device is through with one task: those that waited for that are in their queues again. */
   #unblock({ after }: Transition, plan: TaskPlan, wall: number): void {
     for (const loaded of this.#rows.busy(after.accessToken, plan.upgrade.module)) {
       const { device, plan: other } = this.current(loaded);
-      const move = transition(device, other.policy, { on: 'unblocked', now: device.since }, wall);
+      const move = transition(device, other, { on: 'unblocked', now: device.since }, wall);
       if (move !== null) this.#add(move, wall);
     }
   }

@@ -1,10 +1,13 @@
 /** The statements on the devices of tasks, their history and their pages. Nothing here decides anything. */
-import type { Device, DeviceStatus, HistoryEvent, Policy, Ticks } from '../../types';
+import type { Rules } from '../../machine';
+import type { Device, DeviceStatus, HistoryEvent, Ticks } from '../../types';
 import { type DeviceQuery, MAX_HISTORY, type NewDevice } from '../database';
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './driver';
-import { BUSY_CODE, deviceColumns, queueStart, statusCode, toLine } from './rows';
+import { BUSY_CODE, deviceColumns, queueStart, statusCode, toLine, WAIT_CODE } from './rows';
 
+const PENDING_CODE = statusCode('pending');
 const PUSHED_CODE = statusCode('pushed');
+const SUCCEEDED_CODE = statusCode('succeeded');
 
 /** The end of all texts that begin with a prefix. */
 const LAST_CHARACTER = '\u{10FFFF}';
@@ -21,7 +24,8 @@ const ALL_BUT_DUE = DEVICE_COLUMNS.slice(0, -1);
 function columnsOf(before: Device, after: Device): typeof DEVICE_COLUMNS {
   const goesOn =
     before.status === 'upgrading' && after.status === 'upgrading' && before.reported100 === after.reported100;
-  return goesOn ? ALL_BUT_DUE : DEVICE_COLUMNS;
+  const isSooner = after.rebootAt !== null && after.rebootAt !== before.rebootAt;
+  return goesOn && !isSooner ? ALL_BUT_DUE : DEVICE_COLUMNS;
 }
 
 /**
@@ -46,19 +50,27 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   const latestDevice = sql(
     'SELECT * FROM task_devices WHERE token = ? AND open = 0 AND scope = ? ORDER BY id DESC LIMIT 1',
   );
-  const activeDevice = sql(
-    'SELECT id FROM task_devices WHERE token = ? AND open = 1 AND scope = ? AND status IN (1, 2)',
-  );
   const anyBusy = sql(`SELECT 1 AS yes FROM task_devices WHERE hold = ${BUSY_CODE} LIMIT 1`);
   const busyDevices = sql(`SELECT * FROM task_devices WHERE token = ? AND scope = ? AND hold = ${BUSY_CODE}`);
   const dueDevices = sql('SELECT * FROM task_devices WHERE service = ? AND due <= ? ORDER BY due LIMIT ?');
   // With all that decides on its push: a query for each would cost more than the push.
-  const queuedDevices = sql(`SELECT json_object(${AS_JSON},
+  const withFacts = (where: string): string => `SELECT json_object(${AS_JSON},
       'known', v.version,
+      'knownAt', CASE v.retained WHEN 0 THEN v.at END,
+      'newer', (SELECT json_object('taskId', t.key, 'name', t.name, 'version', json_extract(t.upgrade, '$.version'))
+        FROM task_devices AS o JOIN tasks AS t ON t.id = o.task
+        WHERE o.token = d.token AND o.scope = d.scope AND o.status = ${SUCCEEDED_CODE} AND o.task > d.task
+          AND t.visible = 1 ORDER BY o.task DESC LIMIT 1),
       'opened', (SELECT count(*) FROM task_devices AS o WHERE o.token = d.token AND o.open = 1),
       'lateReportUntil', (SELECT u.until FROM late_reports AS u WHERE u.scope = d.scope AND u.token = d.token)) AS json
     FROM task_devices AS d LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token
-    WHERE d.task = ? AND d.queue < ? ORDER BY d.queue LIMIT ?`);
+    WHERE d.task = ? AND ${where} LIMIT ?`;
+  const queuedDevices = sql(withFacts('d.queue < ? ORDER BY d.queue'));
+  const probes = sql(
+    withFacts(
+      `d.status = ${PENDING_CODE} AND d.next_push <= ? AND d.hold = ${WAIT_CODE} ORDER BY d.next_push`,
+    ),
+  );
   const device = sql('SELECT * FROM task_devices WHERE id = ?');
   const deviceOfTask = sql('SELECT * FROM task_devices WHERE task = ? AND token = ?');
   const repeats =
@@ -108,15 +120,15 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     return statement;
   };
   /** Writes what differs. A column that isn't named costs nothing, and none of its indexes either. */
-  const saveDevice = (before: Device, after: Device, policy: Policy): void => {
+  const saveDevice = (before: Device, after: Device, rules: Rules): void => {
     const values: SqlValue[] = [];
     let changed = 0;
     const columns = columnsOf(before, after);
     for (let i = 0; i < columns.length; i += 1) {
       const valueOf = columns[i]?.[1];
       if (valueOf === undefined) break;
-      const value = valueOf(after, policy);
-      if (value === valueOf(before, policy)) continue;
+      const value = valueOf(after, rules);
+      if (value === valueOf(before, rules)) continue;
       changed += 2 ** i;
       values.push(value);
     }
@@ -141,10 +153,11 @@ export function prepareDeviceStatements(db: SqlDatabase) {
       ),
     openDevices: (token: string) => openDevices.all(token),
     latestDevice: (token: string, moduleId: number) => latestDevice.get(token, moduleId),
-    hasActive: (token: string, moduleId: number) => activeDevice.get(token, moduleId) !== undefined,
     anyBusy: () => anyBusy.get() !== undefined,
     busyDevices: (token: string, moduleId: number) => busyDevices.all(token, moduleId),
     dueDevices: (serviceId: number, now: Ticks, limit: number) => dueDevices.all(serviceId, now, limit),
+    /** Waiting devices that are looked for again. */
+    probes: (taskId: number, now: Ticks, limit: number) => probes.all(taskId, now, limit).map(fromJson),
     /** The next ones of the waves up to `lastWave`. */
     queuedDevices: (taskId: number, lastWave: number, limit: number) =>
       queuedDevices.all(taskId, queueStart(lastWave + 1), limit).map(fromJson),

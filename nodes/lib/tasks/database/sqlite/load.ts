@@ -9,7 +9,7 @@ import type { SqlRow } from './driver';
 import type { SqliteFile } from './file';
 import type { KeyCache } from './keys';
 import type { OpenDevices } from './open-devices';
-import { toDevice, toTask, toWaveCounts } from './rows';
+import { toDevice, toNewer, toTask, toWaveCounts } from './rows';
 import type { Statements } from './statements';
 
 export class SqliteRows implements Rows {
@@ -135,25 +135,34 @@ export class SqliteRows implements Rows {
     const { pushes, first } = room(task, this.at);
     if (pushes <= 0) return [];
     const repeats = this.#plain(this.#sql.repeats(task.id, this.at.ticks, pushes));
-    const left = Math.min(first, pushes - repeats.length);
+    const left = pushes - repeats.length;
     if (left <= 0) return repeats;
-    const moduleId = this.keys.moduleOf(task.upgrade.module);
-    const queued = this.#sql.queuedDevices(task.id, task.wave, left).map((row): Found => {
-      const device = toDevice(row);
-      const member = { device, plan: task };
-      // Its reports come soon.
-      if (row['opened'] === 1) this.reporting.set(device.accessToken, [member]);
-      return { ...member, facts: this.#facts(device, row, moduleId) };
-    });
-    return [...repeats, ...queued];
+    const queued = this.#sql
+      .queuedDevices(task.id, task.wave, Math.min(first, left))
+      .map((row) => this.#turn(row, task));
+    if (queued.length >= left) return [...repeats, ...queued];
+    const probes = this.#sql
+      .probes(task.id, this.at.ticks, left - queued.length)
+      .map((row) => this.#turn(row, task));
+    return [...repeats, ...queued, ...probes];
   }
 
-  #facts(device: Device, row: SqlRow, moduleId: number): TurnFacts {
-    return {
-      knownVersion: (row['known'] as string | null | undefined) ?? null,
-      occupied: row['opened'] !== 1 && this.#sql.hasActive(device.accessToken, moduleId),
-      lateReportUntil: (row['lateReportUntil'] as number | null | undefined) ?? null,
+  /** A device whose turn has come, with all that decides on its push. */
+  #turn(row: SqlRow, plan: Task): Found {
+    const device = toDevice(row);
+    const member = { device, plan };
+    const isAlone = row['opened'] === 1;
+    // Its reports come soon.
+    if (isAlone) this.reporting.set(device.accessToken, [member]);
+    const facts: TurnFacts = {
+      knownVersion: (row['known'] ?? null) as string | null,
+      knownAt: (row['knownAt'] ?? null) as number | null,
+      labels: {},
+      open: isAlone ? [member] : this.open(device.accessToken),
+      lateReportUntil: (row['lateReportUntil'] ?? null) as number | null,
+      newer: toNewer(row['newer']),
     };
+    return { ...member, facts };
   }
 
   #named(task: number, limit: number): Found[] {

@@ -1,6 +1,6 @@
 /** How a device and a task stand in SQLite's rows, both ways. The only place that knows the column names. */
 import type { UpgradeOut } from '../../../protocol';
-import { dueOf, isOpen } from '../../machine';
+import { dueOf, isOpen, type NewerTask, queueRank, type Rules } from '../../machine';
 import { DEFAULT_POLICY } from '../../policy';
 import {
   type Counts,
@@ -33,10 +33,12 @@ function holdCode(device: Device): number | null {
 }
 
 export const BUSY_CODE = HOLDS.indexOf('busy');
+export const WAIT_CODE = HOLDS.indexOf('wait');
 
-/** A place in the queue of a task: by wave, shuffled within. Null where it isn't in the queue. */
+/** A place in the queue of a task: who woke first, then by wave, shuffled within. Null where it isn't in the queue. */
 function queuePlace(device: Device): number | null {
-  return device.status === 'pending' && device.hold === null ? queueStart(device.wave) + device.order : null;
+  const rank = queueRank(device);
+  return rank === null ? null : queueStart(rank === 'woken' ? 0 : device.wave) + device.order;
 }
 
 /** Below this stand the places of all earlier waves. */
@@ -117,6 +119,12 @@ export function toPlan(row: SqlRow): TaskPlan {
   };
 }
 
+/** A newer task, as JSON within a row or as its text: drivers and releases of SQLite differ. */
+export function toNewer(value: unknown): NewerTask | null {
+  if (value === null || value === undefined) return null;
+  return (typeof value === 'string' ? JSON.parse(value) : value) as NewerTask;
+}
+
 /** Zeros where the task has no such wave. */
 export function toWaveCounts(row: SqlRow | undefined): WaveCounts {
   const n = (name: string): number => Number(row?.[name] ?? 0);
@@ -182,7 +190,7 @@ export function toHistory(row: SqlRow): HistoryEvent[] {
   }));
 }
 
-type Column = readonly [name: string, value: (device: Device, policy: Policy) => SqlValue];
+type Column = readonly [name: string, value: (device: Device, rules: Rules) => SqlValue];
 
 const COLUMNS: readonly Column[] = [
   ['status', (d) => statusCode(d.status)],

@@ -25,7 +25,7 @@ export function save(file: SqliteFile, keys: KeyCache, need: Need, decision: Dec
 
 function saveEffects(sql: Statements, keys: KeyCache, effects: Effects): void {
   for (const { plan, before, after, history } of effects.devices) {
-    sql.saveDevice(before, after, plan.policy);
+    sql.saveDevice(before, after, plan);
     if (history.length > 0) sql.addHistory(after.id, after.events, history);
   }
   for (const [id, due] of effects.looks) sql.saveDue(id, due);

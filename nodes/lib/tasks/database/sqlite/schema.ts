@@ -158,6 +158,8 @@ export const MIGRATIONS: readonly Migration[] = [
       ALTER TABLE task_devices ADD COLUMN overtaken INTEGER NOT NULL DEFAULT 0;
       ALTER TABLE task_devices ADD COLUMN named INTEGER NOT NULL DEFAULT 0;
       ALTER TABLE task_devices ADD COLUMN cancelled_by_name INTEGER NOT NULL DEFAULT 0;
+      -- Heard by retained reports only.
+      ALTER TABLE devices ADD COLUMN retained INTEGER NOT NULL DEFAULT 0;
       -- A 100 of an attempt that ended without the device's last word may come until then.
       CREATE TABLE late_reports (
         scope INTEGER NOT NULL, token TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (scope, token)

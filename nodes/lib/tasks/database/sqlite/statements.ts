@@ -49,10 +49,12 @@ export function prepareStatements(db: SqlDatabase) {
   const deviceModules = sql('SELECT count(*) AS n FROM scopes WHERE service = ?');
   const addModule = sql('INSERT INTO scopes (service, module) VALUES (?, ?)');
 
-  const knownDevice = sql('SELECT version, last_id, at FROM devices WHERE scope = ? AND token = ?');
+  const knownDevice = sql('SELECT version, last_id, at, retained FROM devices WHERE scope = ? AND token = ?');
   const countKnown = sql('SELECT count(*) AS n FROM devices');
-  const saveKnown = sql(`INSERT INTO devices (scope, token, version, last_id, at) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (scope, token) DO UPDATE SET version = excluded.version, last_id = excluded.last_id, at = excluded.at`);
+  const saveKnown =
+    sql(`INSERT INTO devices (scope, token, version, last_id, at, retained) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (scope, token) DO UPDATE SET version = excluded.version, last_id = excluded.last_id,
+      at = excluded.at, retained = excluded.retained`);
   const knownSlice = sql(
     'SELECT token, version FROM devices WHERE scope = ? AND token > ? AND at >= ? ORDER BY token LIMIT ?',
   );
@@ -121,11 +123,12 @@ export function prepareStatements(db: SqlDatabase) {
         version: row['version'] as string,
         lastId: row['last_id'] as string | null,
         at: row['at'] as number,
+        retained: row['retained'] === 1,
       };
     },
     countKnown: () => n(countKnown.get()),
     saveKnown: (moduleId: number, token: string, known: KnownDevice) =>
-      saveKnown.run(moduleId, token, known.version, known.lastId, known.at),
+      saveKnown.run(moduleId, token, known.version, known.lastId, known.at, Number(known.retained)),
     knownSlice: (moduleId: number, query: KnownQuery) =>
       knownSlice.all(moduleId, query.after, query.since, query.limit),
 
