@@ -16,6 +16,8 @@ RED.nodes.registerType('ota-push', {
     side: entry(texts, 'common.label.side', PUSH.side),
     // Blank reads better than 0 as "no limit".
     rate: { ...entry(texts, 'ota-push.label.rate', PUSH.rate, 'platform'), value: '' },
+    // Blank reads better than 0 as "never".
+    expiry: { ...entry(texts, 'ota-push.label.expiry', PUSH.expiry, 'platform'), value: '' },
     hold: entry(texts, 'ota-push.label.hold', PUSH.hold),
     keepInWork: entry(texts, 'ota-push.label.keepInWork', PUSH.keepInWork),
     maxAttempts: entry(texts, 'ota-push.label.maxAttempts', PUSH.maxAttempts, 'device'),

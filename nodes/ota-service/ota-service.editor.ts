@@ -13,7 +13,7 @@ function topicReason(value: unknown, node: EditorNode, own: string): Reason | nu
   if (current(node, 'scheme') !== 'custom') return null;
   const template = textOf(value);
   if (isVariable(template)) return null;
-  const { reason } = readTemplate(template);
+  const { reason } = readTemplate(template, ['token', 'pair', 'none']);
   if (reason !== null) return reason;
   const others = TOPICS.filter((name) => name !== own).map((name) => textOf(current(node, name)));
   return others.map((other) => togetherReason(template, other)).find((each) => each !== null) ?? null;
@@ -27,7 +27,7 @@ function sessionNote(): string | null {
   if ($('#node-config-input-shareGroup').val() !== '') return 'note.sharedSession';
   const broker = RED.nodes.node($('#node-config-input-broker').val()) ?? null;
   if ($('#node-config-input-clientId').val() !== '' || broker === null) return null;
-  return textOf(broker['clientid']) === '' ? 'note.randomClientId' : null;
+  return textOf(broker['clientid']) === '' ? 'note.madeClientId' : null;
 }
 
 RED.nodes.registerType('ota-service', {
@@ -57,6 +57,10 @@ RED.nodes.registerType('ota-service', {
     shareGroup: entry(texts, 'ota-service.label.shareGroup', SERVICE.shareGroup),
     window: entry(texts, 'ota-service.label.window', SERVICE.window),
     signMethodCase: entry(texts, 'ota-service.label.signMethodCase', SERVICE.signMethodCase),
+    bodies: entry(texts, 'ota-service.label.bodies', SERVICE.bodies),
+    sendDefaultModule: entry(texts, 'ota-service.label.sendDefaultModule', SERVICE.sendDefaultModule),
+    maxUrlLength: entry(texts, 'ota-service.label.maxUrlLength', SERVICE.maxUrlLength),
+    fleet: { value: '', label: texts('ota-service.label.fleet'), validate: anyText(texts) },
     settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   label() {

@@ -7,6 +7,7 @@ import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { Channel, type LinkState } from '../lib/link';
 import { createScheme, OtaError, type Scheme, toOtaError } from '../lib/protocol';
 import { onClose } from '../lib/red/input';
+import { installationId } from '../lib/red/installation-id';
 import type { OtaServiceNode } from '../lib/red/service';
 import { tellUsers } from '../lib/red/tell-users';
 import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
@@ -26,6 +27,7 @@ interface Config extends NodeDef {
   bodies?: unknown;
   sendDefaultModule?: unknown;
   maxUrlLength?: unknown;
+  fleet?: unknown;
 }
 
 /** What we read of a core mqtt-broker node: fields that have stood since Node-RED 1.x. */
@@ -34,6 +36,9 @@ interface BrokerNode extends Node {
   readonly options?: IClientOptions;
   readonly clientid?: unknown;
 }
+
+/** Characters of a fleet's name at most. */
+const MAX_FLEET = 128;
 
 interface Settings {
   readonly scheme: Scheme;
@@ -44,6 +49,7 @@ interface Settings {
   readonly persistent: boolean;
   readonly shareGroup: string;
   readonly window: number;
+  readonly fleet: string;
 }
 
 module.exports = (RED: NodeAPI): void => {
@@ -57,6 +63,7 @@ module.exports = (RED: NodeAPI): void => {
     service.channel = null;
     service.problem = null;
     service.sessionNotKept = false;
+    service.fleet = this.id;
     let settings: Settings;
     try {
       settings = readSettings(RED, this.id, settingsOf(RED, this, config));
@@ -79,6 +86,7 @@ module.exports = (RED: NodeAPI): void => {
       onFault: (error) => report.fault(error),
     });
     service.channel = channel;
+    service.fleet = settings.fleet;
     onClose(this, (removed) => {
       if (keeps && !removed) heldFilters.set(this.id, channel.heldFilters);
       else heldFilters.delete(this.id);
@@ -108,6 +116,9 @@ function readSettings(RED: NodeAPI, id: string, config: Config): Settings {
   const read = settingsReader(SERVICE, config);
   const own = textSetting(config.clientId).trim();
   const given = typeof broker.clientid === 'string' && broker.clientid !== '';
+  // The broker node's own is another at each start where none was typed into it.
+  const made = own === '' && !given ? installationId(RED) : null;
+  const base = made === null ? (options.clientId ?? 'nodered') : `nodered_${made}`;
   return {
     scheme: createScheme(
       textSetting(config.scheme),
@@ -125,10 +136,11 @@ function readSettings(RED: NodeAPI, id: string, config: Config): Settings {
     ),
     url: brokerurl,
     mqtt: connectionOptions(options),
-    clientId: own !== '' ? own : `${options.clientId ?? 'nodered'}-ota-${idPart(id)}`,
-    fixedClientId: own !== '' || given,
+    clientId: own !== '' ? own : `${base}-ota-${idPart(id)}`,
+    fixedClientId: own !== '' || given || made !== null,
     persistent: read('persistent'),
     shareGroup: read('shareGroup'),
+    fleet: fleetSetting(config.fleet, id),
     window: read('window'),
   };
 }
@@ -145,6 +157,18 @@ function connectionOptions(options: IClientOptions): IClientOptions {
 function idPart(id: string): string {
   if (/^[0-9a-f]{16}$/.test(id)) return id.slice(0, 8);
   return id.replace(/[^0-9A-Za-z_.-]/g, '').slice(-40);
+}
+
+/** The name under which tasks are kept; blank: the node's id. */
+function fleetSetting(value: unknown, id: string): string {
+  const fleet = textSetting(value).trim();
+  if (fleet.length > MAX_FLEET || /\p{Cc}/u.test(fleet)) {
+    throw new OtaError(
+      'OTA_BAD_SETTINGS',
+      `The setting "fleet" must have at most ${MAX_FLEET} characters, and no control characters.`,
+    );
+  }
+  return fleet === '' ? id : fleet;
 }
 
 /** Tells an error when the state changes to it, not at each try; a fault at most once a second. */

@@ -3,7 +3,7 @@ import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { OtaError } from '../lib/protocol';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
-import { type OtaServiceNode, ServiceUse } from '../lib/red/service';
+import { ServiceUse } from '../lib/red/service';
 import { settingsOf } from '../lib/red/settings';
 import { refuseAll, setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
@@ -44,7 +44,7 @@ module.exports = (RED: NodeAPI): void => {
         return;
       }
       const host = store.host({
-        service: serviceId(RED, config),
+        service: service.fleet,
         channel: service.channel(),
       });
       run(this, { host, service, status, defaults });
@@ -132,8 +132,4 @@ function storeOf(RED: NodeAPI, node: Node, id: unknown): OtaStoreNode | OtaError
   if (store.problem !== null) return store.problem;
   store.users[node.id] = node;
   return store;
-}
-
-function serviceId(RED: NodeAPI, config: Config): string {
-  return (RED.nodes.getNode(config.service as string) as unknown as OtaServiceNode).id;
 }

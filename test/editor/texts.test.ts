@@ -28,7 +28,7 @@ const VARIABLE_KEYS: Readonly<Record<string, readonly string[]>> = {
   'ota-push.name.': ['platform', 'device'],
   'ota-progress.name.': ['platform', 'device'],
   'ota-progress.port.': ['platform', 'device'],
-  'ota-service.': ['note.randomClientId', 'note.sharedSession'],
+  'ota-service.': ['note.madeClientId', 'note.sharedSession'],
 };
 
 /** Headings of help, as Node-RED's own nodes have them. A language without an entry needs as many as the original. */

@@ -6,10 +6,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
-import { type Collected, loadFlow, type LoadedFlow } from '../support/helper';
+import { loadFlow, type LoadedFlow } from '../support/helper';
 import { connectClient, type TestClient } from '../support/client';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import type { FlowNode } from '../support/node-red';
+import type { Collected } from '../support/wait';
 import { allNodes, asOut } from './support';
 
 type Kind = 'inform' | 'progress' | 'upgrade';
@@ -78,7 +79,8 @@ describe('a message as it is met in the field', () => {
 
       for (const sample of samples) {
         const { kind, from, topic, retained, expect } = sample;
-        const publish = (): Promise<void> => client.publish(topic, bytesOf(sample), { retain: retained === true });
+        const publish = (): Promise<void> =>
+          client.publish(topic, bytesOf(sample), { retain: retained === true });
 
         if (expect.refused === undefined) {
           it(`is read: ${kind}, ${from}`, async () => {
@@ -105,7 +107,7 @@ describe('a message as it is met in the field', () => {
 
 /** Errors of what comes from the wire are told once a second: the next one may be held back for so long. */
 async function nextRefusal(
-  caught: Collected,
+  caught: Collected<unknown>,
   publish: () => Promise<void>,
 ): Promise<{ items: number; code: string | undefined; message: string | undefined }> {
   const count = caught.items.length;

@@ -30,6 +30,8 @@ export interface OtaServiceNode extends Node {
   readonly problem: OtaError | null;
   /** The session was asked for, but a random client id can't keep one. */
   readonly sessionNotKept: boolean;
+  /** The name under which ota-task keeps the devices and tasks of this service. */
+  readonly fleet: string;
   /** Node-RED brings an error of a config node to the Catch nodes of these. */
   users: Record<string, Node>;
 }
@@ -102,6 +104,12 @@ export class ServiceUse {
   /** What keeps the node from working at all, or null. */
   get problem(): OtaError | null {
     return this.#problem;
+  }
+
+  /** The name under which ota-task keeps what belongs to the service. @throws OtaError what is wrong with it */
+  get fleet(): string {
+    if (this.#service === null) throw noService();
+    return this.#service.fleet;
   }
 
   /** What an access token looks like with this service's topics. */
