@@ -27,3 +27,17 @@ export function requireProgram(context: Mocha.Context, program: string, debianPa
   console.warn(`      skipped: ${text}`);
   context.skip();
 }
+
+/** Debian's own interpreter: a package of Debian installs for no other. */
+const PYTHON = '/usr/bin/python3';
+
+/** The Python that has a module; skips the suite of a mocha context where there is none, in CI an error. */
+export function requirePython(context: Mocha.Context, module: string, debianPackage: string): string {
+  requireListed(debianPackage);
+  const python = ['python3', PYTHON].find((each) => spawnSync(each, ['-c', `import ${module}`]).status === 0);
+  if (python !== undefined) return python;
+  const text = `Python has no module "${module}": apt-get install ${debianPackage}`;
+  if (process.env['CI']) throw new Error(text);
+  console.warn(`      skipped: ${text}`);
+  return context.skip();
+}
