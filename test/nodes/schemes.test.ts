@@ -222,6 +222,7 @@ describe('a scheme in a flow', () => {
           }),
         );
         const caught = flow.messages('caught');
+        const out = flow.messages('out0');
         await flow.status('n1', /connected/);
         const platform = later(await connectClient(strict.url, { username: 'platform', password: 'p' }));
         const allowed = refused === 'infrom' ? 'inform' : 'infrom';
@@ -229,7 +230,7 @@ describe('a scheme in a flow', () => {
           id: '1',
           params: { version: 'v1', url: 'http://x' },
         });
-        const { payload } = asOut((await flow.messages('out0').atLeast(1))[0]);
+        const { payload } = asOut((await out.atLeast(1))[0]);
         assert.equal(payload['version'], 'v1');
         assert.deepEqual(caught.items, []);
       });
@@ -251,9 +252,10 @@ describe('a scheme in a flow', () => {
         'p/{productKey}/{deviceName}',
       );
       const flow = await load({ type: 'ota-inform', side: 'platform' }, 1, service);
+      const out = flow.messages('out0');
       await flow.status('n1', /noReport/);
       await client.publish('x/D/of/P/v', { id: '1', params: { version: 'v1' } });
-      const { payload } = asOut((await flow.messages('out0').atLeast(1))[0]);
+      const { payload } = asOut((await out.atLeast(1))[0]);
       assert.equal(payload['accessToken'], 'P/D');
     });
 
@@ -269,9 +271,10 @@ describe('a scheme in a flow', () => {
 
     it("may name no device on the device's own side", async () => {
       const flow = await load({ type: 'ota-push', side: 'device' }, 1, bare, { token: 't1' });
+      const out = flow.messages('out0');
       await flow.status('n1', /connected/);
       await client.publish('dev/upgrade', { id: '1', params: { version: 'v1', url: 'http://x' } });
-      const message = asOut((await flow.messages('out0').atLeast(1))[0]);
+      const message = asOut((await out.atLeast(1))[0]);
       assert.equal(message.accessToken, 't1');
       assert.equal(message.payload['accessToken'], 't1');
     });
