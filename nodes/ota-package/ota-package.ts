@@ -4,7 +4,6 @@
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { FILES_PATH, readBaseUrl } from '../lib/packages/library';
 import { FileServer } from '../lib/packages/serve';
-import { parsePrivateKey } from '../lib/packages/verify/signature';
 import { onClose, onInput } from '../lib/red/input';
 import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
@@ -13,12 +12,14 @@ import { userFolder } from '../lib/red/user-directory';
 import { PACKAGE } from '../lib/rules';
 import { OtaError } from '../lib/protocol';
 import { type PackageSettings, PackageCommands } from './package-commands';
+import { signingKey } from './signing-key';
 
 interface Config extends NodeDef {
   directory?: unknown;
   baseUrl?: unknown;
   signMethod?: unknown;
   maxBytes?: unknown;
+  privateKeyFile?: unknown;
 }
 
 /** What we read of Node-RED's settings. */
@@ -64,14 +65,17 @@ function readSettings(RED: NodeAPI, config: Config, privateKey: unknown): Packag
     );
   }
   const read = settingsReader(PACKAGE, config);
-  const key = textSetting(privateKey).trim();
+  const keyFile = textSetting(config.privateKeyFile).trim();
   return {
     directory: userFolder(RED, textSetting(config.directory), 'ota/packages'),
     workingDirectory: textSetting(fileWorkingDirectory, process.cwd()),
     baseUrl,
     signMethod: read('signMethod') === 'MD5' ? 'Md5' : 'SHA256',
     maxBytes: read('maxBytes'),
-    privateKey: key === '' ? null : parsePrivateKey(key),
+    privateKey: signingKey(
+      textSetting(privateKey).trim(),
+      keyFile === '' ? null : userFolder(RED, keyFile, ''),
+    ),
   };
 }
 

@@ -168,7 +168,9 @@ describe('the texts of the nodes', () => {
   it(`keep each status under ${STATUS_LIMIT} characters`, () => {
     for (const [where, texts] of catalogues) {
       for (const [key, text] of texts) {
-        if (key.includes('.status.')) assert.ok(text.length < STATUS_LIMIT, `${where} ${key}: ${text}`);
+        // A value takes the place of its name: a count, a time of day.
+        const shown = text.replaceAll(/\{\{\w+\}\}/g, '12:30');
+        if (key.includes('.status.')) assert.ok(shown.length < STATUS_LIMIT, `${where} ${key}: ${text}`);
       }
     }
   });

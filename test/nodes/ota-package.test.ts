@@ -232,6 +232,49 @@ describe('ota-package', () => {
     assert.equal(verifySignature(parsePublicKeys(publicKey), signature, fields).sha256, SHA256);
   });
 
+  describe('with its private key in a file', () => {
+    const pair = (): { privateKey: string; publicKey: string } =>
+      generateKeyPairSync('ed25519', {
+        privateKeyEncoding: { format: 'pem', type: 'pkcs8' },
+        publicKeyEncoding: { format: 'pem', type: 'spki' },
+      });
+    const write = async (text: string, mode: number): Promise<void> => {
+      await fs.mkdir(path.join(userDir, 'keys'), { recursive: true });
+      await fs.writeFile(path.join(userDir, 'keys/private.pem'), text);
+      await fs.chmod(path.join(userDir, 'keys/private.pem'), mode);
+    };
+    const file = { privateKeyFile: 'keys/private.pem' };
+
+    it('signs with it', async () => {
+      const { privateKey, publicKey } = pair();
+      await write(privateKey, 0o600);
+      const added = await add(await load(file));
+      const signature = (added['extData'] as Record<string, string>)['_signature'];
+      const fields = { module: 'default', version: 'v1', size: FIRMWARE.length };
+      assert.equal(verifySignature(parsePublicKeys(publicKey), signature, fields).sha256, SHA256);
+    });
+
+    for (const [what, mode, more, code, says] of [
+      ['others can read it', 0o644, {}, 'OTA_BAD_SETTINGS', /chmod 600/],
+      [
+        'a credential is set, too',
+        0o600,
+        { n1: { privateKey: 'my secret' } },
+        'OTA_BAD_SETTINGS',
+        /clear one/,
+      ],
+      ['it is missing', null, {}, 'OTA_FILE', /private\.pem/],
+    ] as const) {
+      it(`signs nothing where ${what}`, async () => {
+        if (mode !== null) await write(pair().privateKey, mode);
+        const error = await failure(await load(file, { credentials: more }), { action: 'list' });
+        assert.equal(error.code, code);
+        assert.match(error.message, says);
+        assert.doesNotMatch(error.message, /PRIVATE|my secret/);
+      });
+    }
+  });
+
   for (const [what, node, credentials] of [
     ['a base address that is none', { baseUrl: 'localhost' }, undefined],
     ['a limit that is no number', { maxBytes: 'many' }, undefined],

@@ -101,7 +101,15 @@ describe('the back-up of the recipes', function () {
     await old.stop();
 
     const second = later(await userDirectory());
-    await fs.rename(path.join(first.path, 'backup'), path.join(second.path, 'backup'));
+    const held = await run('grep', ['-rlE', 'credentialSecret|PRIVATE KEY', 'backup'], {
+      cwd: first.path,
+    }).then(
+      ({ stdout }) => stdout,
+      () => '',
+    );
+    assert.equal(held, '', 'what decrypts the credentials is kept apart from them');
+    for (const folder of ['backup', 'backup-secret'])
+      await fs.rename(path.join(first.path, folder), path.join(second.path, folder));
     // Of another database: a log that must not be played into the one that is restored.
     await fs.mkdir(path.join(second.path, 'ota'));
     for (const end of ['', '-wal', '-shm'])
