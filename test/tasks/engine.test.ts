@@ -15,8 +15,8 @@ import {
   taskShape,
 } from '../../nodes/lib/tasks/shapes';
 import { SqliteStore } from '../../nodes/lib/tasks/database';
-import { decideTask, move, moveNeed, taskNeed } from '../../nodes/lib/tasks/transactions';
-import type { Policy } from '../../nodes/lib/tasks/types';
+import { decideTask, move, moveNeed, stateOf, taskNeed } from '../../nodes/lib/tasks/transactions';
+import type { Intent, Policy } from '../../nodes/lib/tasks/types';
 import { temporaryFolder } from '../support/temporary-folder';
 import { WALL } from './support';
 
@@ -115,6 +115,18 @@ class Platform {
 
   inform(accessToken: string, version: string): void {
     this.hear({ kind: 'inform', accessToken, module: 'default', version, id: null, wall: this.wallNow });
+  }
+
+  /** What a command leaves in the store that is killed before the first device was moved. */
+  async leave({ taskId }: TaskShape, intent: Intent, tokens: readonly string[]): Promise<void> {
+    const tasks = this.store.tasks('s');
+    const found = tasks.task(taskId);
+    assert.ok(found);
+    await tasks.transact({ at: { wall: this.wallNow, ticks: 0 }, task: found.id }, () => ({
+      result: undefined,
+      task: { ...stateOf(found), intent },
+      names: { tokens, anew: true },
+    }));
   }
 
   async task({ taskId }: TaskShape): Promise<TaskShape> {
@@ -845,11 +857,54 @@ describe('the engine', () => {
     assert.equal(row?.status, 'ended');
     const slice = { in: 'task', status: 'failed', after: '', limit: 1 } as const;
     const at = { wall: platform.wallNow, ticks: platform.engine.moment().now };
-    await tasks.transact(moveNeed(row.id, slice, at), (rows) => move('retry', slice, rows));
+    await tasks.transact(moveNeed(row.id, slice, at), (rows) =>
+      move({ on: 'retry', statuses: ['failed'], reasons: null, byName: false }, slice, rows),
+    );
     await platform.restart();
     await platform.wait(1);
     assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'failed upgrade' });
     assert.equal((await platform.task(task)).status, 'running');
+  });
+
+  it('finishes a command on a whole task that a kill broke off', async () => {
+    const task = await platform.create(['a', 'b', 'c']);
+    await platform.wait(1);
+    for (const token of ['a', 'b', 'c']) platform.progress(token, -1);
+    await platform.wait(1);
+    const intent = { on: 'retry', statuses: ['failed'], reasons: null, byName: false } as const;
+    await platform.leave(task, intent, []);
+    await platform.restart();
+    await platform.wait(1);
+    assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'pushed', c: 'pushed' });
+    assert.equal((await platform.task(task)).status, 'running');
+  });
+
+  it('finishes a command on named devices that a kill broke off', async () => {
+    const task = await platform.create(['a', 'b', 'c']);
+    await platform.wait(1);
+    await platform.leave(task, { on: 'cancel', statuses: null, reasons: null, byName: true }, ['a', 'c']);
+    await platform.restart();
+    await platform.wait(1);
+    assert.deepEqual(await platform.devices(task), { a: 'cancelled', b: 'pushed', c: 'cancelled' });
+  });
+
+  it('finishes a command that was broken off before the next one of the task', async () => {
+    const task = await platform.create(['a', 'b']);
+    await platform.wait(1);
+    await platform.leave(task, { on: 'cancel', statuses: null, reasons: null, byName: true }, ['a', 'b']);
+    await platform.run({ action: 'retry', taskId: task.taskId, accessTokens: ['a'] });
+    assert.deepEqual(await platform.devices(task), { a: 'pending', b: 'cancelled' });
+  });
+
+  it('takes back devices that were cancelled by name only where they are named, or asked for', async () => {
+    const task = await platform.create(['a', 'b']);
+    await platform.wait(1);
+    platform.progress('b', -1);
+    await platform.run({ action: 'cancel', taskId: task.taskId, accessTokens: ['a'] });
+    await platform.run({ action: 'retry', taskId: task.taskId });
+    assert.deepEqual(await platform.devices(task), { a: 'cancelled', b: 'pending' });
+    await platform.run({ action: 'retry', taskId: task.taskId, cancelled: true });
+    assert.deepEqual(await platform.devices(task), { a: 'pending', b: 'pending' });
   });
 
   it('says once that the table of devices is full', () => {

@@ -46,6 +46,7 @@ function task(counts: Partial<Counts>, policy: Partial<Policy> = {}, more: Parti
     incompatible: 0,
     open: NOBODY,
     soakFrom: null,
+    intent: null,
     taken: 0,
     ...more,
   };

@@ -189,6 +189,20 @@ export interface WaveCounts {
   readonly cancelled: number;
 }
 
+/**
+ * What a person asked of many devices of a task: written before the first of them is moved, and taken away when the
+ * last one was.
+ */
+export interface Intent {
+  readonly on: 'cancel' | 'retry';
+  /** All devices in these states; null: those that were named. */
+  readonly statuses: readonly DeviceStatus[] | null;
+  /** Only devices that failed for one of these reasons; null: for any. */
+  readonly reasons: readonly FailReason[] | null;
+  /** Also devices that were cancelled by name. */
+  readonly byName: boolean;
+}
+
 /** A task with what changes. */
 export interface Task extends TaskPlan {
   readonly status: TaskStatus;
@@ -204,6 +218,8 @@ export interface Task extends TaskPlan {
   readonly open: WaveCounts;
   /** When the open wave's gate was reached, and its soak time began; null before. */
   readonly soakFrom: Ticks | null;
+  /** What isn't finished of a command; null where nothing is. */
+  readonly intent: Intent | null;
   /** Devices taken in by joining. */
   readonly taken: number;
   readonly startedAt: number | null;

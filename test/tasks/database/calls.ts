@@ -25,6 +25,12 @@ export interface Made {
   readonly calls: Calls;
 }
 
+/** Named devices, as a person cancels or retries them. */
+export const NAMED = {
+  cancel: { on: 'cancel', statuses: null, reasons: null, byName: true },
+  retry: { on: 'retry', statuses: null, reasons: null, byName: true },
+} as const;
+
 let made = 0;
 let ids = 0;
 
@@ -75,7 +81,7 @@ export class Calls {
     await this.database.transact({ at, task }, () => ({ result: undefined, names: { tokens, anew: true } }));
     const slice = { in: 'names', limit: tokens.length + 1 } as const;
     return this.database.transact(transactions.moveNeed(task, slice, at), (rows) =>
-      transactions.move(on, slice, rows),
+      transactions.move(NAMED[on], slice, rows),
     );
   }
 

@@ -14,7 +14,7 @@ import {
   type Push,
   type Selection,
 } from '../../../nodes/lib/tasks/transactions';
-import { Calls } from '../database/calls';
+import { Calls, NAMED } from '../database/calls';
 import {
   type Device,
   DEVICE_STATUSES,
@@ -269,7 +269,7 @@ export class World {
         void this.tasks.transact({ at: this.#at, task: id }, () => ({ result: undefined, names }));
         const slice: Selection = { in: 'names', limit: 2 };
         const moved = atOnce(
-          this.tasks.transact(moveNeed(id, slice, this.#at), (rows) => move(event.do, slice, rows)),
+          this.tasks.transact(moveNeed(id, slice, this.#at), (rows) => move(NAMED[event.do], slice, rows)),
         );
         this.#check(moved.changes, { do: event.do });
       }

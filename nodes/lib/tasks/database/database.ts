@@ -164,6 +164,7 @@ export interface TaskState {
   /** Follows the status: see `runningAfter`. */
   readonly running: Task['running'];
   readonly soakFrom: Task['soakFrom'];
+  readonly intent: Task['intent'];
   /** False once nothing is left to do for it: `TaskDatabase.live` doesn't answer it any more. */
   readonly live: boolean;
 }

@@ -10,6 +10,7 @@ import type { TaskDatabase } from '../database';
 import { repeat, type Repeated, repeatNeed } from '../transactions';
 import { PlatformClock, SYSTEM_TIME, type Time } from './clock';
 import { type EngineListener, TaskEvents } from './events';
+import { Intents } from './intents';
 import { KeyedQueue } from './keyed-queue';
 import { Lane } from './lane';
 import { operate } from './operations';
@@ -34,6 +35,7 @@ export class Engine {
   readonly #lane: Lane;
   readonly #pushes: Pushes;
   readonly #writes: TaskWrites;
+  readonly #intents: Intents;
   readonly #scheduler: Scheduler;
   /** Commands, by the task that they change. */
   readonly #commands = new KeyedQueue<number>();
@@ -44,13 +46,15 @@ export class Engine {
     const lane = new Lane({ database, clock, time, events });
     const pushes = new Pushes({ link, lane, clock, time });
     const writes = new TaskWrites(lane, events);
+    const intents = new Intents(lane, writes);
     this.#clock = clock;
     this.#time = time;
     this.#events = events;
     this.#lane = lane;
     this.#pushes = pushes;
     this.#writes = writes;
-    this.#scheduler = new Scheduler({ lane, pushes, writes, events, clock, time }, options);
+    this.#intents = intents;
+    this.#scheduler = new Scheduler({ lane, pushes, writes, intents, events, clock, time }, options);
   }
 
   /** Goes on where the database says that it was. @throws OtaError where it can't be used */
@@ -106,6 +110,7 @@ export class Engine {
         database: this.#lane.database,
         lane: this.#lane,
         writes: this.#writes,
+        intents: this.#intents,
         scheduler: this.#scheduler,
         events: this.#events,
         time: this.#time,

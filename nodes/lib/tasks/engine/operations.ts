@@ -4,15 +4,16 @@
  */
 import { randomBytes } from 'node:crypto';
 import { OtaError } from '../../protocol';
-import { checkTargets, type Command, type CommandOf, RETRIED, type TaskInput } from '../commands';
+import { type Command, type CommandOf, RETRIED, type TaskInput } from '../commands';
 import { baseOf, type Moment, openDevices, resumed, waveEnds } from '../machine';
 import { type DeviceShape, deviceShape, eventShape, type TaskShape, taskShape } from '../shapes';
 import type { TaskDatabase } from '../database';
 import { addDevices, addNeed, type TaskChange } from '../transactions';
-import type { Task } from '../types';
+import type { DeviceStatus, Intent, Task } from '../types';
 import type { Time } from './clock';
 import type { TaskEvents } from './events';
 import type { KeyedQueue } from './keyed-queue';
+import type { Intents } from './intents';
 import type { Lane } from './lane';
 import type { Scheduler } from './scheduler';
 import { chooseTargets, shuffleWaves, toDevices, waveSizes } from './targets';
@@ -24,6 +25,7 @@ export interface Operating {
   readonly database: TaskDatabase;
   readonly lane: Lane;
   readonly writes: TaskWrites;
+  readonly intents: Intents;
   readonly scheduler: Scheduler;
   readonly events: TaskEvents;
   readonly time: Time;
@@ -67,10 +69,16 @@ export async function operate(engine: Operating, command: Command): Promise<obje
 async function inTurn(
   engine: Operating,
   taskId: string,
-  work: (task: Task) => Promise<TaskShape>,
-): Promise<TaskShape> {
+  work: (task: Task) => Promise<object>,
+): Promise<object> {
   const { id } = await find(engine, taskId);
-  return engine.commands.run(id, async () => work(await find(engine, taskId)));
+  return engine.commands.run(id, async () => {
+    const task = await find(engine, taskId);
+    if (task.intent === null) return work(task);
+    // An earlier command was broken off: it comes first.
+    await engine.scheduler.whileLocked(id, () => engine.intents.finish(task));
+    return work(await find(engine, taskId));
+  });
 }
 
 async function create(engine: Operating, input: TaskInput): Promise<TaskShape> {
@@ -181,7 +189,11 @@ type Tokens = readonly unknown[] | null;
 
 async function cancel(engine: Operating, task: Task, accessTokens: Tokens): Promise<TaskShape> {
   if (accessTokens !== null) {
-    await engine.scheduler.whileLocked(task.id, () => moveSome(engine, task, accessTokens, 'cancel'));
+    const intent: Intent = { on: 'cancel', statuses: null, reasons: null, byName: true };
+    const nothing = (): OtaError => nothingMoved('cancel', 'pending, pushed or upgrading');
+    await engine.scheduler.whileLocked(task.id, () =>
+      engine.intents.run(task, intent, accessTokens, nothing),
+    );
     await engine.writes.decideByCounts(task.id);
     return taskShape(await find(engine, task.taskId), momentOf(engine));
   }
@@ -195,57 +207,26 @@ async function cancel(engine: Operating, task: Task, accessTokens: Tokens): Prom
   return taskShape(await find(engine, task.taskId), momentOf(engine));
 }
 
-async function retry(engine: Operating, task: Task, command: CommandOf<'retry'>): Promise<TaskShape> {
-  const { accessTokens, status } = command;
-  const statuses = status === null ? RETRIED : [status];
-  await engine.scheduler.whileLocked(task.id, async () => {
-    const moved =
-      accessTokens === null
-        ? await engine.writes.moveAll(task, statuses, 'retry')
-        : await moveSome(engine, task, accessTokens, 'retry');
-    if (moved === 0) throw nothingMoved('retry', statuses.join(' or '));
-    await engine.writes.decide(task.id, (now, _wave, at) => retriedNow(now, at.wall));
-  });
-  return taskShape(await find(engine, task.taskId), momentOf(engine));
-}
-
-/** A task that was over runs again, or waits for its time again; thresholds forget the devices taken back. */
-function retriedNow(task: Task, wall: number): TaskChange {
-  const { status, reason, wave, base } = task;
-  if (status === 'ended' || status === 'cancelled') return { ...resumed(task, wall), base: baseOf(task) };
-  return {
-    status,
-    reason,
-    wave,
-    base: { succeeded: base.succeeded, failed: Math.min(base.failed, baseOf(task).failed) },
+async function retry(engine: Operating, task: Task, command: CommandOf<'retry'>): Promise<object> {
+  const { accessTokens, status, reasons, cancelled } = command;
+  const statuses = status === null ? retried(task, cancelled) : [status];
+  const intent: Intent = {
+    on: 'retry',
+    statuses: accessTokens === null ? statuses : null,
+    reasons,
+    byName: cancelled || status === 'cancelled',
   };
+  const nothing = (): OtaError =>
+    nothingMoved('retry', (accessTokens === null ? statuses : RETRIED).join(' or '));
+  const { skipped } = await engine.scheduler.whileLocked(task.id, () =>
+    engine.intents.run(task, intent, accessTokens, nothing),
+  );
+  return { ...taskShape(await find(engine, task.taskId), momentOf(engine)), skipped };
 }
 
-/** Moves named devices. @throws OtaError OTA_TASK_STATE where none of them could be moved */
-async function moveSome(
-  engine: Operating,
-  task: Task,
-  accessTokens: readonly unknown[],
-  on: 'cancel' | 'retry',
-): Promise<number> {
-  const yielder = new EventLoopYielder();
-  const slices: string[][] = [];
-  // All are looked at before the first is moved.
-  for (let from = 0; from < accessTokens.length; from += SLICE) {
-    slices.push(checkTargets(accessTokens.slice(from, from + SLICE), 'accessTokens', from));
-    await yielder.next();
-  }
-  for (const [i, tokens] of slices.entries()) {
-    await engine.lane.transact(
-      (at) => ({ at, task: task.id }),
-      () => ({ result: undefined, names: { tokens, anew: i === 0 } }),
-    );
-    await yielder.next();
-  }
-  const moved = await engine.writes.moveNamed(task, on);
-  if (moved === 0)
-    throw nothingMoved(on, on === 'retry' ? RETRIED.join(' or ') : 'pending, pushed or upgrading');
-  return moved;
+/** Failed devices; what was cancelled with the whole task comes back with it. */
+function retried({ status }: Task, cancelled: boolean): readonly DeviceStatus[] {
+  return cancelled || status === 'cancelled' ? RETRIED : ['failed'];
 }
 
 async function remove(engine: Operating, task: Task): Promise<TaskShape> {

@@ -10,6 +10,7 @@ import { type Change, HISTORY_DAYS } from '../database';
 import type { Task } from '../types';
 import type { PlatformClock, Time } from './clock';
 import type { TaskEvents } from './events';
+import type { Intents } from './intents';
 import type { Lane } from './lane';
 import type { Pushes } from './pushes';
 import type { TaskWrites } from './task-writes';
@@ -25,6 +26,7 @@ export interface SchedulerParts {
   readonly lane: Lane;
   readonly pushes: Pushes;
   readonly writes: TaskWrites;
+  readonly intents: Intents;
   readonly events: TaskEvents;
   readonly clock: PlatformClock;
   readonly time: Time;
@@ -142,7 +144,7 @@ export class Scheduler {
       // Reading goes well on a full disk: only a write tells that it is over.
       if (events.problem !== null) await lane.write((database) => database.saveClock(clock.now()));
       await lane.flush();
-      const tasks = await this.#begin(await lane.database.live());
+      const tasks = await this.#begin(await this.#finishIntents(await lane.database.live()));
       if (clock.connected) {
         await this.#due();
         const pushes = clock.mayPush;
@@ -158,6 +160,18 @@ export class Scheduler {
     } catch (error) {
       events.schedulerFailed(error);
     }
+  }
+
+  /** Goes on with commands that were broken off. */
+  async #finishIntents(tasks: readonly Task[]): Promise<readonly Task[]> {
+    const { lane, intents } = this.#parts;
+    const left = tasks.filter(({ id, intent }) => intent !== null && !this.#locked.has(id));
+    if (left.length === 0) return tasks;
+    for (const task of left) {
+      await intents.finish(task);
+      this.#dirty.add(task.id);
+    }
+    return lane.database.live();
   }
 
   /** Starts what was planned for now. */

@@ -2,7 +2,7 @@
  * The writes that commands and the scheduler have in common: what becomes of a whole task, and of its devices in
  * slices. Each is in the database before anybody hears of it.
  */
-import type { DeviceStatus, Task } from '../types';
+import type { Intent, Task } from '../types';
 import { decide, openDevices } from '../machine';
 import {
   decideTask,
@@ -19,6 +19,12 @@ import { EventLoopYielder } from './yielder';
 
 /** Devices moved in one transaction: neighbours share pages and a sync of the disk, and each is still short. */
 const MOVE_SLICE = 400;
+
+/** How many devices a command moved, and how many of those that it was for it left as they were. */
+export interface MovedDevices {
+  readonly moved: number;
+  readonly skipped: number;
+}
 
 export class TaskWrites {
   readonly #lane: Lane;
@@ -46,45 +52,52 @@ export class TaskWrites {
 
   /** Cancels what a cancelled task still has, in slices. */
   async cancelOpen(task: Task): Promise<void> {
-    await this.moveAll(task, ['pending', 'pushed', 'upgrading'], 'cancel');
+    await this.move(task, CANCEL_OPEN);
     await this.decide(task.id, ({ status, reason, wave, counts }) =>
       status === 'cancelled' && openDevices(counts) === 0 ? { status, reason, wave, done: true } : null,
     );
   }
 
-  /** Moves all devices in some states, in slices. Returns how many. */
-  async moveAll(task: Task, statuses: readonly DeviceStatus[], on: 'cancel' | 'retry'): Promise<number> {
-    let moved = 0;
-    for (const status of statuses) {
-      const slice = (after: string): Selection => ({ in: 'task', status, after, limit: MOVE_SLICE });
-      moved += await this.#moveSlices(task, slice, on);
+  /** Moves devices as a person asked, in slices. */
+  async move(task: Task, intent: Intent): Promise<MovedDevices> {
+    if (intent.statuses === null)
+      return this.#moveSlices(task, intent, () => ({ in: 'names', limit: MOVE_SLICE }));
+    let all: MovedDevices = { moved: 0, skipped: 0 };
+    for (const status of intent.statuses) {
+      const { moved, skipped } = await this.#moveSlices(task, intent, (after) => ({
+        in: 'task',
+        status,
+        after,
+        limit: MOVE_SLICE,
+      }));
+      all = { moved: all.moved + moved, skipped: all.skipped + skipped };
     }
-    return moved;
+    return all;
   }
 
-  /** Moves those that were named, in slices. Returns how many. */
-  async moveNamed(task: Task, on: 'cancel' | 'retry'): Promise<number> {
-    return this.#moveSlices(task, () => ({ in: 'names', limit: MOVE_SLICE }), on);
-  }
-
-  async #moveSlices(
-    task: Task,
-    slice: (after: string) => Selection,
-    on: 'cancel' | 'retry',
-  ): Promise<number> {
+  async #moveSlices(task: Task, intent: Intent, slice: (after: string) => Selection): Promise<MovedDevices> {
     const yielder = new EventLoopYielder();
     let moved = 0;
+    let skipped = 0;
     for (let after: string | null = ''; after !== null;) {
       const selection = slice(after);
       const done: Moved = await this.#lane.transact(
         (at) => moveNeed(task.id, selection, at),
-        (rows) => move(on, selection, rows),
+        (rows) => move(intent, selection, rows),
       );
       this.#events.emitChanges(done.changes);
       moved += done.changes.length;
+      skipped += done.skipped;
       after = done.next;
       await yielder.next();
     }
-    return moved;
+    return { moved, skipped };
   }
 }
+
+const CANCEL_OPEN: Intent = {
+  on: 'cancel',
+  statuses: ['pending', 'pushed', 'upgrading'],
+  reasons: null,
+  byName: false,
+};

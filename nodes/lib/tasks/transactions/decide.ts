@@ -11,6 +11,8 @@ export interface TaskChange extends Omit<TaskMove, 'soakFrom'> {
   readonly base?: Task['base'];
   /** Nothing is left to do for it. */
   readonly done?: boolean;
+  /** As it was where absent. */
+  readonly intent?: Task['intent'];
 }
 
 /** Null: nothing. It may throw an `OtaError`: then nothing is changed. */
@@ -25,7 +27,15 @@ export function decideTask(rule: TaskRule, rows: Rows): Decision<Task | null> {
   const { task, at } = rows;
   const change = task === null ? null : rule(task, (number) => rows.wave(number), at);
   if (task === null || change === null) return { result: null };
-  const { status, reason, wave, soakFrom = null, base = task.base, done = false } = change;
+  const {
+    status,
+    reason,
+    wave,
+    soakFrom = null,
+    base = task.base,
+    done = false,
+    intent = task.intent,
+  } = change;
   const over = status === 'ended' || status === 'cancelled';
   const changed: Task = {
     ...task,
@@ -33,16 +43,20 @@ export function decideTask(rule: TaskRule, rows: Rows): Decision<Task | null> {
     reason,
     wave,
     soakFrom,
+    intent,
     base,
     running: runningAfter(task.running, status === 'running', at.ticks),
     startedAt: task.startedAt ?? (status === 'running' ? at.wall : null),
     endedAt: over ? (task.endedAt ?? at.wall) : null,
   };
-  return { result: changed, task: { ...stateOf(changed), live: !done && status !== 'ended' } };
+  return {
+    result: changed,
+    task: { ...stateOf(changed), live: intent !== null || (!done && status !== 'ended') },
+  };
 }
 
 /** What is written of a task; still live. */
 export function stateOf(task: Task): TaskState {
-  const { status, reason, wave, startedAt, endedAt, pace, base, running, soakFrom } = task;
-  return { status, reason, wave, startedAt, endedAt, pace, base, running, soakFrom, live: true };
+  const { status, reason, wave, startedAt, endedAt, pace, base, running, soakFrom, intent } = task;
+  return { status, reason, wave, startedAt, endedAt, pace, base, running, soakFrom, intent, live: true };
 }

@@ -1,6 +1,7 @@
 /** What people make of the devices of a task, and what a start makes of pushes that may not have left. */
-import { type Event, transition } from '../machine';
+import { transition } from '../machine';
 import type { Change, Decision, Instant, Need, Rows, Search } from '../database/database';
+import type { Device, Intent } from '../types';
 import { WorkingSet } from './working-set';
 
 /** Devices of one task: those in one state after a token, or the next of those that were named. */
@@ -20,13 +21,15 @@ export function moveNeed(task: number, search: Selection, at: Instant): Need {
   return { at, task, search };
 }
 
-export function move(on: Event['on'], { limit }: Selection, rows: Rows): Decision<Moved> {
+/** Moves devices as a person asked. */
+export function move(intent: Intent, { limit }: Selection, rows: Rows): Decision<Moved> {
   const set = new WorkingSet(rows);
   const { ticks, wall } = rows.at;
   let skipped = rows.unknown;
   for (const found of rows.found) {
     const { device, plan } = set.current(found);
-    const moved = transition(device, plan, { on, now: ticks }, wall);
+    const event = { on: intent.on, now: ticks, named: intent.statuses === null };
+    const moved = isMeant(device, intent) ? transition(device, plan, event, wall) : null;
     if (moved === null) skipped += 1;
     set.add([moved], wall);
   }
@@ -37,6 +40,16 @@ export function move(on: Event['on'], { limit }: Selection, rows: Rows): Decisio
     result: { changes: effects.changes, next: taken < limit ? null : last, skipped },
     effects,
   };
+}
+
+/** Whoever is named is meant in any state. */
+function isMeant(
+  { status, reason, cancelledByName }: Device,
+  { statuses, reasons, byName }: Intent,
+): boolean {
+  if (statuses === null) return true;
+  if (status === 'cancelled' && cancelledByName && !byName) return false;
+  return status !== 'failed' || reasons === null || reasons.some((name) => name === reason);
 }
 
 export interface Repeated {

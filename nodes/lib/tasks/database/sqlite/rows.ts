@@ -143,6 +143,7 @@ export function toWaveCounts(row: SqlRow | undefined): WaveCounts {
 
 /** @param open the counts of its open wave */
 export function toTask(row: SqlRow, plan: TaskPlan, open: WaveCounts): Task {
+  const intent = text(row['intent']);
   const counts = Object.fromEntries(DEVICE_STATUSES.map((status) => [status, row[status] as number]));
   return {
     ...plan,
@@ -154,6 +155,7 @@ export function toTask(row: SqlRow, plan: TaskPlan, open: WaveCounts): Task {
     incompatible: row['incompatible'] as number,
     open,
     soakFrom: number(row['soak_from']),
+    intent: intent === null ? null : (JSON.parse(intent) as Task['intent']),
     taken: row['taken'] as number,
     startedAt: number(row['started_at']),
     endedAt: number(row['ended_at']),

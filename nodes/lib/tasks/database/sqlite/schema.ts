@@ -130,7 +130,9 @@ export const MIGRATIONS: readonly Migration[] = [
         SELECT task, reason, count(*) FROM task_devices WHERE status IN (4, 5) AND reason IS NOT NULL
         GROUP BY task, reason;
       CREATE INDEX task_devices_repeats ON task_devices (task, status, next_push) WHERE next_push IS NOT NULL;
-      -- Tokens that a person named in a command that isn't finished.
+      -- JSON of a command that isn't finished.
+      ALTER TABLE tasks ADD COLUMN intent TEXT;
+      -- Tokens that a person named in it.
       CREATE TABLE task_names (
         task INTEGER NOT NULL, n INTEGER NOT NULL, token TEXT NOT NULL, PRIMARY KEY (task, n)
       ) WITHOUT ROWID;

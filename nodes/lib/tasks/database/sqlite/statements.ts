@@ -8,7 +8,7 @@ import type { SqlDatabase, SqlRow, SqlStatement } from './driver';
 export type Statements = ReturnType<typeof prepareStatements>;
 
 const MUTABLE = `status, reason, wave, pending, waiting, pushed, upgrading, succeeded, failed, incompatible, cancelled,
-  base_succeeded, base_failed, pace, started_at, ended_at, soak_from, taken, id`;
+  base_succeeded, base_failed, pace, started_at, ended_at, soak_from, taken, intent, id`;
 const COUNTS = [
   'pending',
   'waiting',
@@ -80,7 +80,7 @@ export function prepareStatements(db: SqlDatabase) {
   const changeTask =
     sql(`UPDATE tasks SET status = ?, reason = ?, wave = ?, live = ?, started_at = ?, ended_at = ?,
     pace = ?, base_succeeded = ?, base_failed = ?, soak_from = ?, running_before = ?,
-    running_since = ? WHERE id = ?`);
+    running_since = ?, intent = ? WHERE id = ?`);
   const addCounts = sql(
     `UPDATE tasks SET ${adding(COUNTS)}, live = max(live, pending + pushed + upgrading + ? > 0) WHERE id = ?`,
   );
@@ -182,6 +182,7 @@ export function prepareStatements(db: SqlDatabase) {
         t.soakFrom,
         t.running.before,
         t.running.since,
+        t.intent === null ? null : JSON.stringify(t.intent),
         id,
       ),
     addCounts: (id: number, deltas: CountDeltas) =>
