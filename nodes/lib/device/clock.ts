@@ -6,14 +6,22 @@ export interface DeviceClock {
   now(): number;
   /** Milliseconds since 1970 of a clock that may jump. */
   wall(): number;
-  /** Milliseconds since Node-RED's process began. */
+  /** Milliseconds since the flows started first in this run of Node-RED; 0 before. */
   uptimeMs(): number;
+  /** The flows have started. */
+  started(): void;
 }
+
+let startedAt: number | null = null;
 
 export const systemClock: DeviceClock = {
   now: () => performance.now(),
   wall: () => Date.now(),
-  uptimeMs: () => process.uptime() * 1000,
+  // Not since the process began: a small gateway needs minutes before its flows run, and can report.
+  uptimeMs: () => (startedAt === null ? 0 : performance.now() - startedAt),
+  started: () => {
+    startedAt ??= performance.now();
+  },
 };
 
 /** This run of Node-RED: a deploy doesn't change it, a restart does. */

@@ -35,7 +35,7 @@ const LIMIT = 10_000;
 const WORK_LIMIT = 100_000;
 /** Characters of all that waits and is in work; extData may be large. */
 const LIMIT_CHARACTERS = 32 * 1024 * 1024;
-/** The second hand-out comes so many milliseconds after the start of Node-RED, each later one after the last. */
+/** The second hand-out comes so many milliseconds after the flows started in this run, each later one after the last. */
 export const RESUME_MS: readonly [number, number] = [60_000, 300_000];
 /** Before an upgrade is given up: a device that reports its version at its start has the time to do so. */
 export const GIVE_UP_MS = 10_000;

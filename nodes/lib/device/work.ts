@@ -110,6 +110,7 @@ export class UpgradeWork implements UpgradeOwner {
   start(): void {
     if (this.#started || this.#closed) return;
     this.#started = true;
+    this.#clock.started();
     this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
     this.#timer.unref();
     void this.#file.save();
