@@ -2,7 +2,10 @@
  * ota-verify: takes an upgrade, gets its package (or takes one that is here) and checks it. Output 1: a file
  * that is complete and verified; output 2: reports made for ota-progress, failures among them.
  */
+import { createHash } from 'node:crypto';
 import type { Node, NodeAPI, NodeDef } from 'node-red';
+import { upgradeInterrupted, upgradesInUse } from '../lib/device';
+import { type Proxy, parseProxy } from '../lib/packages/transfer/proxy';
 import { parsePublicKeys } from '../lib/packages/verify/signature';
 import {
   type Expectation,
@@ -76,24 +79,33 @@ function start(RED: NodeAPI, node: Node, saved: Config): Work | OtaError {
     const settings = RED.settings as { fileWorkingDirectory?: unknown };
     const read = settingsReader(VERIFY, config);
     const source = read('source');
+    const directory = userFolder(RED, textSetting(config.directory), 'ota/downloads');
     const verifier = new Verifier({
       source,
       workingDirectory: textSetting(settings.fileWorkingDirectory),
       owner: node.id,
-      directory: userFolder(RED, textSetting(config.directory), 'ota/downloads'),
+      directory,
       retries: read('retries'),
       stallMs: 1000 * read('stallTimeout'),
       totalMs: 1000 * read('totalTimeout'),
       maxBytes: read('maxBytes'),
       requireSign: read('requireSign'),
-      allowedHosts: read('allowedHosts'),
+      allowedHosts: noSeparatorsOnly('allowedHosts', config, read('allowedHosts')),
       allowLocal: read('allowLocal'),
       maxRedirects: read('maxRedirects'),
       tls: tlsOf(RED, textSetting(config.tls)),
-      publicKeys: parsePublicKeys(textSetting(config.publicKeys)),
+      proxy: proxyOf(RED, textSetting(config.proxy)),
+      lenient: read('lenient'),
+      publicKeys: publicKeysOf(config, read('requireSignature')),
       rollback: read('rollback'),
       concurrency: read('concurrency'),
       keep: read('keep'),
+      inWork: upgradesInUse,
+      usesFile: userFolder(
+        RED,
+        '',
+        `ota/uses/${createHash('sha256').update(directory).digest('hex').slice(0, 16)}.json`,
+      ),
       onFault: (error) => node.warn(error.message),
     });
     const downloadShare = read('downloadShare');
@@ -101,6 +113,57 @@ function start(RED: NodeAPI, node: Node, saved: Config): Work | OtaError {
   } catch (error) {
     return toOtaError(error, 'OTA_BAD_SETTINGS');
   }
+}
+
+/** Separators alone were meant to be a list, and never mean "off". */
+function noSeparatorsOnly<T>(name: string, config: Config, list: T): T {
+  if (!Array.isArray(list) || list.length > 0 || textSetting(config[name]).trim() === '') return list;
+  throw new OtaError('OTA_BAD_SETTINGS', `The setting "${name}" holds separators only.`);
+}
+
+function publicKeysOf(config: Config, isRequired: boolean): ReturnType<typeof parsePublicKeys> {
+  const keys = noSeparatorsOnly('publicKeys', config, parsePublicKeys(textSetting(config.publicKeys)));
+  if (keys.length > 0 || !isRequired) return keys;
+  throw new OtaError(
+    'OTA_BAD_SETTINGS',
+    'The node requires a signature, and has no public key to check one with: set "publicKeys".',
+  );
+}
+
+/** A core http proxy node. */
+interface ProxyConfigNode extends Node {
+  readonly url?: unknown;
+  readonly noproxy?: unknown;
+  readonly credentials: { readonly username?: unknown; readonly password?: unknown };
+}
+
+/** The address of a proxy, or the id of a core http proxy node, with the login that is kept there. */
+function proxyOf(RED: NodeAPI, setting: string): Proxy | null {
+  const text = setting.trim();
+  if (text === '') return null;
+  const node = RED.nodes.getNode(text) as ProxyConfigNode | null;
+  if (node === null) {
+    // An id of Node-RED, of a node that is missing or disabled: never directly instead.
+    if (/^[0-9a-f]{8}(\.[0-9a-f]{1,8}|[0-9a-f]{8})$/.test(text)) throw noProxy();
+    return { url: parseProxy(text), except: [] };
+  }
+  if (typeof node.url !== 'string' || node.url.trim() === '') throw noProxy();
+  const url = parseProxy(node.url);
+  const { username, password } =
+    (node.credentials as { username?: unknown; password?: unknown } | undefined) ?? {};
+  if (textSetting(username) !== '' || textSetting(password) !== '') {
+    url.username = encodeURIComponent(textSetting(username));
+    url.password = encodeURIComponent(textSetting(password));
+  }
+  const except = Array.isArray(node.noproxy) ? node.noproxy.filter((host) => typeof host === 'string') : [];
+  return { url, except };
+}
+
+function noProxy(): OtaError {
+  return new OtaError(
+    'OTA_BAD_SETTINGS',
+    'The proxy configuration of this node is missing, disabled or empty.',
+  );
 }
 
 function tlsOf(RED: NodeAPI, id: string): (() => TlsOptions) | undefined {
@@ -151,7 +214,14 @@ async function handle(work: Work | OtaError, status: Status, msg: Message, send:
     );
   } catch (error) {
     const reason = toOtaError(error);
-    const isUpgrade = typeof field(upgrade, 'url') === 'string' && field(upgrade, 'url') !== '';
+    if (reason.code === 'OTA_CLOSED') {
+      // Not the package's failure: whoever handed the upgrade out does so again.
+      const { accessToken } = msg as { accessToken?: unknown };
+      if (typeof accessToken === 'string') upgradeInterrupted(accessToken, module);
+      throw reason;
+    }
+    const url = field(upgrade, 'url');
+    const isUpgrade = (typeof url === 'string' && url !== '') || reason.code === 'OTA_NO_URL';
     // A wrong message is the flow's error; an upgrade has an answer for the platform, whatever failed.
     if (!isUpgrade && (reason.code === 'OTA_BAD_INPUT' || work instanceof OtaError)) {
       status.failure(statusOf(reason));
@@ -180,12 +250,13 @@ async function verify(
     tell({ step, desc: percent === null ? going : `${going} ${percent} %` });
     status.going(percent === null ? `ota-verify.status.${going}` : `${percent} %`);
   });
-  const fields = msg as { filename?: unknown; content?: unknown; currentVersion?: unknown };
+  const fields = msg as Partial<Record<'filename' | 'content' | 'currentVersion' | 'accessToken', unknown>>;
   const verified = await verifier.verify({
     upgrade: msg.payload,
     filename: fields.filename,
     content: fields.content,
     currentVersion: fields.currentVersion,
+    accessToken: fields.accessToken,
     onExpected: (expected) => {
       known = isContentKnown(expected);
       warn(expected);

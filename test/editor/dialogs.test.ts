@@ -88,7 +88,7 @@ describe('in the dialogs', function () {
       const rows = used.editor.page.locator('#dialog-form .form-row:visible');
       assert.equal(await rows.count(), 5);
       await used.editor.page.locator('#dialog-form summary').click();
-      assert.equal(await rows.count(), 17);
+      assert.equal(await rows.count(), 20);
       await used.editor.cancel();
     });
 
@@ -96,6 +96,22 @@ describe('in the dialogs', function () {
       await used.editor.show([placed('verify', 'ota-verify', { keep: 'none' })]);
       await used.editor.open('verify');
       await used.editor.field('keep').waitFor();
+      await used.editor.cancel();
+    });
+
+    it('of ota-verify takes a proxy node or the address of a proxy', async () => {
+      await used.editor.show([placed('verify', 'ota-verify')]);
+      await used.editor.open('verify');
+      await used.editor.page.locator('#dialog-form summary').click();
+      await used.editor.page.locator('#ota-verify-proxy-address').fill('http://proxy.example.com:3128');
+      await used.editor.done();
+      const saved = await used.editor.page.evaluate(
+        () => (RED.nodes.node('verify') as { proxy?: string } | null)?.proxy,
+      );
+      assert.equal(saved, 'http://proxy.example.com:3128');
+      await used.editor.open('verify');
+      const address = used.editor.page.locator('#ota-verify-proxy-address');
+      assert.equal(await address.inputValue(), 'http://proxy.example.com:3128');
       await used.editor.cancel();
     });
 

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
+import http from 'node:http';
 import path from 'node:path';
 import { runInNewContext } from 'node:vm';
 import type { NodeInitializer, NodeMessage } from 'node-red';
-import { signFields } from '../../nodes/lib/packages/verify/signature';
+import { signFields, signPackage } from '../../nodes/lib/packages/verify/signature';
 import { digestOf, FIRMWARE, upgradeTo } from '../packages/support/packages';
 import { chunked, good, raw, stallAt, startServer, status } from '../packages/support/server';
 import { makeCertificates, opensslMissing } from '../support/certificates';
@@ -13,6 +14,7 @@ import { cleanup } from '../support/cleanup';
 import { catchNode, helperNode, tabNode } from '../support/flow';
 import { type CaughtError, loadFlow, type LoadedFlow } from '../support/helper';
 import type { FlowNode } from '../support/node-red';
+import { listen } from '../support/ports';
 import { requireNodeRed } from '../support/runtime';
 import { temporaryFolder } from '../support/temporary-folder';
 import { collect, type Collected, until, within } from '../support/wait';
@@ -20,6 +22,7 @@ import { collect, type Collected, until, within } from '../support/wait';
 /* eslint-disable @typescript-eslint/no-require-imports -- a node's module is what Node-RED requires */
 const nodes: readonly NodeInitializer[] = [
   requireNodeRed('@node-red/nodes/core/network/05-tls.js') as NodeInitializer,
+  requireNodeRed('@node-red/nodes/core/network/06-httpproxy.js') as NodeInitializer,
   requireNodeRed('@node-red/nodes/core/common/24-complete.js') as NodeInitializer,
   require('../../nodes/ota-verify/ota-verify') as NodeInitializer,
 ];
@@ -224,7 +227,7 @@ describe('ota-verify', () => {
 
   it('gives a message without an upgrade to a Catch node, and only there', async () => {
     const bench = await start();
-    for (const payload of [undefined, 'v1', 5, [], { version: 'v1' }, { url: 7 }]) bench.send(payload);
+    for (const payload of [undefined, 'v1', 5, [], {}, { url: 7 }]) bench.send(payload);
     const caught = await bench.caught.atLeast(6);
     for (const message of caught) {
       assert.equal((message as unknown as { error: CaughtError }).error.code, 'OTA_BAD_INPUT');
@@ -392,6 +395,135 @@ describe('ota-verify', () => {
     bench.send(upgrade);
     await verified.atLeast(1);
     assert.equal(server.asked[1]!.from, 60_000);
+  });
+
+  it('answers a push without an address, for a package over MQTT, on output 2', async () => {
+    const bench = await start();
+    for (const url of [undefined, null, '']) {
+      const before = bench.progress.items.length;
+      bench.send({ ...upgradeTo(FIRMWARE, ''), url }, { accessToken: 'a' });
+      await bench.progress.atLeast(before + 1);
+      assert.deepEqual(
+        bench
+          .reports()
+          .map(({ step, code }) => [step, code])
+          .at(-1),
+        [-2, 'OTA_NO_URL'],
+      );
+    }
+    assert.deepEqual(bench.caught.items, []);
+  });
+
+  it('reports no failure for a download that a deploy breaks off', async () => {
+    const server = later(await startServer(stallAt(FIRMWARE, 60_000)));
+    const bench = await start();
+    bench.send(upgradeTo(FIRMWARE, server.url), { accessToken: 'a' });
+    await bench.progress.atLeast(1);
+    await bench.flow.deploy(flowOf({ retries: '4' }), 'nodes');
+    await until(() => server.open === 0, 'the connection to close');
+    assert.ok(bench.reports().every(({ step }) => step > 0));
+  });
+
+  it('refuses everything where a signature is required and there is no key to check it with', async () => {
+    const server = later(await startServer(good(FIRMWARE)));
+    for (const settings of [
+      { requireSignature: true },
+      { requireSignature: 'true', publicKeys: ' ' },
+      { publicKeys: ' , ' },
+      { allowedHosts: ',' },
+    ]) {
+      const bench = await start(settings);
+      bench.send(upgradeTo(FIRMWARE, server.url));
+      const { code } = await bench.ended();
+      assert.equal(code, 'OTA_BAD_SETTINGS');
+      await bench.flow.stop();
+    }
+    assert.equal(server.asked.length, 0);
+  });
+
+  it('takes a signed package where a signature is required', async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    const server = later(await startServer(good(FIRMWARE)));
+    const publicKeys = publicKey.export({ format: 'pem', type: 'spki' });
+    const bench = await start({ requireSignature: true, publicKeys });
+    const fields = { module: 'MCU', version: 'v1.1', size: FIRMWARE.length, sha256: digestOf(FIRMWARE) };
+    const about = { signed: new Date().toISOString(), product: '', requires: null, extData: { a: 'b' } };
+    const extData = { a: 'b', _signature: signPackage(privateKey, { ...fields, ...about }) };
+    bench.send(upgradeTo(FIRMWARE, server.url, { extData }));
+    await bench.verified.atLeast(1);
+    bench.send(upgradeTo(FIRMWARE, server.url, { extData: { ...extData, a: 'c' } }));
+    await until(() => bench.reports().at(-1)?.code === 'OTA_BAD_SIGNATURE', 'the refusal');
+  });
+
+  it('goes out through a core http proxy node, with its login, or through an address', async () => {
+    const seen: (string | undefined)[] = [];
+    const proxy = http.createServer((request, response) => {
+      seen.push(request.headers['proxy-authorization']);
+      http.get(request.url ?? '', (answer) => {
+        response.writeHead(answer.statusCode ?? 500, answer.headers);
+        answer.pipe(response);
+      });
+    });
+    const port = await listen(proxy);
+    later({ stop: async () => void proxy.close() });
+    const server = later(await startServer(good(FIRMWARE)));
+    const node = {
+      id: 'proxy',
+      type: 'http proxy',
+      url: `http://127.0.0.1:${port}`,
+      noproxy: ['example.com'],
+    };
+    const login = { proxy: { username: 'me', password: 'p@ss:w' } };
+    for (const [setting, more, credentials] of [
+      ['proxy', [node], login],
+      [`127.0.0.1:${port}`, [], {}],
+    ] as const) {
+      const bench = await start({ proxy: setting }, [...more], credentials);
+      bench.send(upgradeTo(FIRMWARE, server.url));
+      await bench.verified.atLeast(1);
+      await bench.flow.stop();
+    }
+    assert.deepEqual(seen, [`Basic ${Buffer.from('me:p@ss:w').toString('base64')}`, undefined]);
+  });
+
+  it('never goes out directly where its proxy is missing, empty or no address', async () => {
+    const server = later(await startServer(good(FIRMWARE)));
+    const empty = { id: 'proxy', type: 'http proxy', url: '', noproxy: [] };
+    for (const [setting, more] of [
+      ['0123456789abcdef', []],
+      ['proxy', [empty]],
+      ['ftp://host', []],
+    ] as const) {
+      const bench = await start({ proxy: setting }, [...more]);
+      bench.send(upgradeTo(FIRMWARE, server.url));
+      assert.equal((await bench.ended()).code, 'OTA_BAD_SETTINGS');
+      await bench.flow.stop();
+    }
+    assert.equal(server.asked.length, 0);
+  });
+
+  it('bears a server that bends HTTP where it is lenient', async () => {
+    const bent = `HTTP/1.1 200 OK\nContent-Length: ${FIRMWARE.length}\n\n`;
+    const server = later(
+      await startServer((socket) => socket.end(Buffer.concat([Buffer.from(bent), FIRMWARE]))),
+    );
+    const bench = await start({ lenient: true });
+    bench.send(upgradeTo(FIRMWARE, server.url));
+    await bench.verified.atLeast(1);
+  });
+
+  it('keeps files for each device that a message names, outside the folder of packages', async () => {
+    const bodies = [1, 2, 3].map((n) => randomBytes(1000 + n));
+    const server = later(
+      await startServer((socket, asked) => good(bodies[Number(asked.path.slice(1))]!)(socket, asked)),
+    );
+    const bench = await start({ keep: '1' });
+    for (const [n, accessToken] of ['sleeper', 'a', 'a'].entries()) {
+      bench.send(upgradeTo(bodies[n]!, `${server.url}/${n}`, { version: `v${n}` }), { accessToken });
+      await bench.verified.atLeast(n + 1);
+    }
+    assert.equal((await fs.readdir(bench.folder)).length, 2);
+    assert.equal((await fs.readdir(path.join(bench.folder, '../uses'))).length, 1);
   });
 
   it('shares one download between two messages, each with its own answer', async () => {

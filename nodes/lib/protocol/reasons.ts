@@ -42,6 +42,8 @@ const TEXTS: Readonly<Record<ReasonKey, string>> = {
   keyForm: 'holds a key that is neither a PEM block nor base64',
   keyKind:
     'holds a key of another kind: give Ed25519 public keys, as PEM or as base64 of 32 bytes or of SPKI',
+  keysMissing: 'needs public keys to check a signature with',
+  proxy: 'must be a proxy node or an address such as "http://proxy.example.com:3128"',
 };
 
 /** What is wrong, without the name of what is wrong in front and without a full stop. */

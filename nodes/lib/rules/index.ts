@@ -7,6 +7,7 @@ export * from './hosts';
 export * from './identity';
 export * from './node-settings';
 export * from './policy';
+export * from './proxy';
 export * from './public-keys';
 export * from './reason';
 export * from './setting';

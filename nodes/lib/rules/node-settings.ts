@@ -109,7 +109,11 @@ export const VERIFY = {
   allowedHosts: setting(hostsRule, []),
   allowLocal: setting(flagRule, false),
   maxRedirects: setting(numberRule({ min: 0, max: 20, integer: true }), 3),
+  /** Servers that bend HTTP are borne. */
+  lenient: setting(flagRule, false),
   publicKeys: setting(publicKeysRule, []),
+  /** Without public keys everything is refused. */
+  requireSignature: setting(flagRule, false),
   rollback: setting(choiceRule(['off', 'refuse']), 'off'),
   concurrency: setting(numberRule({ min: 1, max: 64, integer: true }), 2),
   keep: setting(numberRule({ min: 1, integer: true }), 2),

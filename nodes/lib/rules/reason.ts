@@ -43,6 +43,8 @@ export const REASON_KEYS = [
   'keyCut',
   'keyForm',
   'keyKind',
+  'keysMissing',
+  'proxy',
 ] as const;
 
 export type ReasonKey = (typeof REASON_KEYS)[number];

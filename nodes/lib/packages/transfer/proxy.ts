@@ -8,7 +8,8 @@ import https from 'node:https';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
-import { OtaError } from '../../protocol';
+import { OtaError, reasonText } from '../../protocol';
+import { proxyRule } from '../../rules';
 import { TransferFault } from './fault';
 
 export interface Proxy {
@@ -18,21 +19,11 @@ export interface Proxy {
   readonly except: readonly string[];
 }
 
-/**
- * Reads the address of a proxy: `http://user:password@host:3128`, or `host:3128`.
- * @throws OtaError OTA_BAD_SETTINGS
- */
+/** Reads the address of a proxy. @throws OtaError OTA_BAD_SETTINGS */
 export function parseProxy(text: string): URL {
-  const bare = text.trim();
-  const full = /^[a-z][a-z0-9+.-]*:\/\//i.test(bare) ? bare : `http://${bare}`;
-  const url = URL.canParse(full) ? new URL(full) : null;
-  if (url === null || !/^https?:$/.test(url.protocol) || /\s/.test(bare)) {
-    throw new OtaError(
-      'OTA_BAD_SETTINGS',
-      'The setting "proxy" must be an address such as "http://proxy.example.com:3128".',
-    );
-  }
-  return url;
+  const { value, reason } = proxyRule.read(text);
+  if (reason === null) return new URL(value);
+  throw new OtaError('OTA_BAD_SETTINGS', `The setting "proxy" ${reasonText(reason)}.`);
 }
 
 /** The proxy for an address, or null where it is asked directly. */

@@ -123,7 +123,8 @@ function checkSignature(
   if (rules.publicKeys.length === 0) return { size: fields.size, signedSha256: '' };
   const extData = field(upgrade, 'extData');
   const signature = isObject(extData) ? field(extData, SIGNATURE_KEY) : undefined;
-  const { size, sha256 } = verifySignature(rules.publicKeys, signature, fields);
+  const said = { product: field(upgrade, 'product'), requires: field(upgrade, 'requires'), extData };
+  const { size, sha256 } = verifySignature(rules.publicKeys, signature, { ...fields, ...said });
   if (size > rules.maxBytes) throw tooLarge(size, rules.maxBytes);
   return { size, signedSha256: sha256 };
 }
@@ -138,6 +139,11 @@ export function methodsOf(expected: Expectation): SignMethod[] {
 /** True where the content is known beforehand: then pieces of different downloads may be put together. */
 export function isContentKnown(expected: Expectation): boolean {
   return expected.sign !== '' || expected.signedSha256 !== '';
+}
+
+/** The digest that tells the content beforehand, of the method; blank where none does. */
+export function knownDigest(expected: Expectation): string {
+  return expected.sign === '' && expected.method === 'SHA256' ? expected.signedSha256 : expected.sign;
 }
 
 /** Compares what came with what was expected. @throws OtaError OTA_DIGEST_MISMATCH */

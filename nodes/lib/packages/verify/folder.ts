@@ -3,7 +3,7 @@
  * message than a few harmless characters; what tells files apart is a hash.
  *
  *   MCU-1.1.0-<module 8><content 16>.bin            verified, complete
- *   MCU-1.1.0-<module 8><package 16>.<node 8>.part  on its way, with `.part.json` beside it
+ *   MCU-1.1.0-<module 8><package 16>.<node 8>.part  on its way, with `.part.json` beside it (see transfer/partial.ts)
  */
 import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
@@ -13,15 +13,18 @@ import { sidecarName } from '../transfer/partial';
 import type { Expectation } from './expectation';
 
 const FINAL = /-([0-9a-f]{8})[0-9a-f]{16}\.bin$/;
-const PARTIAL = /-[0-9a-f]{24}\.([0-9a-f]{8})\.part(\.json)?$/;
+const PARTIAL = /-[0-9a-f]{24}\.([0-9a-f]{8})\.part(\.json(\.bad)?|\.new)?$/;
 /** What a crash or a failed download left, and nobody asked for again, goes after this. */
 const PARTIAL_AGE_MS = 7 * 24 * 60 * 60 * 1000;
 /** Half-done downloads of one node that are kept for another try. */
 const MAX_PARTIALS = 4;
 
 /** The name of a verified file: the same content of the same version has the same name. */
-export function finalName(expected: Expectation, digest: string): string {
-  return `${prefix(expected)}${hash([expected.version, expected.method, digest], 16)}.bin`;
+export function finalName(
+  expected: Pick<Expectation, 'module' | 'version' | 'method'>,
+  digest: string,
+): string {
+  return `${packagePrefix(expected)}${hash([expected.version, expected.method, digest], 16)}.bin`;
 }
 
 /**
@@ -33,11 +36,12 @@ export function partialName(expected: Expectation, url: string, owner: string): 
   const { version, method, sign, signedSha256 } = expected;
   const known = sign !== '' || signedSha256 !== '';
   const identity = known ? [version, method, sign, signedSha256] : [version, url];
-  return `${prefix(expected)}${hash(identity, 16)}.${ownerTag(owner)}.part`;
+  return `${packagePrefix(expected)}${hash(identity, 16)}.${ownerTag(owner)}.part`;
 }
 
-function prefix(expected: Expectation): string {
-  return `${harmless(expected.module)}-${harmless(expected.version)}-${hash([expected.module], 8)}`;
+/** What the names of all files of a module's version begin with. */
+export function packagePrefix({ module, version }: Pick<Expectation, 'module' | 'version'>): string {
+  return `${harmless(module)}-${harmless(version)}-${hash([module], 8)}`;
 }
 
 function harmless(text: string): string {
@@ -49,25 +53,21 @@ function harmless(text: string): string {
   );
 }
 
+/** Tells the module of a verified file, or null where a name is none. */
+export function moduleTagOf(name: string): string | null {
+  return FINAL.exec(name)?.[1] ?? null;
+}
+
+export function isPartial(name: string): boolean {
+  return PARTIAL.test(name);
+}
+
 function ownerTag(owner: string): string {
   return hash(['node', owner], 8);
 }
 
 function hash(parts: readonly string[], characters: number): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, characters);
-}
-
-/** Removes the verified files of a module beyond the newest `keep`; never `justMade`. */
-export async function keepNewest(directory: string, justMade: string, keep: number): Promise<void> {
-  const module = FINAL.exec(justMade)?.[1];
-  const names = (await fs.readdir(directory)).filter((name) => FINAL.exec(name)?.[1] === module);
-  const others = await withAges(
-    directory,
-    names.filter((name) => name !== justMade),
-  );
-  for (const { name } of others.slice(Math.max(0, keep - 1))) {
-    await fs.rm(path.join(directory, name), { force: true });
-  }
 }
 
 /**
@@ -95,6 +95,8 @@ export async function sweepPartials(
 function isPartialToKeep(name: string, at: number, all: ReadonlySet<string>, owner: string): boolean {
   if (Date.now() - at > PARTIAL_AGE_MS) return false;
   if (!isOwn(name, owner)) return true;
+  // Bytes that were to take a part's place are of no use once nobody compares them.
+  if (name.endsWith('.new')) return false;
   return isPart(name) ? all.has(sidecarName(name)) : all.has(partOf(name));
 }
 
@@ -102,8 +104,9 @@ function isOwn(name: string, owner: string): boolean {
   return PARTIAL.exec(name)?.[1] === ownerTag(owner);
 }
 
-function partOf(name: string): string {
-  return name.replace(/\.json$/, '');
+/** The half-done file that a name belongs to. */
+export function partOf(name: string): string {
+  return name.replace(/(\.json(\.bad)?|\.new)$/, '');
 }
 
 function isPart(name: string): boolean {
@@ -111,7 +114,7 @@ function isPart(name: string): boolean {
 }
 
 /** Newest first; a file that went meanwhile is left out. */
-async function withAges(
+export async function withAges(
   directory: string,
   names: readonly string[],
 ): Promise<{ name: string; at: number }[]> {

@@ -5,9 +5,9 @@ import path from 'node:path';
 import { OtaError, toOtaError } from '../../protocol';
 import { tooLarge, wrongSize } from '../transfer/content';
 import type { OnBytes } from '../transfer/download';
-import { checkFreeSpace, fileError, makeDirectory } from '../transfer/files';
+import { fileError, makeDirectory } from '../transfer/files';
 import { Hasher } from '../transfer/hasher';
-import { BATCH_BYTES, HashingFileWriter } from '../transfer/hashing-file-writer';
+import { BATCH_BYTES, HashingFileWriter, type WhenFull } from '../transfer/hashing-file-writer';
 import { removePartial } from '../transfer/partial';
 import { checkDigests, type Expectation, methodsOf } from './expectation';
 import { finalName } from './folder';
@@ -19,6 +19,8 @@ const READ_WITHOUT_WAITING = constants.O_RDONLY | constants.O_NONBLOCK;
 interface LocalRules {
   readonly directory: string;
   readonly maxBytes: number;
+  readonly room: (bytes: number) => Promise<void>;
+  readonly whenFull: WhenFull;
 }
 
 /** Hashes a file and compares. @throws OtaError */
@@ -67,9 +69,9 @@ export async function verifyBuffer(
 ): Promise<Stored> {
   const total = checkLength(content.length, expected, rules.maxBytes);
   await makeDirectory(rules.directory);
-  await checkFreeSpace(rules.directory, total);
+  await rules.room(total);
   const file = path.join(rules.directory, partial);
-  const writer = await HashingFileWriter.open(file, methodsOf(expected));
+  const writer = await HashingFileWriter.open(file, methodsOf(expected), rules.whenFull);
   try {
     for (let at = 0; at < total; at += BATCH_BYTES) {
       stop.throwIfAborted();

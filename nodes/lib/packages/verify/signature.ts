@@ -2,16 +2,23 @@
  * Authenticity of a package: an Ed25519 signature over everything that a device acts on, carried as the text
  * `extData._signature`. Owns its form and the bytes that are signed; must never read a file or a setting.
  *
- * The text is `1.<size>.<sha256>.<expires>.<signature>`: size in decimal, expires in seconds since 1970 or
- * empty, the digest and the signature in base64url without padding. What is signed are netstrings
- * (`<bytes>:<text>,`) of the UTF-8 of: `ota-signature-1`, module, version, size, SHA-256 in lower-case hex,
- * expires. About 170 characters, ASCII, without quotes: it stands in JSON as it is.
+ * Format 2 is `2.<size>.<sha256>.<signed>.<expires>.<about>.<signature>`: size in decimal, times in seconds since
+ * 1970 (expires may be empty), the digest and the signature in base64url without padding. `about` is empty or
+ * base64url of the JSON `{"product":…,"requires":…}`: what the device isn't told in another way. What is signed
+ * are netstrings (`<bytes>:<text>,`) of the UTF-8 of: `ota-signature-2`, module, version, size, SHA-256 in
+ * lower-case hex, signed, expires, about, and the keys and values of extData but `_signature`, by key.
+ *
+ * Format 1 is `1.<size>.<sha256>.<expires>.<signature>` over `ota-signature-1`, module, version, size, SHA-256,
+ * expires. It is read, and no longer made.
  */
-import { createPrivateKey, createPublicKey, KeyObject, sign, verify } from 'node:crypto';
-import { OtaError, reasonText } from '../../protocol';
-import { PEM_BLOCK, publicKeysRule, SPKI_HEAD, unescapeLines } from '../../rules';
+import { type KeyObject, sign, verify } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { isObject, OtaError } from '../../protocol';
+import { badKey, ed25519, parsePrivateKey } from './keys';
 
-/** What is signed. `expires` is ISO 8601, kept to the second; `sha256` lower-case hex; `size` bytes. */
+export { parsePrivateKey, parsePublicKeys } from './keys';
+
+/** What every format signs. `expires` is ISO 8601, kept to the second; `sha256` lower-case hex; `size` bytes. */
 export interface SignedFields {
   module: string;
   version: string;
@@ -20,54 +27,83 @@ export interface SignedFields {
   expires?: string;
 }
 
+/** What format 2 signs besides. */
+export interface SignedPackage extends SignedFields {
+  /** ISO 8601. */
+  signed: string;
+  product: string;
+  /** Labels that a device must have; null for none. */
+  requires: unknown;
+  /** Without its signature. */
+  extData: { readonly [key: string]: string };
+}
+
+/** An upgrade or a package that carries a signature. */
+export interface SignatureInput {
+  readonly module: string;
+  readonly version: string;
+  /** null where the upgrade names none. */
+  readonly size: number | null;
+  /** Looked at where the upgrade has them. */
+  readonly product?: unknown;
+  readonly requires?: unknown;
+  readonly extData?: unknown;
+}
+
 /** The key of extData that carries the signature. */
 export const SIGNATURE_KEY = '_signature';
 
-const FORMAT = '1';
-const CONTEXT = 'ota-signature-1';
-const TEXT = /^1\.([0-9]{1,16})\.([\w-]{43})\.([0-9]{0,12})\.([\w-]{86})$/;
+const CONTEXT_1 = 'ota-signature-1';
+const CONTEXT_2 = 'ota-signature-2';
+const TEXT_1 = /^1\.([0-9]{1,16})\.([\w-]{43})\.([0-9]{0,12})\.([\w-]{86})$/;
+const TEXT_2 = /^2\.([0-9]{1,16})\.([\w-]{43})\.([0-9]{1,12})\.([0-9]{0,12})\.([\w-]{0,8192})\.([\w-]{86})$/;
 
 /**
- * The public keys in a setting, in each form that the rule of lib/rules takes.
- * @returns none for a blank text
- * @throws OtaError OTA_BAD_SETTINGS
+ * The value of `extData._signature` in format 2.
+ * @throws OtaError OTA_BAD_SETTINGS for the key, OTA_BAD_PACKAGE for a field
  */
-export function parsePublicKeys(text: string): KeyObject[] {
-  const { value, reason } = publicKeysRule.read(text);
-  if (reason !== null) {
-    throw new OtaError('OTA_BAD_SETTINGS', `The setting "publicKeys" ${reasonText(reason)}.`);
-  }
-  return value.map((hex) =>
-    createPublicKey({ key: Buffer.from(SPKI_HEAD + hex, 'hex'), format: 'der', type: 'spki' }),
-  );
+export function signPackage(privateKey: string | KeyObject, fields: SignedPackage): string {
+  const key = checkSignable(privateKey, fields);
+  const texts = [fields.product, ...Object.entries(fields.extData).flat()];
+  if (!texts.every(isWellFormed)) throw badField('product and extData must be well-formed text');
+  const parts = {
+    module: fields.module,
+    version: fields.version,
+    size: String(fields.size),
+    sha256: fields.sha256,
+    signed: seconds(fields.signed),
+    expires: fields.expires === undefined ? '' : seconds(fields.expires),
+    about: aboutOf(fields.product, fields.requires),
+    extData: fields.extData,
+  };
+  const signature = sign(null, signedBytes2(parts), key).toString('base64url');
+  const digest = Buffer.from(fields.sha256, 'hex').toString('base64url');
+  return ['2', parts.size, digest, parts.signed, parts.expires, parts.about, signature].join('.');
+}
+
+function aboutOf(product: string, requires: unknown): string {
+  const about = {
+    ...(product === '' ? {} : { product }),
+    ...(requires === null || requires === undefined ? {} : { requires }),
+  };
+  const text = Object.keys(about).length === 0 ? '' : JSON.stringify(about);
+  return Buffer.from(text).toString('base64url');
 }
 
 /**
- * A private Ed25519 key: PEM (PKCS #8), also on one line, or its base64.
- * @throws OtaError OTA_BAD_SETTINGS, without any part of the key
- */
-export function parsePrivateKey(text: string): KeyObject {
-  const lines = unescapeLines(text).trim();
-  const block = [...lines.matchAll(PEM_BLOCK)][0];
-  if (block !== undefined && block[1] !== 'PRIVATE KEY') {
-    const what = block[1] === 'ENCRYPTED PRIVATE KEY' ? 'it is encrypted' : 'it is of another kind';
-    throw badKey(`the private key must be an unencrypted PEM block "PRIVATE KEY"; ${what}`);
-  }
-  let key: KeyObject;
-  try {
-    key = createPrivateKey({ key: decode(block?.[2] ?? lines), format: 'der', type: 'pkcs8' });
-  } catch {
-    // The cause could hold parts of the key.
-    throw badKey('the private key can not be read');
-  }
-  return ed25519(key);
-}
-
-/**
- * The value of `extData._signature`.
+ * The value of `extData._signature` in format 1, for tests of what older releases signed.
  * @throws OtaError OTA_BAD_SETTINGS for the key, OTA_BAD_PACKAGE for a field
  */
 export function signFields(privateKey: string | KeyObject, fields: SignedFields): string {
+  const key = checkSignable(privateKey, fields);
+  const { size, sha256 } = fields;
+  const expires = fields.expires === undefined ? '' : seconds(fields.expires);
+  const signature = sign(null, signedBytes1({ ...fields, expires }), key);
+  const digest = Buffer.from(sha256, 'hex');
+  return ['1', size, digest.toString('base64url'), expires, signature.toString('base64url')].join('.');
+}
+
+function checkSignable(privateKey: string | KeyObject, fields: SignedFields): KeyObject {
   const key = typeof privateKey === 'string' ? parsePrivateKey(privateKey) : ed25519(privateKey);
   if (key.type !== 'private') throw badKey('a public key stands where a private key should');
   const { size, sha256 } = fields;
@@ -76,55 +112,140 @@ export function signFields(privateKey: string | KeyObject, fields: SignedFields)
   for (const text of [fields.module, fields.version]) {
     if (!isWellFormed(text)) throw badField('module and version must be well-formed text');
   }
-  const expires = fields.expires === undefined ? '' : seconds(fields.expires);
-  const signature = sign(null, signedBytes({ ...fields, expires }), key);
-  const digest = Buffer.from(sha256, 'hex');
-  return [FORMAT, size, digest.toString('base64url'), expires, signature.toString('base64url')].join('.');
+  return key;
 }
 
 /**
- * Checks a signature against what the upgrade says; `size` null where the upgrade names none.
+ * Checks a signature against what the upgrade says.
  * @param signature the value of `extData._signature`, whatever came
+ * @param now what the clock says; one that is before the time of signing is wrong, and isn't believed
  * @returns what was signed: the size and the SHA-256 that the file must have
  * @throws OtaError OTA_BAD_SIGNATURE, OTA_SIGNATURE_EXPIRED
  */
 export function verifySignature(
   keys: readonly KeyObject[],
   signature: unknown,
-  fields: { module: string; version: string; size: number | null },
+  fields: SignatureInput,
   now: Date = new Date(),
 ): SignedFields {
   if (signature === undefined || signature === null || signature === '') {
     throw badSignature('The package is not signed: extData has no "_signature".');
   }
-  const parts = typeof signature === 'string' ? TEXT.exec(signature) : null;
-  if (parts === null) throw badSignature('extData._signature is not a signature of a known form.');
-  const [, size = '', digest = '', expires = '', value = ''] = parts;
+  const read = typeof signature === 'string' ? readSignature(signature) : null;
+  if (read === null) throw badSignature('extData._signature is not a signature of a known form.');
+  const { size, sha256, signed, expires, about } = read;
   const { module, version } = fields;
   if (fields.size !== null && String(fields.size) !== size) {
     throw badSignature(`The signature is for a package of ${size} bytes, not ${fields.size}.`);
   }
-  const sha256 = Buffer.from(digest, 'base64url').toString('hex');
-  const bytes = signedBytes({ module, version, size, sha256, expires });
-  const bare = Buffer.from(value, 'base64url');
+  const bytes =
+    read.format === 1
+      ? signedBytes1({ module, version, size, sha256, expires })
+      : bytesOfUpgrade(read, fields);
   if (
+    bytes === null ||
     !isWellFormed(module) ||
     !isWellFormed(version) ||
-    !keys.some((key) => verify(null, bytes, key, bare))
+    !keys.some((key) => verify(null, bytes, key, read.signature))
   ) {
-    throw badSignature('The signature fits none of the public keys: the package is not from who holds them.');
+    throw badSignature(
+      'The signature fits none of the public keys, or not what the package says: it is not from who holds them.',
+    );
   }
-  const signed: SignedFields = { module, version, size: Number(size), sha256 };
-  if (expires === '') return signed;
+  if (read.format === 2) checkAbout(about, fields);
+  const result: SignedFields = { module, version, size: Number(size), sha256 };
+  if (expires === '') return result;
   const end = new Date(Number(expires) * 1000);
-  if (now.getTime() >= end.getTime()) {
+  const believed = Math.max(now.getTime(), signed === '' ? 0 : Number(signed) * 1000);
+  if (believed >= end.getTime()) {
     throw new OtaError('OTA_SIGNATURE_EXPIRED', `The signature expired at ${end.toISOString()}.`);
   }
-  return { ...signed, expires: end.toISOString() };
+  return { ...result, expires: end.toISOString() };
+}
+
+interface ReadSignature {
+  readonly format: 1 | 2;
+  readonly size: string;
+  readonly sha256: string;
+  /** Blank in format 1. */
+  readonly signed: string;
+  readonly expires: string;
+  readonly about: string;
+  readonly signature: Buffer;
+}
+
+function readSignature(text: string): ReadSignature | null {
+  const one = TEXT_1.exec(text);
+  if (one !== null) {
+    const [, size = '', digest = '', expires = '', value = ''] = one;
+    return {
+      format: 1,
+      size,
+      sha256: hexOf(digest),
+      signed: '',
+      expires,
+      about: '',
+      signature: bytesOf(value),
+    };
+  }
+  const two = TEXT_2.exec(text);
+  if (two === null) return null;
+  const [, size = '', digest = '', signed = '', expires = '', about = '', value = ''] = two;
+  return { format: 2, size, sha256: hexOf(digest), signed, expires, about, signature: bytesOf(value) };
+}
+
+function bytesOf(base64url: string): Buffer {
+  return Buffer.from(base64url, 'base64url');
+}
+
+function hexOf(base64url: string): string {
+  return bytesOf(base64url).toString('hex');
+}
+
+/** What must have been signed if the upgrade is as it was; null where it can't be. */
+function bytesOfUpgrade(read: ReadSignature, { module, version, extData }: SignatureInput): Buffer | null {
+  const entries = Object.entries(isObject(extData) ? extData : {}).filter(([key]) => key !== SIGNATURE_KEY);
+  const texts: Record<string, string> = Object.create(null) as Record<string, string>;
+  for (const [key, value] of entries) {
+    if (typeof value !== 'string' || !isWellFormed(key) || !isWellFormed(value)) return null;
+    texts[key] = value;
+  }
+  return signedBytes2({ ...read, module, version, extData: texts });
+}
+
+/** What an upgrade says of product and labels besides must be what was signed. */
+function checkAbout(about: string, { product, requires }: SignatureInput): void {
+  let signed: unknown = {};
+  try {
+    if (about !== '') signed = JSON.parse(bytesOf(about).toString());
+  } catch {
+    // Signed by who holds the key, and still no JSON: nothing fits it.
+    signed = null;
+  }
+  const known = isObject(signed) ? signed : null;
+  const isProduct = isBlank(product) || (known !== null && product === known['product']);
+  const isRequires =
+    isBlank(requires) || (known !== null && isDeepStrictEqual(plain(requires), plain(known['requires'])));
+  if (isProduct && isRequires) return;
+  throw badSignature('The signature is for another product or for other labels than the package names.');
+}
+
+/** Without prototypes: a value from a function node is of another world. */
+function plain(value: unknown): unknown {
+  try {
+    return JSON.parse(JSON.stringify(value)) as unknown;
+  } catch {
+    // Absent, a ring, or too deep: equal to nothing that was signed.
+    return Symbol('none');
+  }
+}
+
+function isBlank(value: unknown): boolean {
+  return value === undefined || value === null || value === '';
 }
 
 /** Each field with its length in front: no two sets of fields give the same bytes. */
-function signedBytes(fields: {
+function signedBytes1(fields: {
   module: string;
   version: string;
   size: number | string;
@@ -132,7 +253,26 @@ function signedBytes(fields: {
   expires: string;
 }): Buffer {
   const { module, version, size, sha256, expires } = fields;
-  const parts = [CONTEXT, module, version, String(size), sha256, expires];
+  return netstrings([CONTEXT_1, module, version, String(size), sha256, expires]);
+}
+
+function signedBytes2(fields: {
+  module: string;
+  version: string;
+  size: string;
+  sha256: string;
+  signed: string;
+  expires: string;
+  about: string;
+  extData: { readonly [key: string]: string };
+}): Buffer {
+  const { module, version, size, sha256, signed, expires, about, extData } = fields;
+  const entries = Object.entries(extData).filter(([key]) => key !== SIGNATURE_KEY);
+  const sorted = entries.sort(([a], [b]) => (a < b ? -1 : 1)).flat();
+  return netstrings([CONTEXT_2, module, version, size, sha256, signed, expires, about, ...sorted]);
+}
+
+function netstrings(parts: readonly string[]): Buffer {
   return Buffer.from(parts.map((part) => `${Buffer.byteLength(part)}:${part},`).join(''));
 }
 
@@ -148,24 +288,6 @@ function seconds(iso: string): string {
     throw badField('the end of the signature must be a date after 1970, in ISO 8601');
   }
   return String(Math.floor(time / 1000));
-}
-
-/** Base64 or base64url, with blanks between. @throws OtaError OTA_BAD_SETTINGS */
-function decode(text: string): Buffer {
-  const bare = text.replace(/\s+/g, '');
-  if (!/^[0-9A-Za-z+/_-]+={0,2}$/.test(bare)) throw badKey('a key is neither a PEM block nor base64');
-  return Buffer.from(bare, 'base64');
-}
-
-function ed25519(key: KeyObject): KeyObject {
-  if (key.asymmetricKeyType !== 'ed25519') {
-    throw badKey(`a key is of the kind ${key.asymmetricKeyType ?? 'secret'}; Ed25519 is needed`);
-  }
-  return key;
-}
-
-function badKey(text: string, cause?: unknown): OtaError {
-  return new OtaError('OTA_BAD_SETTINGS', `The key can not be used: ${text}.`, { cause });
 }
 
 function badField(text: string): OtaError {
