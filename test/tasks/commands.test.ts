@@ -5,6 +5,7 @@ import {
   type Command,
   type CommandOf,
   readCommand,
+  readReport,
   sortTargets,
 } from '../../nodes/lib/tasks/commands';
 import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
@@ -276,6 +277,48 @@ describe('a command', () => {
     assert.deepEqual(sortTargets(['a', 5, ' ', 'b/c', null, 'a,b', 'x'.repeat(2000)]), {
       tokens: ['a', 'b/c', 'a,b'],
       bad: 5,
+    });
+  });
+
+  describe('by wires', () => {
+    it('reports a version, progress, and what became of a push', () => {
+      assert.deepEqual(
+        readReport({ action: 'version', accessToken: 'hall 3/+#', version: ' v1\n', id: 7, board: 'r1' }),
+        {
+          kind: 'inform',
+          accessToken: 'hall 3/+#',
+          id: '7',
+          module: 'default',
+          version: 'v1',
+          params: { board: 'r1' },
+        },
+      );
+      assert.deepEqual(readReport({ action: 'progress', accessToken: 'a', step: 37.9, desc: 'x' }), {
+        kind: 'progress',
+        accessToken: 'a',
+        module: null,
+        step: 37,
+        desc: 'x',
+      });
+      assert.deepEqual(readReport({ action: 'outcome', id: '1', outcome: 'offline' }), {
+        kind: 'outcome',
+        id: '1',
+        outcome: 'offline',
+      });
+    });
+
+    it('names what is wrong with a report', () => {
+      refuses(() => readReport({ action: 'version', version: 'v1' }), 'accessToken');
+      refuses(
+        () => readReport({ action: 'version', accessToken: 'x'.repeat(129), version: 'v1' }),
+        'accessToken',
+      );
+      refuses(() => readReport({ action: 'version', accessToken: 'a', version: 5 }), 'version');
+      refuses(() => readReport({ action: 'outcome', outcome: 'offline' }), 'id');
+      refuses(() => readReport({ action: 'outcome', id: '1', outcome: 'lost' }), 'outcome');
+      assert.throws(() => readReport({ action: 'progress', accessToken: 'a', step: 101 }), {
+        code: 'OTA_BAD_STEP',
+      });
     });
   });
 });

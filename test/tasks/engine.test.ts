@@ -2,155 +2,10 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { readCommand } from '../../nodes/lib/tasks/commands';
-import { createScheme, type Outcome } from '../../nodes/lib/protocol';
-import { Engine, type Time } from '../../nodes/lib/tasks/engine';
-import type { Report } from '../../nodes/lib/tasks/machine';
-import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
-import {
-  type ChangeShape,
-  changeShape,
-  type DeviceShape,
-  type TaskShape,
-  taskShape,
-} from '../../nodes/lib/tasks/shapes';
-import { SqliteStore } from '../../nodes/lib/tasks/database';
-import { decideTask, move, moveNeed, stateOf, taskNeed } from '../../nodes/lib/tasks/transactions';
-import type { Intent, Policy } from '../../nodes/lib/tasks/types';
+import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
+import { decideTask, move, moveNeed, taskNeed } from '../../nodes/lib/tasks/transactions';
 import { temporaryFolder } from '../support/temporary-folder';
-import { WALL } from './support';
-
-interface Sent {
-  readonly accessToken: string;
-  readonly id: string;
-  readonly version: string;
-  readonly settled: (outcome: Outcome) => void;
-}
-
-const PACKAGE = {
-  version: 'v2',
-  url: 'http://127.0.0.1/v2.bin',
-  size: 4,
-  sign: '0'.repeat(32),
-  signMethod: 'Md5',
-};
-
-/** An engine on a store in memory, with its time and its devices in the test's hands. */
-class Platform {
-  readonly store: SqliteStore;
-  readonly changes: ChangeShape[] = [];
-  readonly told: TaskShape[] = [];
-  readonly problems: (string | null)[] = [];
-  sent: Sent[] = [];
-  wallNow = WALL;
-  steadyNow = 0;
-  readonly #time: Time = { wall: () => this.wallNow, steady: () => this.steadyNow };
-  engine!: Engine;
-
-  constructor(file = ':memory:') {
-    this.store = new SqliteStore({ file, maxDevices: 500 });
-    this.store.open();
-  }
-
-  async start(): Promise<this> {
-    this.engine = new Engine({
-      database: this.store.tasks('s'),
-      time: this.#time,
-      everyMs: 0,
-      link: {
-        prepare: (upgrade) => createScheme('thingspanel').prepare(upgrade),
-        publish: (accessToken, push, settled) => {
-          const body = push.upgrade.push(push.id);
-          const { id, params } = JSON.parse(body) as { id: string; params: { version: string } };
-          this.sent.push({ accessToken, id, version: params.version, settled });
-        },
-      },
-    });
-    this.engine.listen({
-      onChange: (change) => this.changes.push(changeShape(change)),
-      onTask: (task) => this.told.push(taskShape(task, this.engine.moment())),
-      onProblem: (error) => this.problems.push(error?.code ?? null),
-    });
-    await this.engine.start();
-    return this;
-  }
-
-  /** Connected, and through with what the broker had kept. */
-  async connect(): Promise<this> {
-    this.engine.setConnected(true);
-    await this.wait(3);
-    return this;
-  }
-
-  /** Time passes; the engine looks at it every second. */
-  async wait(seconds: number): Promise<void> {
-    for (let left = seconds; left > 0; left -= 1) {
-      const step = Math.min(1, left) * 1000;
-      this.wallNow += step;
-      this.steadyNow += step;
-      await this.engine.runScheduler();
-    }
-  }
-
-  async run(payload: object): Promise<object> {
-    return this.engine.command(readCommand(payload, DEFAULT_POLICY));
-  }
-
-  async create(targets: unknown, policy: Partial<Policy> = {}, more: object = {}): Promise<TaskShape> {
-    return (await this.run({ action: 'create', package: PACKAGE, targets, policy, ...more })) as TaskShape;
-  }
-
-  hear(...reports: Report[]): void {
-    const committers = new Set<{ commit(): void | Promise<void> }>();
-    const batch = {
-      join: (one: { commit(): void | Promise<void> }) => committers.size < committers.add(one).size,
-    };
-    for (const report of reports) this.engine.enqueue(report, batch);
-    for (const committer of committers) void committer.commit();
-  }
-
-  progress(accessToken: string, step: number): void {
-    this.hear({ kind: 'progress', accessToken, module: null, step, desc: '', wall: this.wallNow });
-  }
-
-  inform(accessToken: string, version: string): void {
-    this.hear({ kind: 'inform', accessToken, module: 'default', version, id: null, wall: this.wallNow });
-  }
-
-  /** What a command leaves in the store that is killed before the first device was moved. */
-  async leave({ taskId }: TaskShape, intent: Intent, tokens: readonly string[]): Promise<void> {
-    const tasks = this.store.tasks('s');
-    const found = tasks.task(taskId);
-    assert.ok(found);
-    await tasks.transact({ at: { wall: this.wallNow, ticks: 0 }, task: found.id }, () => ({
-      result: undefined,
-      task: { ...stateOf(found), intent },
-      names: { tokens, anew: true },
-    }));
-  }
-
-  async task({ taskId }: TaskShape): Promise<TaskShape> {
-    return (await this.run({ action: 'get', taskId })) as TaskShape;
-  }
-
-  async devices({ taskId }: TaskShape): Promise<Record<string, string>> {
-    const found = (await this.run({ action: 'devices', taskId, pageSize: 1000 })) as {
-      devices: DeviceShape[];
-    };
-    return Object.fromEntries(
-      found.devices.map((d) => [d.accessToken, d.reason === null ? d.status : `${d.status} ${d.reason}`]),
-    );
-  }
-
-  tokens(): string[] {
-    return this.sent.map((push) => push.accessToken).sort();
-  }
-
-  async restart(): Promise<void> {
-    await this.start();
-    await this.connect();
-  }
-}
+import { PACKAGE, Platform } from './support/engine-platform';
 
 function fillDisk(file: string): void {
   try {
@@ -729,8 +584,14 @@ describe('the engine', () => {
       assert.equal(total, 0);
     });
 
-    it('that are no texts make no task', async () => {
-      await assert.rejects(platform.create(['a', 5]), { code: 'OTA_BAD_INPUT', message: /"targets"/ });
+    it('that can be no token are left out and counted', async () => {
+      const task = await platform.create(['a', 5, ' ']);
+      assert.equal(task.counts.total, 1);
+      assert.equal((task as TaskShape & { badTokens: number }).badTokens, 2);
+      await assert.rejects(platform.create([5]), {
+        code: 'OTA_BAD_INPUT',
+        message: /"targets".*1 can be no access token/,
+      });
     });
   });
 

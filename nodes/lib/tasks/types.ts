@@ -201,6 +201,8 @@ export interface Intent {
   readonly reasons: readonly FailReason[] | null;
   /** Also devices that were cancelled by name. */
   readonly byName: boolean;
+  /** cancel: why, where no person did it. */
+  readonly reason?: CancelReason;
 }
 
 /** A task with what changes. */

@@ -34,9 +34,10 @@ import { readNamed, readSome } from './tokens';
 import { readUpdate, type TaskUpdate } from './update';
 
 export { type Targets, type TaskInput } from './create';
-export { isLabelName, type LabelChanges, MAX_LABELS, MAX_LABEL_NAME, MAX_LABEL_VALUE } from './labels';
+export { type LabelChanges } from './labels';
 export { checkTargets, sortTargets } from './tokens';
 export { type TaskUpdate } from './update';
+export { isReport, noWires, readReport, type WireOutcome, type WireReport } from './wires';
 
 interface Paged {
   readonly page: number;

@@ -1,12 +1,9 @@
 /** Labels of devices, and filters over them, as messages have them. Pure. */
 import { isObject, typeName } from '../../protocol';
+import { isLabelName, MAX_LABEL_NAME, MAX_LABEL_VALUE, MAX_LABELS } from '../machine';
 import type { LabelFilter } from '../types';
 import { bad, storable } from './fields';
 
-/** Names of labels that a device may have. */
-export const MAX_LABELS = 16;
-export const MAX_LABEL_NAME = 64;
-export const MAX_LABEL_VALUE = 128;
 const MAX_VALUES = 100;
 
 /** What `label` sets; null takes a label away. */
@@ -45,11 +42,6 @@ function entriesOf(value: unknown, field: string): [string, unknown][] {
     }
   }
   return entries.map(([name, item]) => [storable(name), item]);
-}
-
-export function isLabelName(name: string): boolean {
-  const reserved = name === '__proto__' || name === 'constructor' || name === 'prototype';
-  return name !== '' && name.length <= MAX_LABEL_NAME && !reserved;
 }
 
 /** Numbers and yes or no become text, as a device's own fields do. */

@@ -5,14 +5,20 @@
  * Answers are `Awaitable`: SQLite answers in the same turn, which keeps a batch of reports free of promises; a
  * database over the network answers with a promise. Callers cope with both.
  */
-import type { Member, TurnFacts } from '../machine';
+import type { Bucket, Member, OwnLabels, TurnFacts } from '../machine';
+import type { FleetRow } from '../shapes';
 import type {
   Device,
   DeviceStatus,
   HistoryEvent,
+  Hold,
   KnownDevice,
+  LabelFilter,
+  Labels,
   Task,
+  TaskEvent,
   TaskPlan,
+  TaskStatus,
   Ticks,
   WaveCounts,
 } from '../types';
@@ -117,6 +123,14 @@ export interface Rows {
    * @param taken how many this decision remembers for the first time already
    */
   hasRoom(accessToken: string, module: string, taken: number): boolean;
+  /** Tasks that take in devices which report, the oldest first; open ones only. */
+  readonly joining: readonly Task[];
+  /** The labels of a device by their origin. */
+  labels(accessToken: string): OwnLabels;
+  /** What a device runs, of each module that is known. */
+  modules(accessToken: string): readonly KnownModule[];
+  /** True where a task has the device pending, pushed or upgrading. */
+  isInWork(accessToken: string): boolean;
   /** One of `Need.devices`; null where it isn't there any more. */
   device(id: number): Member | null;
   /** What `Need.search` found, in its order. */
@@ -139,8 +153,28 @@ export interface Decision<T> {
   readonly task?: TaskState;
   /** Devices that `Need.task` takes in, published or not; its counts and waves follow. */
   readonly add?: readonly NewDevice[];
+  /** What a person changes of `Need.task` by `update`: all of these fields as they are from now on. */
+  readonly plan?: PlanChange;
+  /** Lines of the log of `Need.task`, the oldest first. */
+  readonly log?: readonly TaskEvent[];
+  /** Devices that tasks of `Rows.joining` take in; one that is in its task already is left out. */
+  readonly joins?: readonly Join[];
+  /** Labels of devices, all of them as they are from now on. */
+  readonly labels?: readonly { readonly accessToken: string; readonly labels: OwnLabels }[];
+  /** Devices that gave a sign of life that was no report, at a time of the wall clock. */
+  readonly seen?: readonly { readonly accessToken: string; readonly at: number }[];
+  /** Devices of which nothing is to be known any more: no versions, no labels. */
+  readonly forget?: readonly string[];
   /** Tokens that a person named for the task's intent, behind those that stand there (`anew`: in place of them). */
   readonly names?: { readonly tokens: readonly string[]; readonly anew: boolean };
+}
+
+export type PlanChange = Pick<TaskPlan, 'name' | 'description' | 'endAt' | 'endBehavior' | 'policy'>;
+
+/** A device that reported something by which a task takes it in. */
+export interface Join {
+  readonly task: Task;
+  readonly device: NewDevice;
 }
 
 /** What is remembered of a device and module from now on. */
@@ -148,8 +182,8 @@ export interface KnownChange {
   readonly accessToken: string;
   readonly module: string;
   readonly known: KnownDevice;
-  /** It wasn't known before. */
-  readonly isNew: boolean;
+  /** The version that was known before; null where the device wasn't. */
+  readonly before: string | null;
 }
 
 /** All of a task that a rule may change. Its counts follow from the devices and aren't part of it. */
@@ -207,6 +241,10 @@ export interface DeviceQuery extends Page {
   readonly status: DeviceStatus | null;
   /** A prefix of the token. */
   readonly search: string;
+  readonly reason?: string | null;
+  /** From 1. */
+  readonly wave?: number | null;
+  readonly hold?: Hold | null;
 }
 
 export interface DeviceRow extends Device {
@@ -218,8 +256,52 @@ export interface KnownQuery {
   /** Tokens after this one, in their order. */
   readonly after: string;
   readonly limit: number;
-  /** Wall clock: reported since. */
+  /** Wall clock: those that gave a sign of life since. */
   readonly since: number;
+}
+
+/** A device as a task's filter looks at it. */
+export interface KnownCandidate {
+  readonly accessToken: string;
+  readonly version: string;
+  readonly labels: Labels;
+  /** Wall clock: when it gave a sign of life last. */
+  readonly seenAt: number;
+}
+
+/** A module of a device. */
+export interface KnownModule {
+  readonly module: string;
+  readonly version: string;
+  /** Wall clock: when it gave a sign of life last. */
+  readonly seenAt: number;
+}
+
+export interface TaskQuery extends Page {
+  readonly status?: TaskStatus | null;
+  /** A part of the name, in any case. */
+  readonly search?: string;
+}
+
+export interface FleetQuery extends Page {
+  readonly module: string | null;
+  readonly version: string | null;
+  /** A prefix of the token. */
+  readonly search: string;
+  readonly labels: LabelFilter | null;
+}
+
+export interface VersionCount {
+  readonly module: string;
+  readonly version: string;
+  readonly count: number;
+}
+
+/** What `get` tells beside a task. */
+export interface TaskNumbers {
+  readonly reasons: ReadonlyMap<string, number>;
+  /** In their order. */
+  readonly waves: readonly WaveCounts[];
 }
 
 /**
@@ -257,13 +339,39 @@ export interface TaskDatabase {
   /** Tasks that aren't over, or not cleared up yet. */
   live(): Awaitable<readonly Task[]>;
   task(taskId: string): Awaitable<Task | null>;
+  /** Why devices failed or were cancelled, and the counts of each wave. */
+  numbers(task: number): Awaitable<TaskNumbers>;
+  /** The oldest first; the last 1000 lines. */
+  log(task: number): Awaitable<readonly TaskEvent[]>;
+  /** How devices ended over time, the earliest first. */
+  ends(task: number): Awaitable<readonly Bucket[]>;
   /** The newest first. */
-  list(page: Page): Awaitable<{ readonly total: number; readonly tasks: readonly Task[] }>;
+  list(page: TaskQuery): Awaitable<{ readonly total: number; readonly tasks: readonly Task[] }>;
   devices(query: DeviceQuery): Awaitable<{ readonly total: number; readonly devices: readonly DeviceRow[] }>;
   /** Null where the task has no such device. */
   history(task: number, accessToken: string): Awaitable<readonly HistoryEvent[] | null>;
   /** Devices that are known to run a module, by their tokens. */
-  known(query: KnownQuery): Awaitable<readonly { readonly accessToken: string; readonly version: string }[]>;
+  known(query: KnownQuery): Awaitable<readonly KnownCandidate[]>;
+  /** The labels that filters see, of these devices; those that have none are left out. */
+  labels(accessTokens: readonly string[]): Awaitable<ReadonlyMap<string, Labels>>;
+  /** How many of these devices are pending in a task of this module. */
+  countPending(module: string, accessTokens: readonly string[]): Awaitable<number>;
+  /** Devices of the fleet by their tokens, a row for each module; and how many run which version, most first. */
+  fleet(query: FleetQuery): Awaitable<{
+    readonly total: number;
+    readonly versions: readonly VersionCount[];
+    readonly devices: readonly FleetRow[];
+  }>;
+  /** All that is known of a device, with a page of its rows in tasks, the newest first. */
+  device(
+    accessToken: string,
+    page: Page,
+  ): Awaitable<{
+    readonly labels: Labels;
+    readonly modules: readonly KnownModule[];
+    readonly total: number;
+    readonly rows: readonly { readonly plan: TaskPlan; readonly device: DeviceRow }[];
+  }>;
   /** What is known of these devices. */
   versions(module: string, accessTokens: readonly string[]): Awaitable<ReadonlyMap<string, KnownDevice>>;
 }

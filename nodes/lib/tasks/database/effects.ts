@@ -3,7 +3,7 @@
  * of tasks, waves and reasons, the marks of late reports, and the changes that listeners hear of. The only place
  * where these follow from a device's transitions. Decides nothing of what a device does; pure.
  */
-import { isVisible } from '../machine';
+import { type Bucket, bucketOf, isVisible } from '../machine';
 import type { Device, DeviceStatus, HistoryEvent, TaskPlan, Ticks, Transition } from '../types';
 import type { Change } from './database';
 
@@ -56,6 +56,7 @@ export class Effects {
   readonly #devices = new Map<number, Writing>();
   readonly #counts = new Map<number, Map<number, Record<CountName, number>>>();
   readonly #reasons = new Map<number, Map<string, number>>();
+  readonly #ends = new Map<number, Map<number, Record<keyof Bucket, number>>>();
 
   /** One transition of a device. @param wall the time that its line of history gets */
   add(step: Transition, plan: TaskPlan, wall: number): void {
@@ -69,6 +70,7 @@ export class Effects {
       history.push({ at: wall, event, from: before.status, to: after.status, step: value, desc, id });
     }
     if (isCounted(before, after)) this.#count(before, after);
+    if (before.status !== after.status) this.#countEnds(before, after, bucketOf(plan.createdAt, wall));
     if (step.lateReport !== null) {
       const until = step.lateReport === 'clear' ? null : step.lateReport.until;
       this.lateReports.push({ accessToken: after.accessToken, module: plan.upgrade.module, until });
@@ -95,6 +97,19 @@ export class Effects {
     return this.#reasons;
   }
 
+  /** What is added to the devices that ended by a time, by task and the end of a span of time. */
+  get ends(): ReadonlyMap<number, ReadonlyMap<number, Bucket>> {
+    return this.#ends;
+  }
+
+  #countEnds(before: Device, after: Device, at: number): void {
+    if (!isEnded(before) && !isEnded(after)) return;
+    const buckets = entry(this.#ends, after.task, () => new Map<number, Record<keyof Bucket, number>>());
+    const bucket = entry(buckets, at, () => ({ at, succeeded: 0, failed: 0, cancelled: 0 }));
+    if (isEnded(before)) bucket[before.status] -= 1;
+    if (isEnded(after)) bucket[after.status] += 1;
+  }
+
   #count(before: Device, after: Device): void {
     const waves = entry(this.#counts, after.task, () => new Map<number, Record<CountName, number>>());
     const counts = entry(waves, after.wave, () => ({ ...NO_COUNTS }));
@@ -106,6 +121,10 @@ export class Effects {
     addReason(reasons, before, -1);
     addReason(reasons, after, 1);
   }
+}
+
+function isEnded(device: Device): device is Device & { status: 'succeeded' | 'failed' | 'cancelled' } {
+  return device.status === 'succeeded' || device.status === 'failed' || device.status === 'cancelled';
 }
 
 function isWaiting(device: Device): boolean {

@@ -4,7 +4,7 @@
  * command has locked.
  */
 import { type IdSource, nextId } from '../../protocol';
-import { isActive, isWindowOpen } from '../machine';
+import { isActive, isPastEnd, isWindowOpen, soakEnd } from '../machine';
 import { claim, type Claimed, claimNeed, due, type Due, dueNeed } from '../transactions';
 import { type Change, HISTORY_DAYS } from '../database';
 import type { Task } from '../types';
@@ -145,6 +145,8 @@ export class Scheduler {
       if (events.problem !== null) await lane.write((database) => database.saveClock(clock.now()));
       await lane.flush();
       const tasks = await this.#begin(await this.#finishIntents(await lane.database.live()));
+      await this.#end(tasks);
+      this.#markSoaked(tasks);
       if (clock.connected) {
         await this.#due();
         const pushes = clock.mayPush;
@@ -188,9 +190,28 @@ export class Scheduler {
     return lane.database.live();
   }
 
+  /** Ends what has an end, and devices that are left then. */
+  async #end(tasks: readonly Task[]): Promise<void> {
+    const { writes, time } = this.#parts;
+    for (const task of tasks) {
+      const isOver = task.status === 'cancelled' || task.status === 'ended' || this.#locked.has(task.id);
+      if (!isOver && isPastEnd(task, time.wall())) await writes.endOpen(task);
+    }
+  }
+
+  /** A soak time that is over changes a task although no device changes. */
+  #markSoaked(tasks: readonly Task[]): void {
+    const now = this.#parts.clock.now();
+    for (const task of tasks) {
+      const end = task.status === 'running' ? soakEnd(task) : null;
+      if (end !== null && end <= now) this.#dirty.add(task.id);
+    }
+  }
+
   #mayPush(task: Task): boolean {
     return (
       task.status === 'running' &&
+      !isPastEnd(task, this.#parts.time.wall()) &&
       !this.#locked.has(task.id) &&
       isWindowOpen(task.policy.window, this.#parts.time.wall())
     );

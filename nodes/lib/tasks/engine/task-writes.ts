@@ -2,13 +2,15 @@
  * The writes that commands and the scheduler have in common: what becomes of a whole task, and of its devices in
  * slices. Each is in the database before anybody hears of it.
  */
-import type { Intent, Task } from '../types';
+import type { DeviceStatus, Intent, Task } from '../types';
 import { decide, openDevices } from '../machine';
 import {
   decideTask,
+  lineFor,
   move,
   type Moved,
   moveNeed,
+  type Notes,
   type Selection,
   taskNeed,
   type TaskRule,
@@ -35,11 +37,19 @@ export class TaskWrites {
     this.#events = events;
   }
 
+  /** Adds a line to a task's log for what a person did. */
+  async note(task: Task, event: string, notes: Notes): Promise<void> {
+    await this.#lane.transact(
+      (at) => ({ at, task: task.id }),
+      ({ at }) => ({ result: undefined, log: [lineFor(event, task, at.wall, notes)] }),
+    );
+  }
+
   /** Lets a rule decide what becomes of a task. Answers the task if it was changed; listeners hear of it. */
-  async decide(id: number, rule: TaskRule): Promise<Task | null> {
+  async decide(id: number, rule: TaskRule, notes?: Notes): Promise<Task | null> {
     const changed = await this.#lane.transact(
       (at) => taskNeed(id, at),
-      (rows) => decideTask(rule, rows),
+      (rows) => decideTask(rule, rows, notes),
     );
     if (changed !== null) this.#events.emitTask(changed);
     return changed;
@@ -56,6 +66,20 @@ export class TaskWrites {
     await this.decide(task.id, ({ status, reason, wave, counts }) =>
       status === 'cancelled' && openDevices(counts) === 0 ? { status, reason, wave, done: true } : null,
     );
+  }
+
+  /**
+   * The task's time is over: what is pending is cancelled, in slices, and with `endBehavior: cancel` what is active,
+   * too. Done again where it was broken off: nothing becomes pending after the end any more.
+   */
+  async endOpen(task: Task): Promise<void> {
+    const { pending, pushed, upgrading } = task.counts;
+    const all = task.endBehavior === 'cancel';
+    if (pending + (all ? pushed + upgrading : 0) > 0) {
+      const statuses: readonly DeviceStatus[] = all ? ['pending', 'pushed', 'upgrading'] : ['pending'];
+      await this.move(task, { ...CANCEL_OPEN, statuses, reason: 'ended' });
+    }
+    await this.decideByCounts(task.id);
   }
 
   /** Moves devices as a person asked, in slices. */

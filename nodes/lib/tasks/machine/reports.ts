@@ -2,7 +2,7 @@
  * Whose report it is: finds, among the tasks of a device, those that a report means, and those that it wakes. Pure.
  */
 import { DEFAULT_MODULE } from '../../protocol';
-import type { KnownDevice, TaskPlan, Device, Ticks, Transition } from '../types';
+import type { Device, KnownDevice, Labels, TaskPlan, Ticks, Transition } from '../types';
 import { isActive, isOpen } from './limits';
 import { keptText, progressEvent, transition, versionEvent } from './machine';
 
@@ -26,6 +26,8 @@ export interface VersionReport {
   readonly retained?: boolean;
   /** With `retained`: since when the broker has given what comes live; wall clock. */
   readonly subscribedAt?: number;
+  /** What it says of itself in fields that are taken as labels; absent where none are asked for. */
+  readonly labels?: Labels;
   readonly wall: number;
 }
 

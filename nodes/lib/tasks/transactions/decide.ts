@@ -1,5 +1,6 @@
 /** What becomes of a whole task: by its counts, by time, by a person. */
 import { runningAfter, type TaskMove } from '../machine';
+import { linesOf, NOBODY, type Notes } from './log';
 import type { Decision, Instant, Need, Rows, TaskState } from '../database/database';
 import type { Task, WaveCounts } from '../types';
 
@@ -23,7 +24,7 @@ export function taskNeed(task: number, at: Instant): Need {
 }
 
 /** Answers the task if it was changed. */
-export function decideTask(rule: TaskRule, rows: Rows): Decision<Task | null> {
+export function decideTask(rule: TaskRule, rows: Rows, notes: Notes = NOBODY): Decision<Task | null> {
   const { task, at } = rows;
   const change = task === null ? null : rule(task, (number) => rows.wave(number), at);
   if (task === null || change === null) return { result: null };
@@ -52,6 +53,7 @@ export function decideTask(rule: TaskRule, rows: Rows): Decision<Task | null> {
   return {
     result: changed,
     task: { ...stateOf(changed), live: intent !== null || (!done && status !== 'ended') },
+    log: linesOf(task, changed, at.wall, notes),
   };
 }
 

@@ -28,7 +28,13 @@ export function move(intent: Intent, { limit }: Selection, rows: Rows): Decision
   let skipped = rows.unknown;
   for (const found of rows.found) {
     const { device, plan } = set.current(found);
-    const event = { on: intent.on, now: ticks, named: intent.statuses === null };
+    const { on, statuses, reason } = intent;
+    const event = {
+      on,
+      now: ticks,
+      named: statuses === null,
+      ...(reason === undefined ? {} : { reason }),
+    };
     const moved = isMeant(device, intent) ? transition(device, plan, event, wall) : null;
     if (moved === null) skipped += 1;
     set.add([moved], wall);

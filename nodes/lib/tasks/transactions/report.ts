@@ -3,17 +3,23 @@
  * push found nobody, or be pushed to right after it reported.
  */
 import {
+  effectiveLabels,
   type Event,
   knownAfter,
   lifeTransitions,
   type Member,
+  type OwnLabels,
   progressTransitions,
   type Report,
+  reported,
+  sameLabels,
   transition,
   versionTransitions,
   type VersionReport,
 } from '../machine';
 import type { Change, Decision, Instant, KnownChange, Need, Rows } from '../database/database';
+import type { Labels } from '../types';
+import { joinsOf } from './join';
 import { WorkingSet } from './working-set';
 
 /** What became of a push to a device. */
@@ -52,6 +58,8 @@ export function reportNeed(incoming: readonly Incoming[], at: Instant): Need {
 export function report(incoming: readonly Incoming[], rows: Rows): Decision<Reported> {
   const set = new WorkingSet(rows);
   const known = new KnownVersions(rows);
+  const labels = new ReportedLabels(rows);
+  const joins = joinsOf(rows);
   const now = rows.at.ticks;
   for (const item of incoming) {
     if (item.kind === 'outcome') {
@@ -70,17 +78,52 @@ export function report(incoming: readonly Incoming[], rows: Rows): Decision<Repo
       case 'alive':
         set.add(lifeTransitions(item, open, now), item.wall);
         break;
-      case 'inform':
+      case 'inform': {
         set.add(versionTransitions(item, open, latest, now), item.wall);
-        known.remember(item);
+        const isKnown = known.remember(item);
+        const own = labels.take(item, isKnown);
+        joins.look({
+          accessToken: item.accessToken,
+          module: item.module,
+          version: item.version,
+          labels: own,
+        });
+      }
     }
   }
   const { effects } = set;
   return {
+    labels: labels.changes,
+    joins: joins.joins,
     result: { changes: effects.changes, leftOut: known.leftOut },
     effects,
     known: known.changes,
   };
+}
+
+/** Labels that devices report themselves, see `labelsFrom`. */
+class ReportedLabels {
+  readonly #rows: Rows;
+  readonly #changes = new Map<string, OwnLabels>();
+
+  constructor(rows: Rows) {
+    this.#rows = rows;
+  }
+
+  get changes(): { accessToken: string; labels: OwnLabels }[] {
+    return [...this.#changes].map(([accessToken, labels]) => ({ accessToken, labels }));
+  }
+
+  /** The labels that filters see, after this report. Nothing is read where no filter asks. */
+  take({ accessToken, labels }: VersionReport, isKnown: boolean): Labels {
+    if (labels === undefined && this.#rows.joining.length === 0) return {};
+    const before = this.#changes.get(accessToken) ?? this.#rows.labels(accessToken);
+    // Tokens that nobody has room for must not fill the table of labels either.
+    if (labels === undefined || !isKnown) return effectiveLabels(before);
+    const after = reported(before, labels);
+    if (!sameLabels(before.device, after.device)) this.#changes.set(accessToken, after);
+    return effectiveLabels(after);
+  }
 }
 
 /** What devices run, as they report it. */
@@ -98,21 +141,24 @@ class KnownVersions {
     return [...this.#changes.values()];
   }
 
-  remember(item: VersionReport): void {
+  /** False where there is no room for it. */
+  remember(item: VersionReport): boolean {
     const { accessToken, module } = item;
     const changed = this.#changes.get(keyOf(accessToken, module));
-    const before = changed?.known ?? this.#rows.known(accessToken, module);
+    const stored = this.#rows.known(accessToken, module);
+    const before = changed?.known ?? stored;
     const known = knownAfter(item, before);
-    if (known === null) return;
-    const isNew = changed?.isNew ?? before === null;
+    if (known === null) return true;
     if (before === null) {
       if (!this.#rows.hasRoom(accessToken, module, this.#added)) {
         this.leftOut += 1;
-        return;
+        return false;
       }
       this.#added += 1;
     }
-    this.#changes.set(keyOf(accessToken, module), { accessToken, module, known, isNew });
+    const change = { accessToken, module, known, before: stored?.version ?? null };
+    this.#changes.set(keyOf(accessToken, module), change);
+    return true;
   }
 }
 

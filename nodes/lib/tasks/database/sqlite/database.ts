@@ -2,18 +2,24 @@
  * The tasks and devices of one fleet in a SQLite file. Each write is one transaction, which runs in one turn of the
  * event loop; so nothing can come between what it reads and what it writes. Holds no rule of tasks.
  */
-import type { HistoryEvent, KnownDevice, Task, Ticks } from '../../types';
+import { type Bucket, effectiveLabels, NO_LABELS } from '../../machine';
+import type { HistoryEvent, KnownDevice, Labels, Task, TaskEvent, TaskPlan, Ticks } from '../../types';
 import {
   type Awaitable,
   type Decision,
   type DeviceQuery,
   type DeviceRow,
+  type FleetQuery,
+  type KnownCandidate,
+  type KnownModule,
   type Instant,
   type KnownQuery,
   MAX_HISTORY,
   type Need,
   type NewTask,
   type Page,
+  type TaskNumbers,
+  type TaskQuery,
   type Rows,
   type TaskDatabase,
   type TaskState,
@@ -23,7 +29,8 @@ import type { SqliteFile } from './file';
 import { KeyCache } from './keys';
 import { SqliteRows } from './load';
 import { OpenDevices } from './open-devices';
-import { toDevice, toHistory, toTask, toWaveCounts } from './rows';
+import { fleetPage } from './fleet';
+import { toCandidate, toDeviceRow, toHistory, toKnownModules, toTask, toWaveCounts } from './rows';
 import { save } from './save';
 import type { Statements } from './statements';
 
@@ -128,28 +135,40 @@ export class SqliteTasks implements TaskDatabase {
     });
   }
 
-  list(page: Page): { total: number; tasks: readonly Task[] } {
+  list(query: TaskQuery): { total: number; tasks: readonly Task[] } {
     return this.#file.read(() => ({
-      total: this.#sql.countTasks(this.#keys.service()),
-      tasks: this.#tasks(this.#sql.pageOfTasks(this.#keys.service(), page)),
+      total: this.#sql.countTasks(this.#keys.service(), query),
+      tasks: this.#tasks(this.#sql.pageOfTasks(this.#keys.service(), query)),
     }));
+  }
+
+  numbers(id: number): TaskNumbers {
+    return this.#file.read(() => ({
+      reasons: this.#sql.reasonsOf(id),
+      waves: this.#sql.wavesOf(id).map(toWaveCounts),
+    }));
+  }
+
+  log(id: number): readonly TaskEvent[] {
+    return this.#file.read(() => this.#sql.logOf(id));
+  }
+
+  ends(id: number): readonly Bucket[] {
+    return this.#file.read(() => this.#sql.endsOf(id));
   }
 
   devices(query: DeviceQuery): { total: number; devices: readonly DeviceRow[] } {
     return this.#file.read(() => {
       const { counts } = query.task;
+      const { search, reason = null, wave = null, hold = null } = query;
+      const isPlain = search === '' && reason === null && wave === null && hold === null;
       const all = Object.values(counts).reduce((sum, n) => sum + n, 0);
-      const total =
-        query.search === ''
-          ? query.status === null
-            ? all
-            : counts[query.status]
-          : this.#sql.countDevices(query);
-      const devices = this.#sql.pageOfDevices(query).map((row) => ({
-        ...toDevice(row),
-        currentVersion: (row['current_version'] as string | null) ?? null,
-      }));
-      return { total, devices };
+      const total = !isPlain
+        ? this.#sql.countDevices(query)
+        : query.status === null
+          ? all
+          : counts[query.status];
+      return { total, devices: this.#sql.pageOfDevices(query).map(toDeviceRow) };
     });
   }
 
@@ -165,13 +184,59 @@ export class SqliteTasks implements TaskDatabase {
     });
   }
 
-  known(query: KnownQuery): readonly { accessToken: string; version: string }[] {
+  known(query: KnownQuery): readonly KnownCandidate[] {
     return this.#file.read(() => {
       const moduleId = this.#keys.findModule(query.module);
       if (moduleId === null) return [];
-      return this.#sql
-        .knownSlice(moduleId, query)
-        .map((row) => ({ accessToken: row['token'] as string, version: row['version'] as string }));
+      return this.#sql.knownSlice(this.#keys.service(), moduleId, query).map(toCandidate);
+    });
+  }
+
+  labels(accessTokens: readonly string[]): ReadonlyMap<string, Labels> {
+    return this.#file.read(() => {
+      const found = new Map<string, Labels>();
+      for (const token of accessTokens) {
+        const own = this.#sql.findToken(this.#keys.service(), token);
+        if (own !== null) found.set(token, effectiveLabels(own));
+      }
+      return found;
+    });
+  }
+
+  countPending(module: string, accessTokens: readonly string[]): number {
+    return this.#file.read(() => {
+      const moduleId = this.#keys.findModule(module);
+      if (moduleId === null) return 0;
+      return accessTokens.filter((token) => this.#sql.isPendingElsewhere(moduleId, token)).length;
+    });
+  }
+
+  fleet(query: FleetQuery): ReturnType<typeof fleetPage> {
+    return this.#file.read(() => fleetPage(this.#sql, this.#keys.service(), query));
+  }
+
+  device(
+    accessToken: string,
+    { page, pageSize }: Page,
+  ): {
+    labels: Labels;
+    modules: readonly KnownModule[];
+    total: number;
+    rows: readonly { plan: TaskPlan; device: DeviceRow }[];
+  } {
+    return this.#file.read(() => {
+      const service = this.#keys.service();
+      const own = this.#sql.findToken(service, accessToken);
+      const rows = this.#sql.tasksOfToken(service, accessToken, pageSize, (page - 1) * pageSize);
+      return {
+        labels: effectiveLabels(own ?? NO_LABELS),
+        modules: toKnownModules(this.#sql.knownModules(service, accessToken), own?.seenAt ?? 0),
+        total: this.#sql.countTasksOfToken(service, accessToken),
+        rows: rows.flatMap((row) => {
+          const plan = this.#keys.plan(row['task'] as number);
+          return plan === null ? [] : [{ plan, device: toDeviceRow(row) }];
+        }),
+      };
     });
   }
 
@@ -203,9 +268,10 @@ export class SqliteTasks implements TaskDatabase {
   }
 
   /** What is kept of rows goes with what was committed. */
-  #follow(need: Need, { effects, add, task }: Decision<unknown>): void {
+  #follow(need: Need, { effects, add, task, plan: changed, joins = [] }: Decision<unknown>): void {
     for (const { plan, after } of effects?.devices ?? []) this.#reporting.written({ device: after, plan });
-    if (add !== undefined) this.#reporting.clear();
+    if (add !== undefined || changed !== undefined) this.#reporting.clear();
+    for (const { device } of joins) this.#reporting.forget(device.accessToken);
     if (task !== undefined && need.task !== undefined) this.#forgetPlan(need.task, task);
   }
 

@@ -1,6 +1,6 @@
 /** The statements on the devices of tasks, their history and their pages. Nothing here decides anything. */
 import type { Rules } from '../../machine';
-import type { Device, DeviceStatus, HistoryEvent, Ticks } from '../../types';
+import { type Device, type DeviceStatus, type HistoryEvent, HOLDS, type Ticks } from '../../types';
 import { type DeviceQuery, MAX_HISTORY, type NewDevice } from '../database';
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './driver';
 import { BUSY_CODE, deviceColumns, queueStart, statusCode, toLine, WAIT_CODE } from './rows';
@@ -80,6 +80,9 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     AND since >= ? ORDER BY token LIMIT ?`);
   const sliceOfTask = sql(`SELECT json_object(${AS_JSON}) AS json FROM task_devices AS d
     WHERE d.task = ? AND d.status = ? AND d.token > ? ORDER BY d.token LIMIT ?`);
+  const dueNow = sql(
+    'UPDATE task_devices SET due = 0 WHERE task = ? AND status IN (0, 1, 2) AND due IS NOT NULL',
+  );
   const saveDue = sql('UPDATE task_devices SET due = ? WHERE id = ?');
   const deleteDevices = sql(`DELETE FROM task_devices WHERE id IN
     (SELECT id FROM task_devices WHERE task = ? ORDER BY token LIMIT ?)`);
@@ -101,13 +104,13 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     ORDER BY d.token`;
   const count = (where: string): string =>
     `SELECT count(*) AS n FROM (SELECT 1 FROM task_devices WHERE ${where} LIMIT ${MAX_COUNTED})`;
-  const RANGE = 'token >= ? AND token < ?';
-  const pageOfAll = sql(page('task = ?'));
-  const pageOfStatus = sql(page('task = ? AND status = ?'));
-  const pageOfSearch = sql(page(`task = ? AND ${RANGE}`));
-  const pageOfBoth = sql(page(`task = ? AND status = ? AND ${RANGE}`));
-  const countSearch = sql(count(`task = ? AND ${RANGE}`));
-  const countBoth = sql(count(`task = ? AND status = ? AND ${RANGE}`));
+  const pages = new Map<string, SqlStatement>();
+  /** A statement for each kind of filter: there are a few dozens. */
+  const cached = (text: string): SqlStatement => {
+    const found = pages.get(text) ?? sql(text);
+    pages.set(text, found);
+    return found;
+  };
   const saves = new Map<number, SqlStatement>();
   const saveStatement = (changed: number): SqlStatement => {
     const found = saves.get(changed);
@@ -170,6 +173,8 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     pushedSince: (taskId: number, since: Ticks, after: string, limit: number) =>
       pushedSince.all(taskId, after, since, limit),
     saveDevice,
+    /** The limits of a task's open devices changed: all are looked at soon. */
+    dueNow: (task: number) => dueNow.run(task),
     saveDue: (id: number, due: Ticks | null) => saveDue.run(due, id),
     deleteDevices: (taskId: number, limit: number) => {
       deleteHistoryOf.run(taskId, limit);
@@ -189,23 +194,31 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     pruneHistory: (after: number, upTo: number, wall: number) => pruneHistory.run(after, upTo, wall),
     lastDevice: () => Number(lastDevice.get()?.['id'] ?? 0),
 
-    pageOfDevices: ({ task: { id }, status, search, page: number, pageSize }: DeviceQuery) => {
-      const limits = [pageSize, (number - 1) * pageSize];
-      const range = [search, search + LAST_CHARACTER];
-      if (search === '') {
-        return status === null
-          ? pageOfAll.all(id, ...limits)
-          : pageOfStatus.all(id, statusCode(status), ...limits);
-      }
-      return status === null
-        ? pageOfSearch.all(id, ...range, ...limits)
-        : pageOfBoth.all(id, statusCode(status), ...range, ...limits);
+    pageOfDevices: (query: DeviceQuery) => {
+      const { where, values } = devicesWhere(query);
+      return cached(page(where)).all(...values, query.pageSize, (query.page - 1) * query.pageSize);
     },
-    countDevices: ({ task: { id }, status, search }: DeviceQuery) => {
-      const range = [search, search + LAST_CHARACTER];
-      return n(
-        status === null ? countSearch.get(id, ...range) : countBoth.get(id, statusCode(status), ...range),
-      );
+    countDevices: (query: DeviceQuery) => {
+      const { where, values } = devicesWhere(query);
+      return n(cached(count(where)).get(...values));
     },
   };
+}
+
+function devicesWhere({ task, status, search, reason = null, wave = null, hold = null }: DeviceQuery): {
+  readonly where: string;
+  readonly values: SqlValue[];
+} {
+  const where = ['task = ?'];
+  const values: SqlValue[] = [task.id];
+  const add = (condition: string, ...more: SqlValue[]): void => {
+    where.push(condition);
+    values.push(...more);
+  };
+  if (status !== null) add('status = ?', statusCode(status));
+  if (search !== '') add('token >= ? AND token < ?', search, search + LAST_CHARACTER);
+  if (reason !== null) add('reason = ?', reason);
+  if (wave !== null) add('wave = ?', wave);
+  if (hold !== null) add('hold = ?', HOLDS.indexOf(hold));
+  return { where: where.join(' AND '), values };
 }

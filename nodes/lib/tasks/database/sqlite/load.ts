@@ -2,14 +2,21 @@
  * What a transaction reads of a SQLite file. Rows are looked up when a rule asks for them: the file is locked for
  * the whole transaction, so that nothing of a need has to be read ahead. Writes nothing.
  */
-import { isOpen, type Member, type TurnFacts } from '../../machine';
-import type { Device, KnownDevice, Task, WaveCounts } from '../../types';
-import type { Found, Instant, Need, Rows } from '../database';
+import {
+  effectiveLabels,
+  isOpen,
+  type Member,
+  NO_LABELS,
+  type OwnLabels,
+  type TurnFacts,
+} from '../../machine';
+import type { Device, KnownDevice, Labels, Task, WaveCounts } from '../../types';
+import type { Found, Instant, KnownModule, Need, Rows } from '../database';
 import type { SqlRow } from './driver';
 import type { SqliteFile } from './file';
 import type { KeyCache } from './keys';
 import type { OpenDevices } from './open-devices';
-import { toDevice, toNewer, toTask, toWaveCounts } from './rows';
+import { toDevice, toKnownModules, toNewer, toTask, toWaveCounts } from './rows';
 import type { Statements } from './statements';
 
 export class SqliteRows implements Rows {
@@ -18,6 +25,7 @@ export class SqliteRows implements Rows {
   readonly #sql: Statements;
   readonly #need: Need;
   #task: Task | null | undefined;
+  #joining: readonly Task[] | undefined;
   #found: readonly Found[] | undefined;
   #unknown = 0;
   /** Modules that this decision names for the first time. */
@@ -86,6 +94,28 @@ export class SqliteRows implements Rows {
     if (!this.keys.mayAddModule(module, this.#newModules.size)) return false;
     this.#newModules.add(module);
     return true;
+  }
+
+  get joining(): readonly Task[] {
+    return (this.#joining ??= this.#sql.joiningTasks(this.keys.service()).flatMap((row) => {
+      const plan = this.keys.plan(row['id'] as number);
+      return plan === null ? [] : [toTask(row, plan, toWaveCounts(undefined))];
+    }));
+  }
+
+  labels(accessToken: string): OwnLabels {
+    return this.#sql.findToken(this.keys.service(), accessToken) ?? NO_LABELS;
+  }
+
+  modules(accessToken: string): readonly KnownModule[] {
+    return toKnownModules(
+      this.#sql.knownModules(this.keys.service(), accessToken),
+      this.#sql.findToken(this.keys.service(), accessToken)?.seenAt ?? 0,
+    );
+  }
+
+  isInWork(accessToken: string): boolean {
+    return this.#sql.isInWork(this.keys.service(), accessToken);
   }
 
   device(id: number): Member | null {
@@ -157,12 +187,19 @@ export class SqliteRows implements Rows {
     const facts: TurnFacts = {
       knownVersion: (row['known'] ?? null) as string | null,
       knownAt: (row['knownAt'] ?? null) as number | null,
-      labels: {},
+      labels: this.#labelsFor(plan, device),
       open: isAlone ? [member] : this.open(device.accessToken),
       lateReportUntil: (row['lateReportUntil'] ?? null) as number | null,
       newer: toNewer(row['newer']),
     };
     return { ...member, facts };
+  }
+
+  /** Read only where one of the packages asks for labels. */
+  #labelsFor(task: Task, { accessToken }: Device): Labels {
+    return task.packages.some(({ requires }) => requires !== null)
+      ? effectiveLabels(this.labels(accessToken))
+      : {};
   }
 
   #named(task: number, limit: number): Found[] {

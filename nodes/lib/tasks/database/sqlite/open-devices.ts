@@ -29,6 +29,11 @@ export class OpenDevices {
     this.#byToken.set(device.accessToken, isOpen(device) ? [...others, member] : others);
   }
 
+  /** A device whose rows are read anew. */
+  forget(token: string): void {
+    this.#byToken.delete(token);
+  }
+
   clear(): void {
     this.#byToken.clear();
   }

@@ -1,6 +1,6 @@
 /** How a device and a task stand in SQLite's rows, both ways. The only place that knows the column names. */
 import type { UpgradeOut } from '../../../protocol';
-import { dueOf, isOpen, type NewerTask, queueRank, type Rules } from '../../machine';
+import { dueOf, effectiveLabels, isOpen, type NewerTask, queueRank, type Rules } from '../../machine';
 import { DEFAULT_POLICY } from '../../policy';
 import {
   type Counts,
@@ -9,6 +9,7 @@ import {
   type DeviceStatus,
   HOLDS,
   type HistoryEvent,
+  type Labels,
   type Policy,
   type Reason,
   type Task,
@@ -16,6 +17,7 @@ import {
   type TaskStatus,
   type WaveCounts,
 } from '../../types';
+import type { DeviceRow, KnownCandidate, KnownModule } from '../database';
 import type { SqlRow, SqlValue } from './driver';
 
 const STATUS_CODES = new Map(DEVICE_STATUSES.map((status, i) => [status, i]));
@@ -235,4 +237,34 @@ const COLUMNS: readonly Column[] = [
 /** Columns of a device that may change, with what stands in them; `due` is the last. */
 export function deviceColumns(): readonly Column[] {
   return COLUMNS;
+}
+
+/** @param seenAt when the device gave a sign of life that was no report */
+export function toKnownModules(rows: readonly SqlRow[], seenAt: number): KnownModule[] {
+  return rows.map((row) => ({
+    module: row['module'] as string,
+    version: row['version'] as string,
+    seenAt: Math.max(row['at'] as number, seenAt),
+  }));
+}
+
+/** A row of a task with what its device runs now. */
+export function toDeviceRow(row: SqlRow): DeviceRow {
+  return { ...toDevice(row), currentVersion: text(row['current_version']) };
+}
+
+export function toCandidate(row: SqlRow): KnownCandidate {
+  const operator = text(row['operator']);
+  const device = text(row['device']);
+  return {
+    accessToken: row['token'] as string,
+    version: row['version'] as string,
+    labels:
+      operator === null ? {} : effectiveLabels({ operator: toLabels(operator), device: toLabels(device) }),
+    seenAt: Math.max(row['at'] as number, number(row['seen_at']) ?? 0),
+  };
+}
+
+function toLabels(json: string | null): Labels {
+  return json === null || json === '{}' ? {} : (JSON.parse(json) as Labels);
 }

@@ -1,6 +1,7 @@
 /** Writes what a rule decided, in the transaction that loaded the rows for it. Decides nothing. */
-import type { Decision, Need, NewDevice } from '../database';
+import type { Decision, Join, Need, NewDevice } from '../database';
 import { type CountDeltas, type Effects, NO_COUNTS } from '../effects';
+import { effectiveLabels, NO_LABELS } from '../../machine';
 import type { SqliteFile } from './file';
 import type { KeyCache } from './keys';
 import type { Statements } from './statements';
@@ -9,10 +10,16 @@ export function save(file: SqliteFile, keys: KeyCache, need: Need, decision: Dec
   const sql = file.statements;
   const { effects, known = [], task, add, names } = decision;
   if (effects !== undefined) saveEffects(sql, keys, effects);
-  for (const { accessToken, module, known: device, isNew } of known) {
-    sql.saveKnown(keys.moduleOf(module), accessToken, device);
-    if (isNew) file.devices += 1;
+  for (const { accessToken, module, known: device, before } of known) {
+    const moduleId = keys.moduleOf(module);
+    sql.saveKnown(moduleId, accessToken, device);
+    if (before === null) file.devices += 1;
+    if (before === device.version) continue;
+    if (before !== null) sql.countVersion(moduleId, before, -1);
+    sql.countVersion(moduleId, device.version, 1);
   }
+  saveFleet(file, keys, decision);
+  saveJoins(sql, keys, decision.joins ?? []);
   const id = need.task;
   if (id === undefined) return;
   if (add !== undefined) addDevices(sql, keys, id, add);
@@ -21,6 +28,42 @@ export function save(file: SqliteFile, keys: KeyCache, need: Need, decision: Dec
     sql.addNames(id, names.tokens);
   }
   if (task !== undefined) sql.saveTask(id, task);
+  if (decision.log !== undefined && decision.log.length > 0) sql.addLog(id, decision.log);
+  if (decision.plan !== undefined) {
+    sql.changePlan(id, decision.plan);
+    keys.forgetPlan(id);
+    sql.dueNow(id);
+  }
+}
+
+/** Labels, signs of life and what is forgotten. */
+function saveFleet(file: SqliteFile, keys: KeyCache, decision: Decision<unknown>): void {
+  const sql = file.statements;
+  for (const { accessToken, labels } of decision.labels ?? []) {
+    const before = effectiveLabels(sql.findToken(keys.service(), accessToken) ?? NO_LABELS);
+    sql.saveLabels(keys.service(), accessToken, labels, before, effectiveLabels(labels));
+  }
+  for (const { accessToken, at } of decision.seen ?? []) sql.saveSeen(keys.service(), accessToken, at);
+  for (const accessToken of decision.forget ?? []) {
+    for (const row of sql.knownModules(keys.service(), accessToken)) {
+      const moduleId = row['scope'] as number;
+      sql.forgetKnown(moduleId, accessToken);
+      sql.countVersion(moduleId, row['version'] as string, -1);
+      file.devices -= 1;
+    }
+    const before = effectiveLabels(sql.findToken(keys.service(), accessToken) ?? NO_LABELS);
+    if (Object.keys(before).length > 0) sql.saveLabels(keys.service(), accessToken, NO_LABELS, before, {});
+    sql.forgetToken(keys.service(), accessToken);
+  }
+}
+
+/** A device is taken in once: the index of a task's tokens says whether it is there already. */
+function saveJoins(sql: Statements, keys: KeyCache, joins: readonly Join[]): void {
+  for (const { task, device } of joins) {
+    if (sql.findDeviceOfTask(task.id, device.accessToken) !== undefined) continue;
+    addDevices(sql, keys, task.id, [device]);
+    sql.addTaken(task.id, 1);
+  }
 }
 
 function saveEffects(sql: Statements, keys: KeyCache, effects: Effects): void {
@@ -36,6 +79,9 @@ function saveEffects(sql: Statements, keys: KeyCache, effects: Effects): void {
       for (const name of COUNT_NAMES) all[name] += deltas[name];
     }
     sql.addCounts(task, all);
+  }
+  for (const [task, buckets] of effects.ends) {
+    for (const bucket of buckets.values()) sql.addEnds(task, bucket);
   }
   for (const [task, reasons] of effects.reasons) {
     for (const [reason, n] of reasons) if (n !== 0) sql.addReason(task, reason, n);

@@ -182,6 +182,38 @@ export const MIGRATIONS: readonly Migration[] = [
       UPDATE task_devices SET open = 1 WHERE status = 4 AND overtaken = 0;
     `,
   },
+  {
+    name: 'labels, counts of versions, how devices ended over time',
+    sql: `
+      -- What is known of a token whatever its modules: labels as JSON, and signs of life that were not reports.
+      CREATE TABLE tokens (
+        service INTEGER NOT NULL, token TEXT NOT NULL, operator TEXT NOT NULL DEFAULT '{}',
+        device TEXT NOT NULL DEFAULT '{}', seen_at INTEGER, PRIMARY KEY (service, token)
+      ) WITHOUT ROWID;
+      -- The labels that filters see, by which devices are found.
+      CREATE TABLE label_values (
+        service INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, token TEXT NOT NULL,
+        PRIMARY KEY (service, name, value, token)
+      ) WITHOUT ROWID;
+      CREATE TABLE version_counts (
+        scope INTEGER NOT NULL, version TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (scope, version)
+      ) WITHOUT ROWID;
+      INSERT INTO version_counts (scope, version, n)
+        SELECT scope, version, count(*) FROM devices GROUP BY scope, version;
+      CREATE INDEX devices_version ON devices (scope, version, token);
+      CREATE INDEX devices_token ON devices (token, scope);
+      -- Devices that ended, by the end of a span of time.
+      CREATE TABLE task_ends (
+        task INTEGER NOT NULL, at INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL,
+        cancelled INTEGER NOT NULL, PRIMARY KEY (task, at)
+      ) WITHOUT ROWID;
+      -- Pages of a task's devices by a reason, by what they wait for, by their wave.
+      CREATE INDEX task_devices_reason ON task_devices (task, reason, token) WHERE reason IS NOT NULL;
+      CREATE INDEX task_devices_hold ON task_devices (task, hold, token) WHERE hold IS NOT NULL;
+      CREATE INDEX task_devices_wave ON task_devices (task, wave, token);
+      CREATE INDEX tasks_joining ON tasks (service) WHERE joining IS NOT NULL AND live = 1 AND visible = 1;
+    `,
+  },
 ];
 
 /** The newest schema that this version knows. */

@@ -1,7 +1,8 @@
 /** Every SQL statement of the SQLite store, each a named function. Nothing here decides anything. */
 import type { KnownDevice, Ticks } from '../../types';
 import { prepareDeviceStatements } from './device-statements';
-import type { KnownQuery, NewTask, Page, TaskState } from '../database';
+import { prepareFleetStatements } from './fleet-statements';
+import type { KnownQuery, NewTask, PlanChange, TaskQuery, TaskState } from '../database';
 import type { CountDeltas } from '../effects';
 import type { SqlDatabase, SqlRow, SqlStatement } from './driver';
 
@@ -37,6 +38,7 @@ function adding(names: readonly string[]): string {
 export function prepareStatements(db: SqlDatabase) {
   const sql = (text: string): SqlStatement => db.prepare(text);
 
+  const fleet = prepareFleetStatements(db);
   const begin = sql('BEGIN IMMEDIATE');
   const commit = sql('COMMIT');
   const rollback = sql('ROLLBACK');
@@ -55,18 +57,24 @@ export function prepareStatements(db: SqlDatabase) {
     sql(`INSERT INTO devices (scope, token, version, last_id, at, retained) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (scope, token) DO UPDATE SET version = excluded.version, last_id = excluded.last_id,
       at = excluded.at, retained = excluded.retained`);
-  const knownSlice = sql(
-    'SELECT token, version FROM devices WHERE scope = ? AND token > ? AND at >= ? ORDER BY token LIMIT ?',
-  );
+  const knownSlice = sql(`SELECT d.token, d.version, d.at, t.operator, t.device, t.seen_at
+    FROM devices AS d LEFT JOIN tokens AS t ON t.service = ? AND t.token = d.token
+    WHERE d.scope = ? AND d.token > ? AND max(d.at, coalesce(t.seen_at, 0)) >= ? ORDER BY d.token LIMIT ?`);
 
   const plan = sql('SELECT * FROM tasks WHERE id = ? AND visible = 1');
   const task = sql(`SELECT ${MUTABLE} FROM tasks WHERE id = ?`);
   const taskByKey = sql('SELECT id FROM tasks WHERE service = ? AND key = ? AND visible = 1');
+  const joiningTasks = sql(`SELECT ${MUTABLE} FROM tasks
+    WHERE service = ? AND joining IS NOT NULL AND live = 1 AND visible = 1 ORDER BY id`);
   const liveTasks = sql(`SELECT ${MUTABLE} FROM tasks WHERE service = ? AND live = 1 AND visible = 1`);
   const countTasks = sql('SELECT count(*) AS n FROM tasks WHERE service = ? AND visible = 1');
-  const pageOfTasks = sql(
-    `SELECT ${MUTABLE} FROM tasks WHERE service = ? AND visible = 1 ORDER BY id DESC LIMIT ? OFFSET ?`,
-  );
+  const FOUND = `service = ? AND visible = 1 AND (? IS NULL OR status = ?)
+    AND (? = '' OR instr(lower(name), lower(?)) > 0)`;
+  const countFound = sql(`SELECT count(*) AS n FROM tasks WHERE ${FOUND}`);
+  const pageOfTasks = sql(`SELECT ${MUTABLE} FROM tasks WHERE ${FOUND} ORDER BY id DESC LIMIT ? OFFSET ?`);
+  const changePlan = sql(`UPDATE tasks SET name = ?, description = ?, end_at = ?, end_behavior = ?, policy = ?
+    WHERE id = ?`);
+  const addTaken = sql('UPDATE tasks SET taken = taken + ? WHERE id = ?');
   const addTask = sql(`INSERT INTO tasks
     (key, service, scope, status, created_at, start_at, started_at, name, policy, upgrade, package,
       description, packages, end_at, end_behavior, joining, running_since)
@@ -100,6 +108,7 @@ export function prepareStatements(db: SqlDatabase) {
   const n = (row: SqlRow | undefined): number => Number(row?.['n'] ?? 0);
 
   return {
+    ...fleet,
     ...prepareDeviceStatements(db),
     begin: () => begin.run(),
     commit: () => commit.run(),
@@ -129,17 +138,24 @@ export function prepareStatements(db: SqlDatabase) {
     countKnown: () => n(countKnown.get()),
     saveKnown: (moduleId: number, token: string, known: KnownDevice) =>
       saveKnown.run(moduleId, token, known.version, known.lastId, known.at, Number(known.retained)),
-    knownSlice: (moduleId: number, query: KnownQuery) =>
-      knownSlice.all(moduleId, query.after, query.since, query.limit),
+    knownSlice: (serviceId: number, moduleId: number, query: KnownQuery) =>
+      knownSlice.all(serviceId, moduleId, query.after, query.since, query.limit),
 
     findPlan: (id: number) => plan.get(id),
     findTask: (id: number) => task.get(id),
     findTaskId: (serviceId: number, key: string) =>
       taskByKey.get(serviceId, key)?.['id'] as number | undefined,
+    joiningTasks: (serviceId: number) => joiningTasks.all(serviceId),
     liveTasks: (serviceId: number) => liveTasks.all(serviceId),
-    countTasks: (serviceId: number) => n(countTasks.get(serviceId)),
-    pageOfTasks: (serviceId: number, { page: number, pageSize }: Page) =>
-      pageOfTasks.all(serviceId, pageSize, (number - 1) * pageSize),
+    countTasks: (serviceId: number, { status = null, search = '' }: TaskQuery) =>
+      status === null && search === ''
+        ? n(countTasks.get(serviceId))
+        : n(countFound.get(serviceId, status, status, search, search)),
+    pageOfTasks: (serviceId: number, { status = null, search = '', page: number, pageSize }: TaskQuery) =>
+      pageOfTasks.all(serviceId, status, status, search, search, pageSize, (number - 1) * pageSize),
+    changePlan: (id: number, { name, description, endAt, endBehavior, policy }: PlanChange) =>
+      changePlan.run(name, description, endAt, endBehavior, JSON.stringify(policy), id),
+    addTaken: (id: number, by: number) => addTaken.run(by, id),
     /** @param now in ticks: a running task runs from then on */
     addTask: (serviceId: number, moduleId: number, t: NewTask, now: Ticks) =>
       addTask.get(
@@ -211,6 +227,7 @@ export function prepareStatements(db: SqlDatabase) {
     deleteTask: (id: number) => {
       deleteWaves.run(id);
       deleteReasons.run(id);
+      fleet.deleteTaskLog(id);
       deleteNames.run(id, Number.MAX_SAFE_INTEGER);
       deleteTask.run(id);
     },

@@ -1,0 +1,224 @@
+/**
+ * The statements on what is known of a fleet beside its tasks: labels, signs of life, counts of versions, pages of
+ * devices, and the log and the ends of a task. Nothing here decides anything.
+ */
+import type { Bucket, OwnLabels } from '../../machine';
+import type { Labels, LabelFilter, TaskEvent } from '../../types';
+import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './driver';
+
+/** The end of all texts that begin with a prefix. */
+const LAST_CHARACTER = '\u{10FFFF}';
+/** So many matches of a search are counted; more are told as this many. */
+const MAX_COUNTED = 200_000;
+/** Lines that are kept of a task's log. */
+const MAX_LOG = 1000;
+
+/** Which devices of a service a page shows; modules are numbers of the database. */
+export interface FleetFilter {
+  readonly modules: readonly number[];
+  readonly version: string | null;
+  readonly search: string;
+  readonly labels: LabelFilter | null;
+  readonly service: number;
+}
+
+export function prepareFleetStatements(db: SqlDatabase) {
+  const sql = (text: string): SqlStatement => db.prepare(text);
+
+  const modulesOf = sql('SELECT id, module FROM scopes WHERE service = ? ORDER BY module');
+  const tokenRow = sql('SELECT operator, device, seen_at FROM tokens WHERE service = ? AND token = ?');
+  const saveLabels = sql(`INSERT INTO tokens (service, token, operator, device) VALUES (?, ?, ?, ?)
+    ON CONFLICT (service, token) DO UPDATE SET operator = excluded.operator, device = excluded.device`);
+  const saveSeen = sql(`INSERT INTO tokens (service, token, seen_at) VALUES (?, ?, ?)
+    ON CONFLICT (service, token) DO UPDATE SET seen_at = max(coalesce(seen_at, 0), excluded.seen_at)`);
+  const forgetToken = sql('DELETE FROM tokens WHERE service = ? AND token = ?');
+  const addLabel = sql(
+    'INSERT OR IGNORE INTO label_values (service, name, value, token) VALUES (?, ?, ?, ?)',
+  );
+  const deleteLabel = sql(
+    'DELETE FROM label_values WHERE service = ? AND name = ? AND value = ? AND token = ?',
+  );
+  const knownModules = sql(`SELECT d.scope, c.module, d.version, d.at FROM devices AS d
+    JOIN scopes AS c ON c.id = d.scope WHERE d.token = ? AND c.service = ? ORDER BY c.module`);
+  const forgetKnown = sql('DELETE FROM devices WHERE scope = ? AND token = ?');
+  const countVersion = sql(`INSERT INTO version_counts (scope, version, n) VALUES (?, ?, ?)
+    ON CONFLICT (scope, version) DO UPDATE SET n = n + excluded.n`);
+  const clearVersions = sql('DELETE FROM version_counts WHERE scope = ? AND version = ? AND n <= 0');
+  const versions = sql(
+    'SELECT version, n FROM version_counts WHERE scope = ? AND n > 0 ORDER BY n DESC, version',
+  );
+
+  const newestTask =
+    sql(`SELECT t.key, t.name, t.status FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
+    WHERE d.token = ? AND d.scope = ? AND t.visible = 1 ORDER BY d.id DESC LIMIT 1`);
+  const tasksOfToken = sql(`SELECT d.*, v.version AS current_version FROM task_devices AS d
+    JOIN tasks AS t ON t.id = d.task LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token
+    WHERE d.token = ? AND d.service = ? AND t.visible = 1 ORDER BY d.id DESC LIMIT ? OFFSET ?`);
+  const countTasksOfToken = sql(`SELECT count(*) AS n FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
+    WHERE d.token = ? AND d.service = ? AND t.visible = 1`);
+  const isInWork = sql(`SELECT 1 AS yes FROM task_devices WHERE token = ? AND service = ?
+    AND status IN (0, 1, 2) LIMIT 1`);
+  const pendingElsewhere = sql(`SELECT 1 AS yes FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
+    WHERE d.token = ? AND d.scope = ? AND d.status = 0 AND t.visible = 1 LIMIT 1`);
+
+  const lastLog = sql('SELECT max(number) AS n FROM task_log WHERE task = ?');
+  const addLog = sql(`INSERT INTO task_log (task, number, at, event, by, remark, reason, wave)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
+  const trimLog = sql('DELETE FROM task_log WHERE task = ? AND number <= ?');
+  const logOf = sql(
+    'SELECT at, event, by, remark, reason, wave FROM task_log WHERE task = ? ORDER BY number',
+  );
+  const deleteLog = sql('DELETE FROM task_log WHERE task = ?');
+  const addEnds = sql(`INSERT INTO task_ends (task, at, succeeded, failed, cancelled) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (task, at) DO UPDATE SET succeeded = succeeded + excluded.succeeded,
+      failed = failed + excluded.failed, cancelled = cancelled + excluded.cancelled`);
+  const endsOf = sql('SELECT at, succeeded, failed, cancelled FROM task_ends WHERE task = ? ORDER BY at');
+  const deleteEnds = sql('DELETE FROM task_ends WHERE task = ?');
+  const reasonsOf = sql('SELECT reason, n FROM task_reasons WHERE task = ?');
+  const wavesOf = sql('SELECT * FROM task_waves WHERE task = ? ORDER BY wave');
+
+  const prepared = new Map<string, SqlStatement>();
+  const cached = (text: string): SqlStatement => {
+    const found = prepared.get(text);
+    if (found !== undefined) return found;
+    const statement = sql(text);
+    // As many as there are kinds of filters; labels and modules are parameters of a bounded number.
+    if (prepared.size > 200) prepared.clear();
+    prepared.set(text, statement);
+    return statement;
+  };
+  const n = (row: SqlRow | undefined): number => Number(row?.['n'] ?? 0);
+
+  return {
+    modulesOf: (service: number) =>
+      modulesOf.all(service).map((row) => ({ id: row['id'] as number, module: row['module'] as string })),
+    findToken: (service: number, token: string): (OwnLabels & { readonly seenAt: number | null }) | null => {
+      const row = tokenRow.get(service, token);
+      if (row === undefined) return null;
+      return {
+        operator: JSON.parse(row['operator'] as string) as Labels,
+        device: JSON.parse(row['device'] as string) as Labels,
+        seenAt: row['seen_at'] as number | null,
+      };
+    },
+    /** @param before, after the labels that filters see, by which devices are found */
+    saveLabels: (service: number, token: string, labels: OwnLabels, before: Labels, after: Labels) => {
+      saveLabels.run(service, token, JSON.stringify(labels.operator), JSON.stringify(labels.device));
+      for (const [name, value] of Object.entries(before)) {
+        if (!Object.hasOwn(after, name) || after[name] !== value)
+          deleteLabel.run(service, name, value, token);
+      }
+      for (const [name, value] of Object.entries(after)) {
+        if (!Object.hasOwn(before, name) || before[name] !== value) addLabel.run(service, name, value, token);
+      }
+    },
+    saveSeen: (service: number, token: string, at: number) => saveSeen.run(service, token, at),
+    forgetToken: (service: number, token: string) => forgetToken.run(service, token),
+    knownModules: (service: number, token: string) => knownModules.all(token, service),
+    forgetKnown: (moduleId: number, token: string) => forgetKnown.run(moduleId, token),
+    /** @param by how many devices more run it */
+    countVersion: (moduleId: number, version: string, by: number) => {
+      countVersion.run(moduleId, version, by);
+      if (by < 0) clearVersions.run(moduleId, version);
+    },
+    versions: (moduleId: number) =>
+      versions.all(moduleId).map((row) => ({ version: row['version'] as string, count: row['n'] as number })),
+
+    newestTask: (token: string, moduleId: number) => newestTask.get(token, moduleId),
+    tasksOfToken: (service: number, token: string, limit: number, offset: number) =>
+      tasksOfToken.all(token, service, limit, offset),
+    countTasksOfToken: (service: number, token: string) => n(countTasksOfToken.get(token, service)),
+    isInWork: (service: number, token: string) => isInWork.get(token, service) !== undefined,
+    isPendingElsewhere: (moduleId: number, token: string) =>
+      pendingElsewhere.get(token, moduleId) !== undefined,
+
+    addLog: (task: number, events: readonly TaskEvent[]) => {
+      let number = n(lastLog.get(task));
+      for (const { at, event, by, remark, reason, wave } of events) {
+        addLog.run(task, (number += 1), at, event, by, remark, reason, wave);
+      }
+      if (number > MAX_LOG) trimLog.run(task, number - MAX_LOG);
+    },
+    logOf: (task: number): TaskEvent[] =>
+      logOf.all(task).map((row) => ({
+        at: row['at'] as number,
+        event: row['event'] as string,
+        by: row['by'] as string | null,
+        remark: row['remark'] as string | null,
+        reason: row['reason'] as string | null,
+        wave: row['wave'] as number | null,
+      })),
+    addEnds: (task: number, { at, succeeded, failed, cancelled }: Bucket) =>
+      addEnds.run(task, at, succeeded, failed, cancelled),
+    endsOf: (task: number): Bucket[] =>
+      endsOf.all(task).map((row) => ({
+        at: row['at'] as number,
+        succeeded: row['succeeded'] as number,
+        failed: row['failed'] as number,
+        cancelled: row['cancelled'] as number,
+      })),
+    reasonsOf: (task: number) =>
+      new Map(reasonsOf.all(task).map((row) => [row['reason'] as string, row['n'] as number])),
+    wavesOf: (task: number) => wavesOf.all(task),
+    deleteTaskLog: (task: number) => {
+      deleteLog.run(task);
+      deleteEnds.run(task);
+    },
+
+    /** Tokens and modules of a page of the fleet, in the order of tokens. */
+    fleetPage: (filter: FleetFilter, limit: number, offset: number) => {
+      const { where, values } = fleetWhere(filter);
+      const text = `SELECT d.token, d.scope FROM ${where} ORDER BY d.token, d.scope LIMIT ? OFFSET ?`;
+      return cached(text).all(...values, limit, offset);
+    },
+    countFleet: (filter: FleetFilter) => {
+      const { where, values } = fleetWhere(filter);
+      return n(
+        cached(`SELECT count(*) AS n FROM (SELECT 1 FROM ${where} LIMIT ${MAX_COUNTED})`).get(...values),
+      );
+    },
+    knownRow: (() => {
+      const known = sql('SELECT version, at FROM devices WHERE scope = ? AND token = ?');
+      return (moduleId: number, token: string) => known.get(moduleId, token);
+    })(),
+  };
+}
+
+/** Which index serves a page: of versions in one module, of labels, else of all tokens. */
+function fleetWhere({ modules, version, search, labels, service }: FleetFilter): {
+  readonly where: string;
+  readonly values: SqlValue[];
+} {
+  const conditions: string[] = [];
+  const values: SqlValue[] = [];
+  const isOne = modules.length === 1;
+  const index = version === null ? 'devices_token' : 'devices_version';
+  conditions.push(isOne ? 'd.scope = ?' : `d.scope IN (${modules.map(() => '?').join(', ')})`);
+  values.push(...modules);
+  if (version !== null) {
+    conditions.push('d.version = ?');
+    values.push(version);
+  }
+  if (search !== '') {
+    conditions.push('d.token >= ? AND d.token < ?');
+    values.push(search, search + LAST_CHARACTER);
+  }
+  for (const [name, wanted] of Object.entries(labels ?? {})) {
+    const list = wanted.map(() => '?').join(', ');
+    conditions.push(`EXISTS (SELECT 1 FROM label_values AS l WHERE l.service = ? AND l.name = ?
+      AND l.value IN (${list}) AND l.token = d.token)`);
+    values.push(service, name, ...wanted);
+  }
+  const [first] = Object.entries(labels ?? {});
+  // Few devices have a label: they are found by it, in the order of their tokens.
+  if (first !== undefined && version === null) {
+    const [name, wanted] = first;
+    const list = wanted.map(() => '?').join(', ');
+    conditions.unshift(`d.token IN (SELECT l.token FROM label_values AS l WHERE l.service = ? AND l.name = ?
+      AND l.value IN (${list}))`);
+    values.unshift(service, name, ...wanted);
+  }
+  const from =
+    isOne && version === null && labels === null ? 'devices AS d' : `devices AS d INDEXED BY ${index}`;
+  return { where: `${from} WHERE ${conditions.join(' AND ')}`, values };
+}

@@ -1,0 +1,169 @@
+/**
+ * `create` and `preview`: who is taken in is found first, in slices; the task is made invisible, gets its devices, and
+ * counts from the moment that it is published. A kill before that leaves nothing of it.
+ */
+import { randomBytes } from 'node:crypto';
+import { OtaError } from '../../protocol';
+import type { CommandOf, TaskInput } from '../commands';
+import { MAX_JOINING_TASKS, waveEnds } from '../machine';
+import { taskShape } from '../shapes';
+import type { NewTask } from '../database';
+import { addDevices, addNeed, join, joinNeed } from '../transactions';
+import { find, momentOf, type Operating } from './operating';
+import { type Chosen, chooseTargets, shuffle, type Skipped, toDevices, waveSizes } from './targets';
+import { EventLoopYielder, SLICE } from './yielder';
+
+/** The task, with who was left out and why. @throws OtaError OTA_BAD_INPUT, OTA_TASK_STATE */
+export async function create(engine: Operating, { input, by, remark }: CommandOf<'create'>): Promise<object> {
+  const { database, lane, time } = engine;
+  const wall = time.wall();
+  if (input.endAt !== null && input.endAt <= wall) {
+    throw new OtaError('OTA_BAD_INPUT', '"endAt" must be after now.');
+  }
+  if (input.joining !== null) await checkRoomForJoining(engine);
+  const chosen = await chooseTargets(database, input, { wall, compatibleOnly: false });
+  if (chosen.tokens.length === 0 && input.joining === null) throw nobody(chosen, input);
+  const total = chosen.tokens.length;
+  // A list keeps its order as far as waves go; nobody gave the others one.
+  await shuffle(chosen, Array.isArray(input.targets) ? waveEnds(total, input.policy.waves) : [total]);
+  const taskId = randomBytes(9).toString('base64url');
+  const id = await lane.write(() => database.create(newTask(input, taskId, wall), lane.now()));
+  await addChosen(engine, id, chosen, { input, wall });
+  await lane.transact(
+    (at) => addNeed(id, at),
+    () => ({
+      result: undefined,
+      log: [{ at: wall, event: 'created', by, remark, reason: null, wave: null }],
+    }),
+  );
+  await lane.write(() => database.publish(id));
+  if (input.joining !== null) await joinMissed(engine, id, input, wall);
+  const task = await find(engine, taskId);
+  engine.events.emitTask(task);
+  engine.scheduler.markDirty(id);
+  const { skipped, unknownTokens, badTokens } = chosen;
+  return { ...taskShape(task, momentOf(engine)), skipped, unknownTokens, badTokens };
+}
+
+function newTask(input: TaskInput, taskId: string, wall: number): NewTask {
+  const { name, description, upgrade, packages, policy, startAt, endAt, endBehavior, joining } = input;
+  const waits = startAt !== null && startAt > wall;
+  return {
+    taskId,
+    name,
+    description,
+    upgrade,
+    package: input.package,
+    packages,
+    policy,
+    createdAt: wall,
+    startAt,
+    endAt,
+    endBehavior,
+    joining,
+    status: input.draft ? 'draft' : waits ? 'scheduled' : 'running',
+    waves: policy.waves.length,
+  };
+}
+
+async function addChosen(
+  engine: Operating,
+  id: number,
+  chosen: Chosen,
+  { input, wall }: { readonly input: TaskInput; readonly wall: number },
+): Promise<void> {
+  const yielder = new EventLoopYielder();
+  const total = chosen.tokens.length;
+  const ends = waveEnds(total, input.policy.waves);
+  for (let from = 0; from < total; from += SLICE) {
+    const slice = toDevices(chosen, ends, { from, to: from + SLICE }, wall);
+    await engine.lane.transact(
+      (at) => addNeed(id, at),
+      () => addDevices(slice),
+    );
+    await yielder.next();
+  }
+}
+
+/** Each report is held against all joining tasks. @throws OtaError OTA_TASK_STATE */
+async function checkRoomForJoining({ database }: Operating): Promise<void> {
+  const open = (await database.live()).filter(({ joining }) => joining !== null).length;
+  if (open < MAX_JOINING_TASKS) return;
+  throw new OtaError(
+    'OTA_TASK_STATE',
+    `${open} tasks take in devices that join already, and more than ${MAX_JOINING_TASKS} can't be open: end one of them first.`,
+  );
+}
+
+/** Devices that reported while the task was made: reports are held against published tasks only. */
+async function joinMissed(
+  engine: Operating,
+  id: number,
+  { upgrade, joining }: TaskInput,
+  since: number,
+): Promise<void> {
+  const { database, lane } = engine;
+  const yielder = new EventLoopYielder();
+  const module = joining?.filter.module ?? upgrade.module;
+  for (let after: string | null = ''; after !== null;) {
+    const slice = await database.known({ module, after, limit: SLICE, since });
+    const tokens = slice.map(({ accessToken }) => accessToken);
+    await lane.transact(
+      (at) => joinNeed(tokens, at),
+      (rows) => join(id, tokens, rows),
+    );
+    after = slice.length < SLICE ? null : (tokens.at(-1) ?? null);
+    await yielder.next();
+  }
+}
+
+/** Who a `create` would take in. */
+export async function preview(
+  engine: Operating,
+  { input, page, pageSize }: CommandOf<'preview'>,
+): Promise<object> {
+  const chosen = await chooseTargets(engine.database, input, {
+    wall: engine.time.wall(),
+    compatibleOnly: true,
+  });
+  const { tokens, sources, skipped, byVersion, unknownTokens, badTokens } = chosen;
+  const ends = waveEnds(tokens.length, input.policy.waves);
+  const { module, version } = input.upgrade;
+  const from = (page - 1) * pageSize;
+  const devices = tokens.slice(from, from + pageSize).map((accessToken, i) => ({
+    accessToken,
+    module,
+    currentVersion: sources[from + i] ?? null,
+    targetVersion: version,
+    wave: ends.findIndex((end) => from + i < end) + 1,
+  }));
+  const versions = [...byVersion].sort(([, a], [, b]) => b - a);
+  return {
+    total: tokens.length,
+    page,
+    pageSize,
+    skipped,
+    byVersion: versions.map(([name, count]) => ({ version: name, count })),
+    unknownTokens,
+    badTokens,
+    waves: waveSizes(tokens.length, input.policy.waves),
+    devices,
+  };
+}
+
+/** An empty result says who was left out, and why. */
+function nobody({ skipped, badTokens }: Chosen, { policy }: TaskInput): OtaError {
+  const reasons = reasonsOf(skipped, badTokens, Math.round(policy.seenWithin / 86_400));
+  const why = reasons.length === 0 ? 'no device was found' : reasons.join(', ');
+  return new OtaError('OTA_BAD_INPUT', `"targets" leaves nobody to upgrade (${why}); nothing was stored.`);
+}
+
+function reasonsOf({ current, version, unseen }: Skipped, badTokens: number, days: number): string[] {
+  const texts: [number, string][] = [
+    [current, 'run the version already'],
+    [version, 'run one that the package is not made for'],
+    [unseen, `were seen more than ${days} days ago`],
+    [badTokens, 'can be no access token'],
+  ];
+  return texts.flatMap(([n, text]) => (n === 0 ? [] : [`${n} ${text}`]));
+}

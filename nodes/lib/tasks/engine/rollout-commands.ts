@@ -1,0 +1,79 @@
+/** Commands on a rollout: a draft begins, the next wave opens, what may change changes; its numbers, log and curve. */
+import type { CommandOf } from '../commands';
+import { advanced, baseOf, started, timeline } from '../machine';
+import { logShape, pointShape, taskDetails, type TaskDetails, type TaskShape, taskShape } from '../shapes';
+import { updateNeed, updateTask } from '../transactions';
+import type { Task } from '../types';
+import { find, momentOf, type Operating, wrongState } from './operating';
+
+/** A draft begins: now, or at its time. @throws OtaError OTA_TASK_STATE for any other task */
+export async function start(engine: Operating, task: Task, notes: CommandOf<'start'>): Promise<TaskShape> {
+  const { by, remark } = notes;
+  const changed = await engine.writes.decide(
+    task.id,
+    (now, _wave, { wall }) => {
+      const move = started(now, wall);
+      if (move === null) throw wrongState(now, 'start');
+      return move;
+    },
+    { by, remark },
+  );
+  engine.scheduler.markDirty(task.id);
+  return taskShape(changed ?? task, momentOf(engine));
+}
+
+/** Opens the next wave now. Whoever does so has seen the failures so far. @throws OtaError OTA_TASK_STATE */
+export async function advance(
+  engine: Operating,
+  task: Task,
+  { by, remark }: CommandOf<'advance'>,
+): Promise<TaskShape> {
+  const changed = await engine.writes.decide(
+    task.id,
+    (now) => {
+      const move = advanced(now);
+      if (move === null) throw wrongState(now, 'advance');
+      return { ...move, base: now.status === 'paused' && now.reason !== null ? baseOf(now) : now.base };
+    },
+    { by, remark },
+  );
+  engine.scheduler.markDirty(task.id);
+  return taskShape(changed ?? task, momentOf(engine));
+}
+
+/** @throws OtaError OTA_TASK_STATE where it is over, OTA_BAD_INPUT */
+export async function update(
+  engine: Operating,
+  task: Task,
+  { update: changes, by, remark }: CommandOf<'update'>,
+): Promise<TaskShape> {
+  const changed = await engine.lane.transact(
+    (at) => updateNeed(task.id, at),
+    (rows) => updateTask(changes, { by, remark }, rows),
+  );
+  if (changed !== null) engine.events.emitTask(changed);
+  engine.scheduler.markDirty(task.id);
+  return taskShape(changed ?? task, momentOf(engine));
+}
+
+export async function details(engine: Operating, taskId: string): Promise<TaskDetails> {
+  const task = await find(engine, taskId);
+  return taskDetails(task, momentOf(engine), await engine.database.numbers(task.id));
+}
+
+export async function log(engine: Operating, taskId: string): Promise<object> {
+  const { id } = await find(engine, taskId);
+  return { taskId, events: (await engine.database.log(id)).map(logShape) };
+}
+
+/** From the start of the task to its end, or now. */
+export async function timelineOf(
+  engine: Operating,
+  { taskId, buckets }: CommandOf<'timeline'>,
+): Promise<object> {
+  const task = await find(engine, taskId);
+  const from = task.startedAt ?? task.createdAt;
+  const to = Math.max(from, task.endedAt ?? engine.time.wall());
+  const points = timeline(await engine.database.ends(task.id), from, to, buckets).map(pointShape);
+  return { taskId, from: new Date(from).toISOString(), to: new Date(to).toISOString(), points };
+}
