@@ -337,4 +337,73 @@ describe('the devices of a task', () => {
       assert.deepEqual(await members(task), ['a']);
     });
   });
+
+  describe('of a task with supersede', () => {
+    const supersede = { supersede: true, perMinute: 0 };
+
+    it('leave older tasks when it starts', async () => {
+      const old = await platform.create(
+        ['a', 'b'],
+        {},
+        { startAt: new Date(platform.wallNow + 60_000).toISOString() },
+      );
+      const task = await platform.create(['b', 'c'], supersede, { name: 'new', draft: true });
+      await platform.wait(1);
+      assert.deepEqual(await platform.devices(old), { a: 'pending', b: 'pending' });
+      await platform.run({ action: 'start', taskId: task.taskId });
+      await platform.wait(1);
+      assert.deepEqual(await platform.devices(old), { a: 'pending', b: 'cancelled superseded' });
+      const { devices } = (await platform.run({
+        action: 'devices',
+        taskId: old.taskId,
+        reason: 'superseded',
+      })) as {
+        devices: { desc: string }[];
+      };
+      assert.equal(devices[0]?.desc, `new (${task.taskId})`);
+    });
+
+    it('stay where the older one is the next step after it', async () => {
+      const policy = { fromVersions: ['v2'], skipCurrent: false };
+      platform.inform('b', 'v2');
+      const next = await platform.create(['b'], policy, {
+        startAt: new Date(platform.wallNow + 60_000).toISOString(),
+      });
+      await platform.create(['b'], { ...supersede, skipCurrent: false });
+      await platform.wait(1);
+      assert.deepEqual(await platform.devices(next), { b: 'pending' });
+    });
+
+    it('leave older tasks when they join it', async () => {
+      const old = await platform.create(
+        ['a'],
+        {},
+        { startAt: new Date(platform.wallNow + 60_000).toISOString() },
+      );
+      await platform.create({ version: 'v1', joining: true }, supersede);
+      platform.inform('a', 'v1');
+      assert.deepEqual(await platform.devices(old), { a: 'cancelled superseded' });
+    });
+  });
+
+  it('get the first package that fits, and fail where none does', async () => {
+    const other = { ...PACKAGE, url: 'http://127.0.0.1/other.bin' };
+    for (const token of ['a', 'b', 'c']) platform.inform(token, 'v1');
+    await label(['a'], { board: 'r1' });
+    await label(['b'], { board: 'r2' });
+    const task = await platform.create(
+      ['a', 'b', 'c'],
+      {},
+      {
+        package: undefined,
+        packages: [
+          { ...PACKAGE, requires: { board: 'r1' } },
+          { ...other, requires: { board: ['r2'] } },
+        ],
+      },
+    );
+    await platform.wait(1);
+    assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'pushed', c: 'failed incompatible' });
+    assert.deepEqual(platform.tokens(), ['a', 'b']);
+  });
 });

@@ -47,6 +47,8 @@ export class Scheduler {
   readonly #everyMs: number;
   /** Tasks whose devices changed: what does that make of them? */
   readonly #dirty = new Set<number>();
+  /** Tasks with `supersede` that have taken their devices out of older ones. */
+  readonly #superseded = new Set<number>();
   /** Tasks that a command works on. */
   readonly #locked = new Set<number>();
   #stopped = true;
@@ -146,6 +148,7 @@ export class Scheduler {
       await lane.flush();
       const tasks = await this.#begin(await this.#finishIntents(await lane.database.live()));
       await this.#end(tasks);
+      await this.#supersede(tasks);
       this.#markSoaked(tasks);
       if (clock.connected) {
         await this.#due();
@@ -196,6 +199,16 @@ export class Scheduler {
     for (const task of tasks) {
       const isOver = task.status === 'cancelled' || task.status === 'ended' || this.#locked.has(task.id);
       if (!isOver && isPastEnd(task, time.wall())) await writes.endOpen(task);
+    }
+  }
+
+  /** Once a start: a pass that was broken off begins again after the next one. */
+  async #supersede(tasks: readonly Task[]): Promise<void> {
+    for (const task of tasks) {
+      const isDue = task.status === 'running' && task.policy.supersede && !this.#superseded.has(task.id);
+      if (!isDue || this.#locked.has(task.id)) continue;
+      await this.#parts.writes.supersede(task);
+      this.#superseded.add(task.id);
     }
   }
 

@@ -12,6 +12,9 @@ import {
   moveNeed,
   type Notes,
   type Selection,
+  supersede,
+  type Superseded,
+  supersedeNeed,
   taskNeed,
   type TaskRule,
 } from '../transactions';
@@ -80,6 +83,21 @@ export class TaskWrites {
       await this.move(task, { ...CANCEL_OPEN, statuses, reason: 'ended' });
     }
     await this.decideByCounts(task.id);
+  }
+
+  /** Takes the pending devices of a task with `supersede` out of older tasks, in slices. */
+  async supersede(task: Task): Promise<void> {
+    const yielder = new EventLoopYielder();
+    for (let after: string | null = ''; after !== null;) {
+      const slice = { task: task.id, after, limit: MOVE_SLICE };
+      const done: Superseded = await this.#lane.transact(
+        (at) => supersedeNeed(slice, at),
+        (rows) => supersede(slice, rows),
+      );
+      this.#events.emitChanges(done.changes);
+      after = done.next;
+      await yielder.next();
+    }
   }
 
   /** Moves devices as a person asked, in slices. */

@@ -90,6 +90,29 @@ function waitsLater({ device }: Member, member: Member): boolean {
   return device.status === 'pending' && device.sameAttempt && device.task > member.device.task;
 }
 
+/**
+ * What a task with `supersede` makes of a device's rows in older tasks of its module: they are taken out where they
+ * are still pending, under the same conditions under which a newer success would take them out.
+ */
+export function takeOver(
+  plan: TaskPlan,
+  others: readonly Member[],
+  { now, wall }: { readonly now: Ticks; readonly wall: number },
+): Transition[] {
+  const newer = { taskId: plan.taskId, name: plan.name, version: plan.upgrade.version };
+  return others.flatMap((other) => {
+    const isOlder = other.plan.id < plan.id && other.plan.upgrade.module === plan.upgrade.module;
+    if (!isOlder || other.device.status !== 'pending' || !supersedes(newer, other)) return [];
+    const moved = transition(
+      other.device,
+      other.plan,
+      { on: 'superseded', now, desc: taskText(newer) },
+      wall,
+    );
+    return moved === null ? [] : [moved];
+  });
+}
+
 /** An older task doesn't undo a newer one, unless that was a step on its way, or a person named the device. */
 function supersedes(newer: NewerTask | null, { device, plan }: Member): newer is NewerTask {
   return newer !== null && !device.named && !isSteppingStone(plan, newer.version);

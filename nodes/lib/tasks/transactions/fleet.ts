@@ -24,7 +24,8 @@ export function label(
 ): Decision<FleetChanged> {
   const counts = { changed: 0, unknown: 0, left: 0 };
   const labels: { accessToken: string; labels: NonNullable<ReturnType<typeof relabelled>> }[] = [];
-  const joins = joinsOf(rows);
+  const set = new WorkingSet(rows);
+  const joins = joinsOf(rows, set);
   for (const accessToken of new Set(tokens)) {
     const modules = rows.modules(accessToken);
     if (modules.length === 0 && !rows.isInWork(accessToken)) {
@@ -43,7 +44,7 @@ export function label(
     for (const { module, version } of modules)
       joins.look({ accessToken, module, version, labels: effectiveLabels(after) });
   }
-  return { result: counts, labels, joins: joins.joins };
+  return { result: counts, effects: set.effects, labels, joins: joins.joins };
 }
 
 /** Forgets devices. Left: those that a task still has open. */

@@ -7,5 +7,6 @@ export * from './fleet';
 export * from './join';
 export * from './log';
 export * from './move';
+export * from './supersede';
 export * from './update';
 export * from './report';

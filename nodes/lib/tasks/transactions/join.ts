@@ -8,10 +8,12 @@ import {
   isJoinable,
   matchesFilter,
   orderOfJoiner,
+  takeOver,
   waveOfJoiner,
 } from '../machine';
 import type { Decision, Instant, Join, Need, Rows } from '../database/database';
 import type { Labels, Task } from '../types';
+import { WorkingSet } from './working-set';
 
 /** What a device reported, or came to be known of it. */
 export interface Sighting {
@@ -26,18 +28,21 @@ export interface Joins {
   look(sighting: Sighting): void;
 }
 
-export function joinsOf(rows: Rows): Joins {
-  return new JoinSet(rows);
+/** @param set takes what follows in older tasks for devices that a task with `supersede` takes in */
+export function joinsOf(rows: Rows, set: WorkingSet): Joins {
+  return new JoinSet(rows, set);
 }
 
 class JoinSet implements Joins {
   readonly joins: Join[] = [];
   readonly #rows: Rows;
+  readonly #set: WorkingSet;
   /** Devices that this decision takes in, by task. */
   readonly #taken = new Map<number, Set<string>>();
 
-  constructor(rows: Rows) {
+  constructor(rows: Rows, set: WorkingSet) {
     this.#rows = rows;
+    this.#set = set;
   }
 
   look(sighting: Sighting): void {
@@ -56,6 +61,10 @@ class JoinSet implements Joins {
     if (this.#rows.open(accessToken).some(({ device }) => device.task === task.id)) return;
     taken.add(accessToken);
     this.#taken.set(task.id, taken);
+    if (task.policy.supersede) {
+      const { ticks, wall } = at;
+      this.#set.add(takeOver(task, this.#set.open(accessToken), { now: ticks, wall }), wall);
+    }
     const own = this.#ownVersion(task, { accessToken, module, version, labels });
     this.joins.push({
       task,
@@ -90,12 +99,14 @@ export function joinNeed(tokens: readonly string[], at: Instant): Need {
 
 /** Takes these devices into one task, as if each had reported now. */
 export function join(task: number, tokens: readonly string[], rows: Rows): Decision<undefined> {
-  const set = new JoinSet(rows);
+  const working = new WorkingSet(rows);
+  const set = new JoinSet(rows, working);
   for (const accessToken of tokens) {
     const labels = effectiveLabels(rows.labels(accessToken));
     for (const { module, version } of rows.modules(accessToken)) {
       set.look({ accessToken, module, version, labels });
     }
   }
-  return { result: undefined, joins: set.joins.filter((joined) => joined.task.id === task) };
+  const joins = set.joins.filter((joined) => joined.task.id === task);
+  return { result: undefined, effects: working.effects, joins };
 }

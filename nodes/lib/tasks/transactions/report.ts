@@ -59,7 +59,7 @@ export function report(incoming: readonly Incoming[], rows: Rows): Decision<Repo
   const set = new WorkingSet(rows);
   const known = new KnownVersions(rows);
   const labels = new ReportedLabels(rows);
-  const joins = joinsOf(rows);
+  const joins = joinsOf(rows, set);
   const now = rows.at.ticks;
   for (const item of incoming) {
     if (item.kind === 'outcome') {
