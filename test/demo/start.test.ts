@@ -9,6 +9,7 @@ import { ROOT } from '../../scripts/build/paths';
 import { claim } from '../../scripts/demo/claim';
 import { startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
+import { requireProgram } from '../support/missing';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
 
@@ -45,7 +46,8 @@ describe('npm start', function () {
   this.timeout(120_000);
   const later = cleanup();
 
-  it('leaves neither Node-RED nor a folder behind where npm is ended', async () => {
+  it('leaves neither Node-RED nor a folder behind where npm is ended', async function () {
+    requireProgram(this, 'ps', 'procps');
     const folders = async (): Promise<string[]> => fs.readdir(path.join(ROOT, '.demo')).catch(() => []);
     const before = new Set(await folders());
     const npm = startChild('npm', ['start', '--', '--once'], { cwd: ROOT });

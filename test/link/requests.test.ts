@@ -24,13 +24,13 @@ interface Platform extends TestChannel {
 
 describe('a question for an upgrade', () => {
   const later = cleanup();
+  const untilTheEnd = cleanup(after);
   let broker: Mosquitto;
 
   before(async function () {
     mosquittoMissing(this);
-    broker = await startMosquitto();
+    broker = untilTheEnd(await startMosquitto());
   });
-  after(() => broker.stop());
 
   /** A platform that answers each question with the upgrade, or with nothing. */
   async function startPlatform(upgrade: boolean, mqtt = MQTT311): Promise<Platform> {

@@ -9,6 +9,7 @@ import { cleanup } from '../support/cleanup';
 import { connectClient } from '../support/client';
 import { brokerNode, tabNode } from '../support/flow';
 import { loadFlow } from '../support/helper';
+import { requireProgram } from '../support/missing';
 import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { type FlowNode, startNodeRed } from '../support/node-red';
 import { temporaryFolder } from '../support/temporary-folder';
@@ -101,6 +102,7 @@ describe('faults under load', () => {
   it('10,000 devices reconnect and report at once: nothing lost, memory bounded, the editor answers', async function () {
     this.timeout(120_000);
     mosquittoMissing(this);
+    requireProgram(this, 'ps', 'procps');
     if (!fs.existsSync(path.join(ROOT, 'dist/nodes/ota-inform/ota-inform.js'))) {
       throw new Error('dist/ is not built: npm run build');
     }

@@ -7,6 +7,7 @@ import { openSqlite } from '../../nodes/lib/tasks/database/sqlite/driver';
 import { connectClient, type TestClient } from '../support/client';
 import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
 import { loadFlow, type LoadedFlow } from '../support/helper';
+import { cleanup } from '../support/cleanup';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import type { FlowNode } from '../support/node-red';
 import { temporaryFolder, type TemporaryFolder } from '../support/temporary-folder';
@@ -32,6 +33,7 @@ const PACKAGE = {
 const textOf = (status: NodeStatus | undefined): string => (typeof status === 'object' && status.text) || '';
 
 describe('ota-task', () => {
+  const untilTheEnd = cleanup(after);
   let broker: Mosquitto;
   let folder: TemporaryFolder;
   let flow: LoadedFlow | null = null;
@@ -40,9 +42,8 @@ describe('ota-task', () => {
 
   before(async function () {
     mosquittoMissing(this);
-    broker = await startMosquitto();
+    broker = untilTheEnd(await startMosquitto());
   });
-  after(() => broker.stop());
   beforeEach(async () => {
     folder = await temporaryFolder('ota-task-');
     device = await connectClient(broker.url);

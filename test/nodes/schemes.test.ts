@@ -29,14 +29,14 @@ function search(text: string): Record<string, string> | null {
 
 describe('a scheme in a flow', () => {
   const later = cleanup();
+  const untilTheEnd = cleanup(after);
   let broker: Mosquitto;
   let client: TestClient;
 
   before(async function () {
     mosquittoMissing(this);
-    broker = await startMosquitto();
+    broker = untilTheEnd(await startMosquitto());
   });
-  after(() => broker.stop());
   beforeEach(async () => {
     client = later(await connectClient(broker.url));
   });
