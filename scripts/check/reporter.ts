@@ -6,25 +6,38 @@ import fs from 'node:fs';
 import path from 'node:path';
 import Mocha from 'mocha';
 
+export interface Failure {
+  /** The full title of the test or hook. */
+  readonly title: string;
+  /** What the error says, its first line. */
+  readonly message: string;
+}
+
 export interface TestResults {
   readonly passed: number;
   readonly failed: number;
+  readonly failures: readonly Failure[];
   /** Full titles. */
   readonly skipped: readonly string[];
   /** Seconds of each file, its hooks included, by its path from the working directory. */
   readonly seconds: Readonly<Record<string, number>>;
 }
 
-const { EVENT_RUN_END, EVENT_SUITE_BEGIN, EVENT_SUITE_END, EVENT_TEST_PENDING } = Mocha.Runner.constants;
+const { EVENT_RUN_END, EVENT_TEST_FAIL, EVENT_SUITE_BEGIN, EVENT_SUITE_END, EVENT_TEST_PENDING } =
+  Mocha.Runner.constants;
 
 class Reporter extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
     super(runner, options);
     const skipped: string[] = [];
+    const failed: Failure[] = [];
     const seconds: Record<string, number> = {};
     let began = 0;
     const ofFile = ({ parent }: Mocha.Suite): boolean => parent?.root === true;
     runner.on(EVENT_TEST_PENDING, (test) => skipped.push(test.fullTitle()));
+    runner.on(EVENT_TEST_FAIL, (test, error) => {
+      failed.push({ title: test.fullTitle(), message: String(error).split('\n', 1)[0] ?? '' });
+    });
     runner.on(EVENT_SUITE_BEGIN, (suite) => {
       if (ofFile(suite)) began = performance.now();
     });
@@ -37,7 +50,7 @@ class Reporter extends Mocha.reporters.Spec {
       const file = process.env['OTA_TEST_RESULTS'];
       if (file === undefined) return;
       const { passes, failures } = this.stats;
-      const results: TestResults = { passed: passes, failed: failures, skipped, seconds };
+      const results: TestResults = { passed: passes, failed: failures, failures: failed, skipped, seconds };
       fs.writeFileSync(file, JSON.stringify(results));
     });
   }

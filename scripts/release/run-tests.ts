@@ -93,7 +93,7 @@ async function runMocha(run: Run, output: PassThrough): Promise<TestResults> {
   try {
     const file = path.join(folder, 'results.json');
     const code = await spawnMocha(run, file, output);
-    const none: TestResults = { passed: 0, failed: 0, skipped: [], seconds: {} };
+    const none: TestResults = { passed: 0, failed: 0, failures: [], skipped: [], seconds: {} };
     const results = await fs.readFile(file, 'utf8').then(
       (json) => JSON.parse(json) as TestResults,
       () => none,
