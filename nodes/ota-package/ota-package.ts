@@ -4,6 +4,7 @@
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { FILES_PATH, readBaseUrl } from '../lib/packages/library';
 import { FileServer } from '../lib/packages/serve';
+import { isLocalHost } from '../lib/packages/transfer/hosts';
 import { onClose, onInput } from '../lib/red/input';
 import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
 import { setup } from '../lib/red/setup';
@@ -40,7 +41,7 @@ module.exports = (RED: NodeAPI): void => {
       const settings = readSettings(RED, config, (this.credentials as { privateKey?: unknown }).privateKey);
       const commands = new PackageCommands(this, status, settings);
       const stopServing = fileServer(RED.httpNode).add((id, name) => commands.find(id, name));
-      if (isGuarded(RED, settings.baseUrl)) this.warn(GUARDED);
+      for (const warning of warningsOf(RED, settings.baseUrl)) this.warn(warning);
       onInput(this, (msg, send) => commands.run(msg, send));
       onClose(this, async (removed) => {
         stopServing(removed ? undefined : 'restart');
@@ -92,12 +93,32 @@ function fileServer(app: HttpServer): FileServer {
 }
 
 const GUARDED =
-  'httpNodeAuth guards the HTTP server of this Node-RED: devices will get 401 for packages. Put a user and a ' +
-  'password into "baseUrl" (http://user:password@host), or let a proxy serve /ota/files.';
+  'httpNodeAuth guards the HTTP server of this Node-RED: devices will get 401 for packages. Make it a function ' +
+  'that lets /ota/files through, or let a proxy serve /ota/files: the help of this node tells how. Never put a ' +
+  'login into "baseUrl": every device would read it.';
 
-/** A login in the base address is one of the two ways round it. */
+/** What devices would be sent to themselves by. */
+const LOCAL_BASE =
+  'The setting "baseUrl" is an address of this machine, or a link-local one: no device on another machine ' +
+  'reaches it. Give the address at which devices reach this Node-RED.';
+
+/** Every device gets it with each upgrade. */
+const LOGIN_IN_BASE =
+  'The setting "baseUrl" holds a login: every device reads it. Take it out, and let /ota/files through as the ' +
+  'help of this node tells.';
+
+/** A function may let devices through; a user and a password never do. */
 function isGuarded(RED: NodeAPI, baseUrl: string): boolean {
   const { httpNodeAuth } = RED.settings as HttpSettings;
-  const isSet = httpNodeAuth !== undefined && httpNodeAuth !== null && httpNodeAuth !== false;
-  return isSet && baseUrl !== '' && new URL(baseUrl).username === '';
+  return typeof httpNodeAuth === 'object' && httpNodeAuth !== null && baseUrl !== '';
+}
+
+function warningsOf(RED: NodeAPI, baseUrl: string): string[] {
+  if (baseUrl === '') return [];
+  const url = new URL(baseUrl);
+  return [
+    ...(isGuarded(RED, baseUrl) ? [GUARDED] : []),
+    ...(url.username !== '' || url.password !== '' ? [LOGIN_IN_BASE] : []),
+    ...(isLocalHost(url) ? [LOCAL_BASE] : []),
+  ];
 }

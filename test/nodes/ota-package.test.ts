@@ -313,8 +313,11 @@ describe('ota-package', () => {
 
   describe("and Node-RED's HTTP settings", () => {
     const warnings = async (node: Payload, settings: Payload): Promise<string[]> => {
-      const flow = await load(node, { settings });
-      return callsOf(flow.node('n1'), 'warn').map(([text]) => String(text));
+      // An address that devices reach: one of this machine is warned of.
+      const flow = await load({ baseUrl: 'http://192.0.2.1:1880', ...node }, { settings });
+      const told = callsOf(flow.node('n1'), 'warn').map(([text]) => String(text));
+      await flow.stop();
+      return told;
     };
 
     it('warns where httpNodeAuth stands in the way', async () => {
@@ -323,9 +326,25 @@ describe('ota-package', () => {
       assert.match(told[0]!, /httpNodeAuth.*401/);
     });
 
-    it('does not warn where the base address has a login', async () => {
-      const baseUrl = 'http://u:p@192.0.2.1';
-      assert.deepEqual(await warnings({ baseUrl }, { httpNodeAuth: { user: 'u', pass: 'p' } }), []);
+    it('never tells to put a login into the base address, and warns of one that is there', async () => {
+      const guarded = { httpNodeAuth: { user: 'u', pass: 'p' } };
+      const [told = ''] = await warnings({}, guarded);
+      assert.match(told, /Never put a login/);
+      const both = await warnings({ baseUrl: 'http://u:p@192.0.2.1' }, guarded);
+      assert.equal(both.length, 2);
+      assert.match(both[1]!, /holds a login/);
+    });
+
+    it('does not warn where httpNodeAuth is a function, which may let devices through', async () => {
+      assert.deepEqual(await warnings({}, { httpNodeAuth: () => {} }), []);
+    });
+
+    it('warns of a base address that only this machine reaches', async () => {
+      for (const host of ['localhost', '127.0.0.1', '[::1]', '169.254.1.1', '0x7f.1']) {
+        const [told = '', ...more] = await warnings({ baseUrl: `http://${host}:1880` }, {});
+        assert.match(told, /no device on another machine/, host);
+        assert.deepEqual(more, []);
+      }
     });
 
     it('does not warn without httpNodeAuth', async () => {

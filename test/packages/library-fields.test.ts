@@ -7,6 +7,16 @@ import { withCode } from './library-support';
 
 const byDefault = { signMethod: 'SHA256' } as const;
 
+describe('a name of a megabyte', () => {
+  it('is made harmless without working through all of it', () => {
+    for (const end of ['x', '.bin', '']) {
+      const began = performance.now();
+      assert.match(safeName('_'.repeat(1024 * 1024) + end), /^[\w.-]{1,40}$/);
+      assert.ok(performance.now() - began < 1000);
+    }
+  });
+});
+
 describe('the fields of a package', () => {
   it('have their defaults', () => {
     const { name, product, module, type, fromVersion, description, extData, signMethod } = readFields(

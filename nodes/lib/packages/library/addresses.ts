@@ -12,6 +12,8 @@ export const FILES_PATH = '/ota/files';
 const ID = /^[0-9a-f]{32}$/;
 const ID_LENGTH = 32;
 const MAX_NAME = 40;
+/** Characters of a given name that are looked at. */
+const MAX_GIVEN = 512;
 const MAX_EXTENSION = 10;
 const MAX_BASE_URL = MAX_URL - FILES_PATH.length - ID_LENGTH - MAX_NAME - 2;
 
@@ -29,7 +31,8 @@ export function isId(text: string): boolean {
  * extension stays.
  */
 export function safeName(text: string): string {
-  const base = text.split(/[/\\]/).at(-1) ?? '';
+  // A file's name has 255 bytes at most: what is longer is none, and isn't worked through.
+  const base = (text.split(/[/\\]/).at(-1) ?? '').slice(-MAX_GIVEN);
   const dot = base.lastIndexOf('.');
   const extension = dot > 0 ? harmless(base.slice(dot)).slice(0, MAX_EXTENSION) : '';
   const end = extension === '' ? '' : `.${extension}`;

@@ -2,7 +2,7 @@
 import type { KeyObject } from 'node:crypto';
 import path from 'node:path';
 import { OtaError, type SignMethod } from '../../protocol';
-import { SIGNATURE_KEY, signFields } from '../verify/signature';
+import { SIGNATURE_KEY, signPackage } from '../verify/signature';
 import { fileUrl, safeName } from './addresses';
 import { MAX_LINE, type PackageFields } from './fields';
 import type { Package, PackageRecord } from './record';
@@ -25,9 +25,13 @@ export function describePackage(
 ): PackageRecord {
   const { module, version, signMethod, expires, ...rest } = fields;
   const sha256 = digestOf(digests, 'SHA256');
-  const signed = { module, version, size, sha256, ...(expires === null ? {} : { expires }) };
+  const signed = {
+    ...{ module, version, size, sha256, signed: at.toISOString() },
+    ...{ product: rest.product, requires: null, extData: rest.extData },
+    ...(expires === null ? {} : { expires }),
+  };
   const signature: Record<string, string> =
-    privateKey === null ? {} : { [SIGNATURE_KEY]: signFields(privateKey, signed) };
+    privateKey === null ? {} : { [SIGNATURE_KEY]: signPackage(privateKey, signed) };
   return {
     id,
     name: rest.name || titleOf(source) || fileNameOf({ fields, source }),

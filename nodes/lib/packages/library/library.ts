@@ -240,7 +240,7 @@ function unlessGone(error: unknown): void {
 }
 
 async function writeWhole(file: string, text: string): Promise<void> {
-  const handle = await fs.open(file, 'wx');
+  const handle = await fs.open(file, 'wx', 0o600);
   try {
     await handle.writeFile(text);
     await handle.sync();
