@@ -4,19 +4,26 @@ import { OtaError } from '../lib/protocol';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
 import { ServiceUse } from '../lib/red/service';
-import { settingsOf } from '../lib/red/settings';
+import { settingsOf, textSetting } from '../lib/red/settings';
 import { refuseAll, setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
 import type { OtaStoreNode } from '../lib/red/store';
 import { reportRefused } from '../lib/red/wire-errors';
 import { readCommand } from '../lib/tasks/commands';
-import type { TaskHost, TaskListener } from '../lib/platform';
+import type { TaskHost, TaskListener, WiresChannel } from '../lib/platform';
 import { POLICY_FIELDS, readPolicy } from '../lib/tasks/policy';
 import { changeShape, taskShape } from '../lib/tasks/shapes';
 import type { Policy } from '../lib/tasks/types';
 import { TaskStatus } from './task-status';
+import { sendPushes, takeReport, wiresChannel } from './wires';
 
-type Config = NodeDef & { readonly service?: unknown; readonly store?: unknown } & {
+type Config = NodeDef & {
+  readonly service?: unknown;
+  readonly store?: unknown;
+  readonly transport?: unknown;
+  readonly fleet?: unknown;
+  readonly labelsFrom?: unknown;
+} & {
   readonly [K in keyof Policy]?: unknown;
 };
 
@@ -34,6 +41,14 @@ module.exports = (RED: NodeAPI): void => {
         onClose(this, () => status.close());
         return;
       }
+      const labelsFrom = labelFields(config.labelsFrom);
+      if (config.transport === 'wires') {
+        const fleet = textSetting(config.fleet).trim() || this.id;
+        const wires = wiresChannel(store.id, fleet);
+        const host = store.host({ service: `wires:${fleet}`, channel: wires });
+        run(this, { host, status, defaults, labelsFrom, service: null, wires });
+        return;
+      }
       const service = new ServiceUse(RED, this, config.service, status);
       if (service.problem !== null) {
         onInput(this, () => void service.channel());
@@ -47,7 +62,7 @@ module.exports = (RED: NodeAPI): void => {
         service: service.fleet,
         channel: service.channel(),
       });
-      run(this, { host, service, status, defaults });
+      run(this, { host, service, status, defaults, labelsFrom, wires: null });
       service.start();
     });
   }
@@ -57,21 +72,26 @@ module.exports = (RED: NodeAPI): void => {
 
 interface Parts {
   readonly host: TaskHost;
-  readonly service: ServiceUse;
+  /** null: by wires. */
+  readonly service: ServiceUse | null;
+  readonly wires: WiresChannel | null;
   readonly status: Status;
   readonly defaults: Policy;
+  readonly labelsFrom: readonly string[];
 }
 
-function run(node: Node, { host, service, status, defaults }: Parts): void {
+function run(node: Node, { host, service, wires, status, defaults, labelsFrom }: Parts): void {
   const errors = new LimitedErrors(node);
   const shown = new TaskStatus(status, service);
-  const { scheme } = service.channel();
+  const scheme = service?.channel().scheme ?? null;
+  const stopPushes = wires === null ? null : sendPushes(node, wires);
   const listener: TaskListener = {
+    labelsFrom,
     onChange(change) {
       if (!isWired(node, CHANGES)) return;
       const payload = changeShape(change);
       const { accessToken } = payload;
-      const topic = scheme.topicIfAny('upgrade', accessToken);
+      const topic = scheme === null ? accessToken : scheme.topicIfAny('upgrade', accessToken);
       node.send([null, { topic, accessToken, payload } as Partial<Message>, null]);
     },
     onTask(task, trouble) {
@@ -90,6 +110,7 @@ function run(node: Node, { host, service, status, defaults }: Parts): void {
   };
   host.join(listener);
   onInput(node, async (msg, send) => {
+    if (wires !== null && (await takeReport(host, wires, msg.payload))) return;
     const answer = await host.command(readCommand(msg.payload, defaults));
     send([derive(msg, { payload: answer }), null, null]);
   });
@@ -97,7 +118,8 @@ function run(node: Node, { host, service, status, defaults }: Parts): void {
     try {
       await host.leave(listener, removed);
     } finally {
-      service.close(removed);
+      stopPushes?.();
+      service?.close(removed);
       errors.close();
       status.close();
     }
@@ -121,6 +143,14 @@ function policySettings(config: Config): Policy {
     if (!(error instanceof OtaError)) throw error;
     throw new OtaError('OTA_BAD_SETTINGS', `The setting ${error.message}`, { cause: error });
   }
+}
+
+/** Names of fields, parted by commas. */
+function labelFields(value: unknown): readonly string[] {
+  return textSetting(value)
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
 }
 
 /** The store, or what is wrong with it. */

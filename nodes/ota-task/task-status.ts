@@ -12,13 +12,14 @@ const STORE_STATUS: { readonly [code: string]: string } = {
 
 export class TaskStatus {
   readonly #status: Status;
-  readonly #service: ServiceUse;
+  readonly #service: ServiceUse | null;
   #tasks: readonly Task[] = [];
   #problem: OtaError | null = null;
   #refused = false;
   #heard = false;
 
-  constructor(status: Status, service: ServiceUse) {
+  /** @param service null where devices come by wires */
+  constructor(status: Status, service: ServiceUse | null) {
     this.#status = status;
     this.#service = service;
   }
@@ -53,16 +54,18 @@ export class TaskStatus {
       this.#status.failure('common.status.subscribeRefused');
       return;
     }
-    if (this.#service.channel().state.phase !== 'connected') return;
+    if (this.#service !== null && this.#service.channel().state.phase !== 'connected') return;
     if (this.#tasks.some((task) => task.status === 'paused' && task.reason !== null)) {
       this.#status.failure('ota-task.status.paused');
       return;
     }
     this.#status.recovered();
     const running = this.#tasks.filter((task) => task.status === 'running');
-    if (running.length === 0)
-      this.#service.setIdle(this.#heard ? 'common.status.ready' : 'common.status.noReport');
-    else this.#status.going(progressOf(running));
+    const idle = this.#heard ? 'common.status.ready' : 'common.status.noReport';
+    if (running.length === 0) {
+      if (this.#service === null) this.#status.idle(idle);
+      else this.#service.setIdle(idle);
+    } else this.#status.going(progressOf(running));
   }
 }
 

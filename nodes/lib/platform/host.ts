@@ -3,8 +3,9 @@
  * from the first listener to the last, and the reason why running tasks stand still. Knows MQTT only through the
  * channel, and of Node-RED only that listeners come and go.
  */
-import type { Channel, FilterState, LinkState } from '../link';
+import type { FilterState, LinkState } from '../link';
 import {
+  type Delivery,
   EVERY_DEVICE,
   type MessageKind,
   type OtaCode,
@@ -15,11 +16,15 @@ import {
 import type { Command } from '../tasks/commands';
 import type { Change, SqliteStore } from '../tasks/database';
 import { Engine } from '../tasks/engine';
-import type { Moment } from '../tasks/machine';
-import type { Task } from '../tasks/types';
+import type { Push } from '../tasks/transactions';
+import type { TaskChannel } from './channel';
+import { labelsFrom, type Moment } from '../tasks/machine';
+import type { Labels, Task } from '../tasks/types';
 
 /** One of the ota-task nodes that share an engine. */
 export interface TaskListener {
+  /** Fields of version reports that are taken as labels; absent: none. */
+  readonly labelsFrom?: readonly string[];
   readonly onChange: (change: Change) => void;
   readonly onTask: (task: Task, reason: string | null) => void;
   /** The tasks that aren't over. */
@@ -38,7 +43,7 @@ export interface HostOptions {
   readonly store: SqliteStore;
   /** The id of the service: devices and tasks are its own. */
   readonly service: string;
-  readonly channel: Channel;
+  readonly channel: TaskChannel;
 }
 
 /** A store that can't be opened now may be there later; these won't cure themselves. */
@@ -82,7 +87,7 @@ export class TaskHost {
   }
 
   /** True while a listener may join it: it wasn't stopped, and its service is still the same. */
-  serves(channel: Channel): boolean {
+  serves(channel: TaskChannel): boolean {
     return !this.#closed && this.#options.channel === channel;
   }
 
@@ -103,6 +108,13 @@ export class TaskHost {
   /** Both clocks: how long a task still waits depends on them. */
   moment(): Moment {
     return this.#engine?.moment() ?? { now: 0, wall: Date.now() };
+  }
+
+  /** What became of a push, as a flow tells it; resolves after the commit. @throws OtaError */
+  async outcome(push: Push, delivery: Delivery): Promise<void> {
+    await this.#starting;
+    if (this.#engine === null) throw this.#problem ?? new OtaError('OTA_CLOSED', 'The node was stopped.');
+    await this.#engine.outcome(push, delivery);
   }
 
   /** Carries a command out, once the engine runs. @throws OtaError */
@@ -189,14 +201,21 @@ export class TaskHost {
       channel.listen<'inform'>({
         ...common('inform'),
         kind: 'inform',
-        onMessage: ({ accessToken, retained, message: { id, module, version } }, batch) => {
-          const report = { kind: 'inform', accessToken, id, module, version, wall: Date.now() } as const;
+        onMessage: ({ accessToken, retained, message: { id, module, version, params } }, batch) => {
+          const own = { accessToken, id, module, version, ...this.#labels(params) };
+          const report = { kind: 'inform', ...own, wall: Date.now() } as const;
           const subscribedAt = this.#connectedAt;
           this.#enqueue(retained ? { ...report, retained, subscribedAt } : report, batch);
         },
       }),
     );
     channel.acquire(this.#user);
+  }
+
+  /** Labels among the fields of a report; absent where no node takes any. */
+  #labels(params: Readonly<Record<string, unknown>> | null): { labels?: Labels } {
+    const fields = [...this.#listeners].flatMap((listener) => listener.labelsFrom ?? []);
+    return fields.length === 0 ? {} : { labels: labelsFrom(params ?? {}, fields) };
   }
 
   #enqueue(...report: Parameters<Engine['enqueue']>): void {

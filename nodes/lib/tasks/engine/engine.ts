@@ -3,11 +3,11 @@
  * nor Node-RED. Whatever it does is in the database first: killed at any moment and started again, it goes on where
  * it was.
  */
-import { type Batch, OtaError } from '../../protocol';
+import { type Batch, type Delivery, OtaError } from '../../protocol';
 import type { Moment, Report } from '../machine';
 import type { Command } from '../commands';
 import type { TaskDatabase } from '../database';
-import { repeat, type Repeated, repeatNeed } from '../transactions';
+import { type Push, repeat, type Repeated, repeatNeed } from '../transactions';
 import { PlatformClock, SYSTEM_TIME, type Time } from './clock';
 import { type EngineListener, TaskEvents } from './events';
 import { Intents } from './intents';
@@ -100,6 +100,13 @@ export class Engine {
   /** A report; it is committed, with the others of its batch, before the broker hears of it. */
   enqueue(report: Report, batch: Batch): void {
     this.#lane.enqueue(report, batch);
+  }
+
+  /** What became of a push, as somebody tells; resolves after the commit. */
+  async outcome(push: Push, delivery: Delivery): Promise<void> {
+    this.#pushes.outcome(push, delivery);
+    await this.#lane.flush();
+    this.#scheduler.wake();
   }
 
   /** Carries a command out and answers it. @throws OtaError */

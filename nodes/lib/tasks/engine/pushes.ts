@@ -11,7 +11,7 @@ import {
 } from '../../protocol';
 import type { EventName } from '../machine';
 import type { Push } from '../transactions';
-import type { TaskPlan } from '../types';
+import type { Device, TaskPlan } from '../types';
 import type { PlatformClock, Time } from './clock';
 import type { Lane } from './lane';
 
@@ -22,7 +22,7 @@ export interface EngineLink {
   /** `settled` is called once, never before this returns. */
   publish(
     accessToken: string,
-    push: { readonly id: string; readonly upgrade: PreparedUpgrade },
+    push: { readonly id: string; readonly upgrade: PreparedUpgrade; readonly of: Push },
     settled: (outcome: Outcome) => void,
   ): void;
 }
@@ -85,7 +85,6 @@ export class Pushes {
   }
 
   #settled({ device }: Push, sent: number, { delivery, error }: Outcome): void {
-    const { lane, clock, time } = this.#parts;
     this.#open -= 1;
     // What was under way is sent again before the connection counts as made.
     const returning = this.#left || sent < this.#returned + RETURN_MS;
@@ -97,18 +96,21 @@ export class Pushes {
       : isBack
         ? 'accepted'
         : OUTCOMES[delivery];
-    if (on !== null && !this.#stopped) {
-      const event = {
-        on,
-        now: clock.now(),
-        id: device.pushId ?? '',
-        push: device.pushes,
-        desc: error?.message ?? '',
-      };
-      const { accessToken, id } = device;
-      lane.enqueueOutcome({ kind: 'outcome', accessToken, device: id, event, wall: time.wall() });
-    }
+    if (on !== null && !this.#stopped) this.#enqueue(device, on, error?.message ?? '');
     if (on !== null || this.#open === MAX_OPEN >> 1) this.#onOutcome();
+  }
+
+  /** An outcome that somebody tells, whatever the link said of the push before. */
+  outcome({ device }: Push, delivery: Delivery): void {
+    const on = delivery === 'accepted' ? 'accepted' : OUTCOMES[delivery];
+    if (on !== null && !this.#stopped) this.#enqueue(device, on, '');
+  }
+
+  #enqueue(device: Device, on: EventName, desc: string): void {
+    const { lane, clock, time } = this.#parts;
+    const event = { on, now: clock.now(), id: device.pushId ?? '', push: device.pushes, desc };
+    const { accessToken, id } = device;
+    lane.enqueueOutcome({ kind: 'outcome', accessToken, device: id, event, wall: time.wall() });
   }
 
   /** An upgrade that the service's devices can't take is refused like one that the broker refuses. */
@@ -121,7 +123,11 @@ export class Pushes {
       queueMicrotask(() => settled({ delivery: 'refused', error: refused }));
       return;
     }
-    this.#parts.link.publish(device.accessToken, { id: device.pushId ?? '', upgrade }, settled);
+    this.#parts.link.publish(
+      device.accessToken,
+      { id: device.pushId ?? '', upgrade, of: { plan, device } },
+      settled,
+    );
   }
 
   /** @param variant which of the task's packages */

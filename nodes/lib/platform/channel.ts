@@ -1,0 +1,24 @@
+/**
+ * What an engine needs of the way to its devices: MQTT's channel, or wires. The channel of lib/link has all of it.
+ */
+import type { ChannelUser, Listener, Settled } from '../link';
+import type { MessageKind, PreparedUpgrade, UpgradeOut } from '../protocol';
+import type { Push } from '../tasks/transactions';
+
+/** A push that goes out: its id, the upgrade as it was prepared, and the row that it is of. */
+export interface OutgoingPush {
+  readonly id: string;
+  readonly upgrade: PreparedUpgrade;
+  readonly of: Push;
+}
+
+export interface TaskChannel {
+  readonly scheme: { prepare(upgrade: UpgradeOut): PreparedUpgrade };
+  send(kind: 'upgrade', accessToken: string, push: OutgoingPush, settled: Settled): void;
+  listen<K extends MessageKind>(listener: Listener<K>): (removed: boolean) => void;
+  acquire(user: ChannelUser): void;
+  release(user: ChannelUser, removed: boolean): void;
+  resume(): void;
+  /** Resolves when everything that listeners were handed is committed. */
+  committed(): Promise<void>;
+}
