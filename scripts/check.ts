@@ -37,8 +37,8 @@ async function command(program: string, ...args: string[]): Promise<Said> {
 const script = (name: string, ...args: string[]): Promise<Said> =>
   command('npm', 'run', '-s', name, '--', ...args);
 
-/** Neither waits long for a registry that doesn't answer. */
-const QUICK = ['--fetch-retries=0', '--fetch-timeout=30000'];
+/** Neither waits long for a registry that doesn't answer; both say why, also below a silent `npm run -s`. */
+const QUICK = ['--fetch-retries=0', '--fetch-timeout=30000', '--loglevel=notice'];
 
 /** Known holes of what comes along. A registry that is a mirror may know none: that is told, and no failure. */
 async function audit(): Promise<Said> {
