@@ -5,10 +5,11 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { cleanup } from '../support/cleanup';
+import { connectClient, type TestClient } from '../support/client';
 import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
 import { loadFlow, type LoadedFlow } from '../support/helper';
-import { connectClient, type TestClient } from '../support/client';
-import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
+import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import type { FlowNode } from '../support/node-red';
 import type { Collected } from '../support/wait';
 import { allNodes, asOut } from './support';
@@ -45,36 +46,33 @@ describe('a message as it is met in the field', () => {
     describe(`with the topics of ${scheme}`, () => {
       const samples = SAMPLES.filter((sample) => sample.scheme === scheme);
       const kinds = [...new Set(samples.map(({ kind }) => kind))];
-      let broker: Mosquitto;
+      const later = cleanup(after);
       let client: TestClient;
       let flow: LoadedFlow;
 
       before(async function () {
         mosquittoMissing(this);
-        broker = await startMosquitto();
-        client = await connectClient(broker.url);
+        const broker = later(await startMosquitto());
+        client = later(await connectClient(broker.url));
         const nodes = kinds.flatMap((kind): FlowNode[] => [
           { id: kind, z: 'tab', x: 1, y: 1, service: 'service', wires: [[`${kind}-out`]], ...NODES[kind] },
           helperNode(`${kind}-out`),
         ]);
-        flow = await loadFlow(
-          allNodes,
-          [
-            tabNode(),
-            brokerNode('broker', broker.port),
-            { id: 'service', type: 'ota-service', broker: 'broker', clientId: 'field', scheme },
-            ...nodes,
-            catchNode('catch', 'caught'),
-            helperNode('caught'),
-          ],
-          { upgrade: { accessToken: '+' } },
+        flow = later(
+          await loadFlow(
+            allNodes,
+            [
+              tabNode(),
+              brokerNode('broker', broker.port),
+              { id: 'service', type: 'ota-service', broker: 'broker', clientId: 'field', scheme },
+              ...nodes,
+              catchNode('catch', 'caught'),
+              helperNode('caught'),
+            ],
+            { upgrade: { accessToken: '+' } },
+          ),
         );
         for (const kind of kinds) await flow.status(kind, /noReport|connected/);
-      });
-      after(async () => {
-        await flow.stop();
-        await client.stop();
-        await broker.stop();
       });
 
       for (const sample of samples) {
