@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import {
+  type DeviceReport,
+  readReports,
+  ReportQueue,
+  writeReports,
+} from '../../nodes/lib/device/report-queue';
+
+const AT = '2026-01-01T00:00:00.000Z';
+const step = (
+  key: string,
+  value: number,
+  module: string | null = 'MCU',
+  upgrade: string | null = null,
+): DeviceReport => ({
+  ...{ kind: 'progress', key, accessToken: 'a', node: 'n', at: AT, upgrade, module, step: value, desc: '' },
+  keepMs: 1000,
+});
+const version = (key: string): DeviceReport => ({
+  ...{
+    kind: 'inform',
+    key,
+    accessToken: 'a',
+    node: 'n',
+    at: AT,
+    upgrade: null,
+    module: 'MCU',
+    version: 'v',
+    id: '1',
+  },
+});
+const queueOf = (...reports: DeviceReport[]): ReportQueue => {
+  const queue = new ReportQueue();
+  for (const report of reports) {
+    queue.add(report, 0);
+    queue.ready(report.key);
+  }
+  return queue;
+};
+
+describe('the reports that wait for the broker', () => {
+  it('go out one at a time, steps before versions', () => {
+    const queue = queueOf(version('v'), step('s', 100));
+    assert.equal(queue.next('a')?.key, 's');
+    queue.sending('s', true);
+    assert.equal(queue.next('a'), null);
+    queue.remove('s');
+    assert.equal(queue.next('a')?.key, 'v');
+  });
+
+  it('keep the newest of each module, which ends what the older would have ended', () => {
+    const queue = queueOf(step('old', -2, 'MCU', 'k'), step('other', 100, null), step('new', 100));
+    assert.deepEqual(
+      queue.keepNewest().map(({ key }) => key),
+      ['old'],
+    );
+    assert.equal(queue.get('new')?.upgrade, 'k');
+    assert.ok(queue.get('other'));
+  });
+
+  it('are not sent before they lie on disk', () => {
+    const queue = new ReportQueue();
+    queue.add(step('s', 100), 0);
+    assert.equal(queue.next('a'), null);
+  });
+
+  it('try a refused one at the next connection, and hold nothing back for it', () => {
+    const queue = queueOf(step('s', 100, 'MCU', 'k'));
+    queue.refused('s');
+    assert.equal(queue.next('a'), null);
+    assert.equal(queue.holdsBack('a'), false);
+    assert.equal(queue.get('s')?.upgrade, null);
+    queue.tryAgain();
+    assert.equal(queue.next('a')?.key, 's');
+  });
+
+  it('leave a step out that is too old, never a version', () => {
+    const queue = queueOf(step('s', 100), version('v'));
+    assert.deepEqual(queue.expired(1000), []);
+    assert.deepEqual(
+      queue.expired(1001).map(({ key }) => key),
+      ['s'],
+    );
+  });
+
+  it('come back from their file, without what can not be read', () => {
+    const text = writeReports([step('s', 100), version('v')]) ?? '';
+    assert.deepEqual(readReports(JSON.parse(text)), { state: [step('s', 100), version('v')], whole: true });
+    assert.deepEqual(readReports({ reports: [{ kind: 'progress' }] }), { state: [], whole: false });
+  });
+});
