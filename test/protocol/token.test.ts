@@ -63,7 +63,7 @@ describe('an access token', () => {
   it('is refused before it becomes a topic', () => {
     const scheme = createScheme('thingspanel');
     for (const [, token] of BAD) {
-      assert.throws(() => scheme.topic('upgrade', token as string), otaError('OTA_BAD_TOKEN'));
+      assert.throws(() => scheme.topic('upgrade', token), otaError('OTA_BAD_TOKEN'));
     }
     assert.throws(() => scheme.topic('inform', ''), otaError('OTA_BAD_TOKEN'));
   });
