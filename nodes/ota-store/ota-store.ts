@@ -38,7 +38,10 @@ module.exports = (RED: NodeAPI): void => {
       return;
     }
     node.host = (options) => hosts.host(options);
+    const tellUnused = (): void => warnOfUnused(this, hosts);
+    RED.events.once('flows:started', tellUnused);
     onClose(this, async (removed) => {
+      RED.events.removeListener('flows:started', tellUnused);
       await hosts.stop(removed);
       store.close();
     });
@@ -48,6 +51,21 @@ module.exports = (RED: NodeAPI): void => {
     credentials: { url: { type: 'password' } },
   });
 };
+
+/** A service that is made anew has another name, and would begin with nothing. */
+function warnOfUnused(node: Node, hosts: TaskHosts): void {
+  try {
+    for (const { fleet, tasks } of hosts.unused()) {
+      const name = fleet.length > 80 ? `${fleet.slice(0, 80)}…` : fleet;
+      node.warn(
+        `OTA_FLEET_UNUSED: the store has ${tasks} tasks of the fleet "${name}", which no ota-task uses. To take them up, set "Fleet" of the ota-service to that name; else remove the tasks there, or leave them.`,
+      );
+    }
+  } catch (error) {
+    // Whoever uses the store is told; nobody else needs it.
+    node.debug(toOtaError(error).message);
+  }
+}
 
 /** The database's file. @throws OtaError OTA_BAD_SETTINGS */
 function fileOf(RED: NodeAPI, config: Config): string {

@@ -4,7 +4,7 @@ import { openWhereWrong } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { textsOf } from '../lib/red/editor/texts';
 import { anyText, entry } from '../lib/red/editor/validators';
-import { POLICY, type Policy } from '../lib/rules';
+import { POLICY, type Policy, TASK } from '../lib/rules';
 
 const texts = textsOf('ota-task');
 
@@ -37,6 +37,7 @@ RED.nodes.registerType('ota-task', {
     window: policy('window'),
     skipCurrent: policy('skipCurrent'),
     fromVersions: policy('fromVersions'),
+    startPaused: entry(texts, 'ota-task.label.startPaused', TASK.startPaused),
     settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   inputs: 1,

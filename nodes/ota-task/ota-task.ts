@@ -4,11 +4,12 @@ import { OtaError } from '../lib/protocol';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
 import { ServiceUse } from '../lib/red/service';
-import { settingsOf, textSetting } from '../lib/red/settings';
+import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
 import { refuseAll, setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
 import type { OtaStoreNode } from '../lib/red/store';
 import { reportRefused } from '../lib/red/wire-errors';
+import { TASK } from '../lib/rules';
 import { readCommand } from '../lib/tasks/commands';
 import type { TaskHost, TaskListener, WiresChannel } from '../lib/platform';
 import { POLICY_FIELDS, readPolicy } from '../lib/tasks/policy';
@@ -23,6 +24,7 @@ type Config = NodeDef & {
   readonly transport?: unknown;
   readonly fleet?: unknown;
   readonly labelsFrom?: unknown;
+  readonly startPaused?: unknown;
 } & {
   readonly [K in keyof Policy]?: unknown;
 };
@@ -33,6 +35,8 @@ module.exports = (RED: NodeAPI): void => {
     const status = new Status(this);
     setup(this, status, () => {
       const config = settingsOf(RED, this, saved);
+      const startPaused =
+        settingsReader(TASK, config)('startPaused') || isOn(process.env['OTA_START_PAUSED']);
       const defaults = policySettings(config);
       const store = storeOf(RED, this, config.store);
       if (store instanceof OtaError) {
@@ -45,7 +49,7 @@ module.exports = (RED: NodeAPI): void => {
       if (config.transport === 'wires') {
         const fleet = textSetting(config.fleet).trim() || this.id;
         const wires = wiresChannel(store.id, fleet);
-        const host = store.host({ service: `wires:${fleet}`, channel: wires });
+        const host = store.host({ service: `wires:${fleet}`, channel: wires, startPaused });
         run(this, { host, status, defaults, labelsFrom, service: null, wires });
         return;
       }
@@ -61,6 +65,7 @@ module.exports = (RED: NodeAPI): void => {
       const host = store.host({
         service: service.fleet,
         channel: service.channel(),
+        startPaused,
       });
       run(this, { host, service, status, defaults, labelsFrom, wires: null });
       service.start();
@@ -69,6 +74,11 @@ module.exports = (RED: NodeAPI): void => {
 
   RED.nodes.registerType('ota-task', OtaTask as never);
 };
+
+/** For a start after a restore, without an editor. */
+function isOn(variable: string | undefined): boolean {
+  return variable === 'true' || variable === '1';
+}
 
 interface Parts {
   readonly host: TaskHost;

@@ -10,6 +10,7 @@ import { loadFlow, type LoadedFlow } from '../support/helper';
 import { cleanup } from '../support/cleanup';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import type { FlowNode } from '../support/node-red';
+import { requireNodeRed } from '../support/runtime';
 import { temporaryFolder, type TemporaryFolder } from '../support/temporary-folder';
 import { type Collected, until } from '../support/wait';
 import { allNodes, asOut, bodyOf, type Out, TOPIC } from './support';
@@ -29,6 +30,12 @@ const PACKAGE = {
   sign: '0'.repeat(32),
   signMethod: 'MD5',
 };
+
+/** Node-RED's log. */
+interface Log {
+  addHandler(handler: object): void;
+  removeHandler(handler: object): void;
+}
 
 const textOf = (status: NodeStatus | undefined): string => (typeof status === 'object' && status.text) || '';
 
@@ -134,6 +141,7 @@ describe('ota-task', () => {
       from: 'pending',
       to: 'pushed',
       status: 'pushed',
+      hold: null,
       step: null,
       attempt: 1,
       reason: null,
@@ -205,6 +213,32 @@ describe('ota-task', () => {
     assert.deepEqual([last.topic, last.accessToken, last.payload['reason']], ['', '$dev', 'refused']);
   });
 
+  it('tells which tasks nobody works on, and takes them up by the name of their fleet', async () => {
+    const first = await ready();
+    await create(first, ['dev-1']);
+    await first.stop();
+    flow = null;
+    const anew = (fleet: string): FlowNode[] =>
+      config(broker.port, {}, { service: 'new' }).map((node) =>
+        node.id === 'service' ? { ...node, id: 'new', fleet } : node,
+      );
+    const { log } = requireNodeRed('@node-red/util') as { log: Log };
+    const told: string[] = [];
+    const handler = { emit: (_: string, { msg }: { msg?: unknown }) => void told.push(String(msg)) };
+    log.addHandler(handler);
+    try {
+      flow = await loadFlow(nodes, anew(''), {}, { userDir: folder.path });
+      const warning = (): string | undefined => told.find((text) => text.startsWith('OTA_FLEET_UNUSED'));
+      assert.match(await until(warning, 'a warning'), /1 tasks of the fleet "service"/);
+      await flow.stop();
+    } finally {
+      log.removeHandler(handler);
+    }
+    flow = await loadFlow(nodes, anew('service'), {}, { userDir: folder.path });
+    const { payload } = await ask(flow, { action: 'list' });
+    assert.equal(payload['total'], 1);
+  });
+
   it('answers a command with the task, the message kept', async () => {
     const loaded = await ready();
     const { payload, ...rest } = await ask(loaded, {
@@ -219,9 +253,13 @@ describe('ota-task', () => {
       [
         'counts',
         'createdAt',
+        'description',
+        'endAt',
         'endedAt',
+        'gate',
         'name',
         'package',
+        'packages',
         'policy',
         'reason',
         'startAt',
@@ -244,11 +282,13 @@ describe('ota-task', () => {
         'at',
         'currentVersion',
         'desc',
+        'hold',
         'module',
         'reason',
         'status',
         'step',
         'targetVersion',
+        'versionBefore',
         'wave',
       ].sort(),
     );

@@ -694,6 +694,31 @@ describe('the engine', () => {
     assert.equal((await platform.task(task)).status, 'ended');
   });
 
+  it('comes up paused where that is asked for, and goes on when a person says so', async () => {
+    const running = await platform.create(['a']);
+    const planned = await platform.create(['b'], {}, { startAt: platform.wallNow + 3_600_000 });
+    await platform.start({ paused: true });
+    await platform.connect();
+    await platform.wait(1);
+    assert.deepEqual(platform.tokens(), []);
+    const { status, reason } = await platform.task(running);
+    assert.deepEqual([status, reason], ['paused', 'start-paused']);
+    assert.equal((await platform.task(planned)).status, 'paused');
+    for (const { taskId } of [running, planned]) await platform.run({ action: 'resume', taskId });
+    await platform.wait(1);
+    assert.deepEqual(platform.tokens(), ['a']);
+    assert.equal((await platform.task(planned)).status, 'scheduled');
+  });
+
+  it('lets a push expire with the time for its answer', async () => {
+    await platform.create(['a'], { noResponse: 90, repush: 2 });
+    await platform.wait(40);
+    assert.deepEqual(
+      platform.sent.map(({ expiry }) => expiry),
+      [90, 60],
+    );
+  });
+
   it('ends a cancel that a kill broke off', async () => {
     const task = await platform.create(list(3));
     const tasks = platform.store.tasks('s');

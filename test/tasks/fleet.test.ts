@@ -81,7 +81,7 @@ describe('a fleet of a thousand devices that misbehave', () => {
       onSubscription: () => undefined,
       onFault: (error) => faults.push(error),
     });
-    const host = new TaskHost({ store, service: 's', channel });
+    const host = new TaskHost({ store, service: 's', channel, startPaused: false });
     const changes: Change[] = [];
     later({
       async stop() {

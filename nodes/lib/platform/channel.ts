@@ -14,7 +14,14 @@ export interface OutgoingPush {
 
 export interface TaskChannel {
   readonly scheme: { prepare(upgrade: UpgradeOut): PreparedUpgrade };
-  send(kind: 'upgrade', accessToken: string, push: OutgoingPush, settled: Settled): void;
+  /** @param options `expiry`: seconds after which the push must not reach the device any more */
+  send(
+    kind: 'upgrade',
+    accessToken: string,
+    push: OutgoingPush,
+    settled: Settled,
+    options: { readonly expiry: number },
+  ): void;
   listen<K extends MessageKind>(listener: Listener<K>): (removed: boolean) => void;
   acquire(user: ChannelUser): void;
   release(user: ChannelUser, removed: boolean): void;

@@ -44,6 +44,8 @@ export interface HostOptions {
   /** The id of the service: devices and tasks are its own. */
   readonly service: string;
   readonly channel: TaskChannel;
+  /** Tasks that run, or wait for their time, come up paused: a back-up was restored, say. */
+  readonly startPaused: boolean;
 }
 
 /** A store that can't be opened now may be there later; these won't cure themselves. */
@@ -144,12 +146,13 @@ export class TaskHost {
     this.#listen();
     await this.#before?.stop(false);
     if (this.#closed) return;
-    const { store, service, channel } = this.#options;
+    const { store, service, channel, startPaused } = this.#options;
     const engine = new Engine({
       database: store.tasks(service),
       link: {
         prepare: (upgrade) => channel.scheme.prepare(upgrade),
-        publish: (accessToken, push, settled) => channel.send('upgrade', accessToken, push, settled),
+        publish: (accessToken, push, settled, options) =>
+          channel.send('upgrade', accessToken, push, settled, options),
       },
     });
     engine.listen({
@@ -160,7 +163,7 @@ export class TaskHost {
     });
     try {
       store.open();
-      await engine.start();
+      await engine.start({ paused: startPaused });
     } catch (error) {
       const problem = toOtaError(error, 'OTA_STORE_FAILED');
       this.#emitProblem(problem);

@@ -8,6 +8,13 @@ import { OtaError } from '../protocol';
 import type { SqliteStore } from '../tasks/database';
 import { type HostOptions, TaskHost } from './host';
 
+/** Tasks that nobody works on. */
+export interface UnusedFleet {
+  /** Its name: the service's setting, or the id of a service. */
+  readonly fleet: string;
+  readonly tasks: number;
+}
+
 /** The ota-store that engines belong to. */
 export interface StoreOwner {
   readonly id: string;
@@ -21,6 +28,9 @@ interface Owned {
 
 /** The engines of this runtime, by file and service. */
 const OWNED = new Map<string, Owned>();
+
+/** Those that were started since this process runs: a deploy pauses nothing again. */
+const STARTED = new Set<string>();
 
 export class TaskHosts {
   readonly #owner: StoreOwner;
@@ -45,10 +55,22 @@ export class TaskHosts {
       if (found.owner !== this.#owner) throw sharedError(found.owner, this.#file);
       if (found.host.serves(options.channel)) return found.host;
     }
-    const host = new TaskHost({ ...options, store: this.#store }, found?.host);
+    const startPaused = options.startPaused && !STARTED.has(key);
+    STARTED.add(key);
+    const host = new TaskHost({ ...options, startPaused, store: this.#store }, found?.host);
     OWNED.set(key, { owner: this.#owner, host });
     this.#hosts.set(key, host);
     return host;
+  }
+
+  /**
+   * Fleets that have tasks in the store, but no engine: of a service that was made anew, or taken out.
+   * @throws OtaError where the store can't be read
+   */
+  unused(): readonly UnusedFleet[] {
+    if (!fs.existsSync(this.#file)) return [];
+    this.#store.open();
+    return this.#store.fleets().filter(({ fleet }) => !OWNED.has(JSON.stringify([this.#file, fleet])));
   }
 
   async stop(removed: boolean): Promise<void> {

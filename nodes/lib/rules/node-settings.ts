@@ -63,6 +63,9 @@ export const SERVICE = {
   maxUrlLength: setting(numberRule({ min: 64, max: 2048, integer: true }), 254),
 } as const;
 
+/** Beside its policy. */
+export const TASK = { startPaused: setting(flagRule, false) } as const;
+
 export const INFORM = { side, atStart: setting(flagRule, false) } as const;
 
 export const PUSH = {

@@ -58,6 +58,7 @@ const host = new TaskHost({
   store: new SqliteStore({ file }),
   service: 'service',
   channel,
+  startPaused: false,
 });
 const face: Parameters<Hosts.TaskHost['join']>[0] = {
   onChange: () => undefined,

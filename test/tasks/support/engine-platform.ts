@@ -21,6 +21,8 @@ export interface Sent {
   readonly accessToken: string;
   readonly id: string;
   readonly version: string;
+  /** Seconds. */
+  readonly expiry: number;
   readonly settled: (outcome: Outcome) => void;
 }
 
@@ -48,17 +50,17 @@ export class Platform {
     this.store.open();
   }
 
-  async start(): Promise<this> {
+  async start(options?: { paused: boolean }): Promise<this> {
     this.engine = new Engine({
       database: this.store.tasks('s'),
       time: this.#time,
       everyMs: 0,
       link: {
         prepare: (upgrade) => createScheme('thingspanel').prepare(upgrade),
-        publish: (accessToken, push, settled) => {
+        publish: (accessToken, push, settled, { expiry }) => {
           const body = push.upgrade.push(push.id);
           const { id, params } = JSON.parse(body) as { id: string; params: { version: string } };
-          this.sent.push({ accessToken, id, version: params.version, settled });
+          this.sent.push({ accessToken, id, version: params.version, expiry, settled });
         },
       },
     });
@@ -67,7 +69,7 @@ export class Platform {
       onTask: (task) => this.told.push(taskShape(task, this.engine.moment())),
       onProblem: (error) => this.problems.push(error?.code ?? null),
     });
-    await this.engine.start();
+    await this.engine.start(options);
     return this;
   }
 

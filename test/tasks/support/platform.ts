@@ -28,7 +28,7 @@ async function main(): Promise<void> {
     onFault: fail,
   });
   const store = new SqliteStore({ file });
-  const host = new TaskHost({ store, service: 'service', channel });
+  const host = new TaskHost({ store, service: 'service', channel, startPaused: false });
   host.join({
     onChange: () => undefined,
     onTask: () => undefined,

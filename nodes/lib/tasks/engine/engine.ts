@@ -25,6 +25,8 @@ export interface EngineOptions extends SchedulerOptions {
   readonly time?: Time;
 }
 
+/** Why a task is paused that came up so. */
+const START_PAUSED = 'start-paused';
 /** Every push is answered within this time; a younger one may not have left before a kill. */
 const UNSURE_MS = 40_000;
 
@@ -57,10 +59,15 @@ export class Engine {
     this.#scheduler = new Scheduler({ lane, pushes, writes, intents, events, clock, time }, options);
   }
 
-  /** Goes on where the database says that it was. @throws OtaError where it can't be used */
-  async start(): Promise<void> {
+  /**
+   * Goes on where the database says that it was.
+   * @param options `paused`: tasks that run, or wait for their time, are paused first
+   * @throws OtaError where it can't be used
+   */
+  async start({ paused }: { readonly paused: boolean } = { paused: false }): Promise<void> {
     const ticks = await this.#lane.database.clock();
     this.#clock.resume(ticks);
+    if (paused) await this.#pauseAll();
     for (const task of await this.#lane.database.live()) {
       await this.#repeatUnsure(task.id, ticks - UNSURE_MS);
       this.#scheduler.markDirty(task.id);
@@ -135,6 +142,16 @@ export class Engine {
   /** This moment, on both clocks. */
   moment(): Moment {
     return { now: this.#clock.now(), wall: this.#time.wall() };
+  }
+
+  async #pauseAll(): Promise<void> {
+    for (const { id } of await this.#lane.database.live()) {
+      await this.#writes.decide(id, ({ status, wave, soakFrom }) =>
+        status === 'running' || status === 'scheduled'
+          ? { status: 'paused', reason: START_PAUSED, wave, soakFrom }
+          : null,
+      );
+    }
   }
 
   async #repeatUnsure(task: number, since: number): Promise<void> {

@@ -19,11 +19,15 @@ import type { Lane } from './lane';
 export interface EngineLink {
   /** Writes an upgrade once, for all its devices. @throws OtaError where the devices can't take it */
   prepare(upgrade: UpgradeOut): PreparedUpgrade;
-  /** `settled` is called once, never before this returns. */
+  /**
+   * `settled` is called once, never before this returns.
+   * @param options `expiry`: seconds after which the push must not reach the device any more
+   */
   publish(
     accessToken: string,
     push: { readonly id: string; readonly upgrade: PreparedUpgrade; readonly of: Push },
     settled: (outcome: Outcome) => void,
+    options: { readonly expiry: number },
   ): void;
 }
 
@@ -123,11 +127,14 @@ export class Pushes {
       queueMicrotask(() => settled({ delivery: 'refused', error: refused }));
       return;
     }
-    this.#parts.link.publish(
-      device.accessToken,
-      { id: device.pushId ?? '', upgrade, of: { plan, device } },
-      settled,
-    );
+    const push = { id: device.pushId ?? '', upgrade, of: { plan, device } };
+    this.#parts.link.publish(device.accessToken, push, settled, { expiry: this.#meantFor(plan, device) });
+  }
+
+  /** Seconds for which the platform waits for an answer to this push, rounded up. */
+  #meantFor({ policy }: TaskPlan, { status, since }: Device): number {
+    const passed = status === 'pushed' ? this.#parts.clock.now() - since : 0;
+    return Math.max(1, Math.ceil(policy.noResponse - passed / 1000));
   }
 
   /** @param variant which of the task's packages */

@@ -74,6 +74,13 @@ export class SqliteStore implements SqliteFile {
     this.#db = null;
   }
 
+  /** The names under which tasks lie here, with how many there are. @throws OtaError */
+  fleets(): { readonly fleet: string; readonly tasks: number }[] {
+    return this.read(() =>
+      this.statements.fleets().map((row) => ({ fleet: row['key'] as string, tasks: row['n'] as number })),
+    );
+  }
+
   /** The tasks of one service. */
   tasks(service: string): SqliteTasks {
     const found = this.#services.get(service) ?? new SqliteTasks(this, service);

@@ -45,6 +45,8 @@ export function prepareStatements(db: SqlDatabase) {
   const dataVersion = sql('PRAGMA data_version');
   const service = sql('SELECT id FROM services WHERE key = ?');
   const addService = sql('INSERT INTO services (key) VALUES (?)');
+  const fleets = sql(`SELECT s.key, count(*) AS n FROM services AS s JOIN tasks AS t ON t.service = s.id
+    WHERE t.visible = 1 GROUP BY s.id ORDER BY s.key`);
   const clock = sql('SELECT clock FROM services WHERE id = ?');
   const saveClock = sql('UPDATE services SET clock = max(clock, ?) WHERE id = ?');
   const deviceModule = sql('SELECT id FROM scopes WHERE service = ? AND module = ?');
@@ -116,6 +118,7 @@ export function prepareStatements(db: SqlDatabase) {
 
     /** Changes when another connection has written. */
     dataVersion: () => Number(dataVersion.get()?.['data_version']),
+    fleets: () => fleets.all(),
     findService: (key: string) => service.get(key)?.['id'] as number | undefined,
     addService: (key: string) => addService.run(key),
     readClock: (id: number) => clock.get(id)?.['clock'] as number,
