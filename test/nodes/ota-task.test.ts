@@ -157,6 +157,7 @@ describe('ota-task', () => {
     );
     assert.deepEqual(end['counts'], {
       total: 1,
+      waiting: 0,
       pending: 0,
       pushed: 0,
       upgrading: 0,
@@ -251,6 +252,7 @@ describe('ota-task', () => {
     assert.deepEqual(
       Object.keys(payload).sort(),
       [
+        'badTokens',
         'counts',
         'createdAt',
         'description',
@@ -262,10 +264,12 @@ describe('ota-task', () => {
         'packages',
         'policy',
         'reason',
+        'skipped',
         'startAt',
         'startedAt',
         'status',
         'taskId',
+        'unknownTokens',
         'wave',
         'waves',
       ].sort(),
