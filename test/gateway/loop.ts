@@ -31,7 +31,7 @@ export interface Upgrade {
 const HELD = 'held/ota_5fagent_5fpush.json';
 const REPORTS = 'reports/ota_5fagent_5fservice.json';
 /** Of the gateway's own, and of the example's: these stay. */
-const STAYS = /^(downloads\/[^/]+\.bin|install\.(sh|lock)|version\.(txt|last)|ended\/[^/]+\.json)$/;
+const STAYS = /^(downloads\/[^/]+\.bin|install\.(sh|lock)|version\.(txt|last)|(ended|uses)\/[^/]+\.json)$/;
 
 /** True once an upgrade is at a point. Looks at the disk, at the requests and at what the platform heard. */
 function reached(gateway: Gateway, { version, point, brokerAway }: Upgrade, startsBefore: number): boolean {
