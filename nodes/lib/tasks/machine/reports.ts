@@ -3,7 +3,7 @@
  */
 import { DEFAULT_MODULE } from '../../protocol';
 import type { Device, KnownDevice, Labels, TaskPlan, Ticks, Transition } from '../types';
-import { isActive, isOpen } from './limits';
+import { isActive, isOccupied, isOpen } from './limits';
 import { keptText, progressEvent, transition, versionEvent } from './machine';
 
 export interface ProgressReport {
@@ -125,8 +125,8 @@ export function versionTransitions(
   const members = open.filter(({ plan, device }) => plan.upgrade.module === module && isOpen(device));
   const last = members.length === 0 ? latest(module) : null;
   const wakes = pushedFirst(members);
-  // The active one last: its end changes those that wait for it, once more.
-  members.sort((a, b) => Number(isActive(a.device)) - Number(isActive(b.device)));
+  // The one that occupies the device last: its end changes those that wait for it, once more.
+  members.sort((a, b) => Number(isOccupied(a.device)) - Number(isOccupied(b.device)));
   const moved = [...members, ...(last === null ? [] : [last])].flatMap((member) => {
     const said = { version, retained, wakes: member === wakes };
     const event = versionEvent(member.device, member.plan.upgrade.version, said, now);
