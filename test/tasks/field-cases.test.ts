@@ -247,6 +247,20 @@ describe('a fleet in the field', () => {
       assert.deepEqual(await platform.devices(newer), { a: 'pushed' });
       assert.deepEqual(await platform.devices(older), { a: 'pending no-response' });
     });
+
+    it('is looked for soon after everybody’s connection was cut', async () => {
+      const task = await platform.create(['a'], { offline: 'wait' });
+      await platform.wait(1);
+      settle('offline');
+      await platform.wait(20 * MINUTE);
+      const before = platform.sent.length;
+      platform.engine.setConnected(false);
+      await platform.wait(1);
+      platform.engine.setConnected(true);
+      await platform.wait(20);
+      assert.equal(platform.sent.length, before + 1);
+      assert.deepEqual(await platform.devices(task), { a: 'pending offline' });
+    });
   });
 
   describe('whose reports tell the truth', () => {

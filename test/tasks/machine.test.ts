@@ -145,6 +145,12 @@ const RULES: readonly Rule[] = [
     then: { status: 'pending', hold: 'wait', probes: 1, nextPush: NOW + 1000 + 2 * 60_000 },
   },
   {
+    it: 'a device that waits is looked for soon after everybody’s connection was cut',
+    given: waiting({ nextPush: NOW + 3600_000 }),
+    when: event('reconnected'),
+    then: { status: 'pending', hold: 'wait', nextPush: NOW + 11_000 },
+  },
+  {
     it: 'a device that none of the packages is for fails',
     given: device(),
     policy: { retries: 9 },

@@ -77,6 +77,8 @@ export type Search =
    * pushes left isn't known after a start. Those that another living instance sent are left out.
    */
   | { readonly in: 'pushed'; readonly since: Ticks; readonly after: string; readonly limit: number }
+  /** Devices of `Need.task` that wait (`hold: wait`) and whose next push is later than `after`, in any order. */
+  | { readonly in: 'waiting'; readonly after: Ticks; readonly limit: number }
   /** Devices of `Need.task` in one state, in the order of their tokens after `after`. Locks are waited for. */
   | { readonly in: 'task'; readonly status: DeviceStatus; readonly after: string; readonly limit: number }
   /**

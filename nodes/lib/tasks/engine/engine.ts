@@ -101,6 +101,7 @@ export class Engine {
   setConnected(connected: boolean): void {
     this.#pushes.setConnected(connected);
     this.#clock.setConnected(connected);
+    if (connected && this.#pushes.returned) this.#scheduler.reconnected();
     if (connected) this.#scheduler.wake();
   }
 

@@ -68,6 +68,11 @@ export class Pushes {
     return MAX_OPEN - this.#open;
   }
 
+  /** True once the connection was lost and made anew. */
+  get returned(): boolean {
+    return this.#returned > -Infinity;
+  }
+
   /** The connection is there or not; before the clock hears of it. */
   setConnected(connected: boolean): void {
     const { clock, time } = this.#parts;

@@ -5,7 +5,16 @@
  */
 import { type IdSource, nextId } from '../../protocol';
 import { isActive, isPastEnd, isWindowOpen, soakEnd } from '../machine';
-import { claim, type Claimed, claimNeed, due, type Due, dueNeed } from '../transactions';
+import {
+  claim,
+  type Claimed,
+  claimNeed,
+  due,
+  type Due,
+  dueNeed,
+  probeNeed,
+  probeSoon,
+} from '../transactions';
 import { type Change, HISTORY_DAYS } from '../database';
 import type { Task } from '../types';
 import type { PlatformClock, Time } from './clock';
@@ -37,6 +46,8 @@ const EVERY_MS = 250;
 const WAKE_MS = 20;
 const SAVE_CLOCK_MS = 10_000;
 const PRUNE_MS = 10_000;
+/** All waiting devices are looked for out of their turn once in this time at most. */
+const PROBE_ALL_MS = 5 * 60_000;
 const DAY_MS = 24 * 3600 * 1000;
 /** A task whose making took longer than this was broken off. */
 const MAKING_MS = 10 * 60_000;
@@ -59,6 +70,8 @@ export class Scheduler {
   #savedClock = -Infinity;
   #pruned = -Infinity;
   #needsCleanup = true;
+  #probed = -Infinity;
+  #probesAll = false;
 
   constructor(parts: SchedulerParts, options: SchedulerOptions) {
     this.#parts = parts;
@@ -128,6 +141,16 @@ export class Scheduler {
     }
   }
 
+  /** The connection is there again after it was lost: devices that wait may be, too. */
+  reconnected(): void {
+    const now = this.#parts.time.steady();
+    // A link that flaps must not have them all written again and again.
+    if (now - this.#probed < PROBE_ALL_MS) return;
+    this.#probed = now;
+    this.#probesAll = true;
+    this.wake();
+  }
+
   /** Something is left to delete. */
   scheduleCleanup(): void {
     this.#needsCleanup = true;
@@ -152,6 +175,7 @@ export class Scheduler {
       this.#markSoaked(tasks);
       if (clock.connected) {
         await this.#due();
+        if (this.#probesAll) await this.#probeAll(tasks);
         const pushes = clock.mayPush;
         for (const task of tasks) if (pushes && this.#mayPush(task)) await this.#claim(task);
       }
@@ -241,6 +265,20 @@ export class Scheduler {
       events.emitChanges(over.changes);
       more = over.more;
       await yielder.next();
+    }
+  }
+
+  async #probeAll(tasks: readonly Task[]): Promise<void> {
+    this.#probesAll = false;
+    const yielder = new EventLoopYielder();
+    for (const { id } of tasks.filter(({ waiting }) => waiting > 0)) {
+      for (let more = true; more && !this.#stopped;) {
+        more = await this.#parts.lane.transact<boolean>(
+          (at) => probeNeed(id, SLICE, at),
+          (rows) => probeSoon(SLICE, rows),
+        );
+        await yielder.next();
+      }
     }
   }
 

@@ -7,6 +7,8 @@ import type { Device, Policy, RunningTime, TaskPlan, Ticks } from '../types';
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
 const DAY = 24 * 60 * MINUTE;
+/** Devices whose connection was lost with ours are back after this time. */
+export const RETURN = 10 * SECOND;
 
 export type LimitName =
   'no-response' | 'stalled' | 'unconfirmed' | 'rebooted' | 'waited' | 'delay-over' | 'confirm-over';

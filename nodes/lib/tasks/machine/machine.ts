@@ -11,6 +11,7 @@ import { isWindowOpen } from './window';
 /** What happens so often, or means so little, that it isn't history. */
 const QUIET: ReadonlySet<EventName> = new Set([
   'put-off',
+  'reconnected',
   'accepted',
   'restarted',
   'overtaken',
@@ -30,6 +31,7 @@ const OURS: ReadonlySet<EventName> = new Set([
   'unblocked',
   'repeat',
   'put-off',
+  'reconnected',
   'accepted',
   'restarted',
   'alive',

@@ -16,6 +16,7 @@ export type EventName =
   | 'incompatible' // none of the task's packages is for it
   | 'superseded' // a newer task has brought it up, or takes it
   | 'put-off' // the probe may not go out now
+  | 'reconnected' // everybody's connection was cut, and ours is back
   | 'overtaken' // another task pushes to it
   // what became of a push
   | 'accepted' // the broker has it, after it was asked again

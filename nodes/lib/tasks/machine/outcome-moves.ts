@@ -1,9 +1,7 @@
 /** Moves by what became of a push, as the broker or the wires tell it. */
-import { SECOND } from './limits';
+import { RETURN, SECOND } from './limits';
 import { because, type Case, failing, type Move, wait } from './move';
 
-/** A device that may be on its way back is pushed to again after this time. */
-const COME_BACK = 10 * SECOND;
 /** A device subscribes a moment after it reported: within this time "no subscriber" is asked again. */
 export const FRESH_LIFE = 10 * SECOND;
 /** After these times it is asked again before it counts. */
@@ -49,7 +47,7 @@ export const OUTCOME_MOVES: readonly Move[] = [
     when: counts,
     to: 'pushed',
     change: ({ device, event }) => ({
-      nextPush: event.now + COME_BACK,
+      nextPush: event.now + RETURN,
       countedPush: device.pushes + 1,
     }),
     why: 'its connection was cut as ours was, and it may be on its way back: the push goes out again',

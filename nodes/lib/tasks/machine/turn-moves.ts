@@ -1,6 +1,6 @@
 /** Moves of a device whose turn to be pushed to has come. */
 import type { Device } from '../types';
-import { repeatGap } from './limits';
+import { repeatGap, RETURN } from './limits';
 import { because, type Case, end, fail, type Move, probeDelay, setIfPushed } from './move';
 
 /** A push that begins the time in which the device must answer. */
@@ -72,6 +72,14 @@ export const TURN_MOVES: readonly Move[] = [
     to: 'pending',
     change: ({ device, event }) => ({ nextPush: event.now + probeDelay(device.probes) }),
     why: 'another task has the device in work, or waits for it and is newer',
+  },
+  {
+    on: 'reconnected',
+    from: ['pending'],
+    when: ({ device }) => device.hold === 'wait',
+    to: 'pending',
+    change: ({ device, event }) => ({ nextPush: Math.min(device.nextPush ?? Infinity, event.now + RETURN) }),
+    why: 'its connection may have been cut with ours, and it may be back',
   },
   {
     on: 'busy',

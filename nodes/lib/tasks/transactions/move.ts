@@ -1,5 +1,5 @@
 /** What people make of the devices of a task, and what a start makes of pushes that may not have left. */
-import { transition } from '../machine';
+import { RETURN, transition } from '../machine';
 import type { Change, Decision, Instant, Need, Rows, Search } from '../database/database';
 import type { Device, Intent } from '../types';
 import { WorkingSet } from './working-set';
@@ -77,4 +77,23 @@ export function repeat(limit: number, rows: Rows): Decision<Repeated> {
   }
   const last = rows.found.at(-1)?.device.accessToken ?? '';
   return { result: { next: rows.found.length < limit ? null : last }, effects: set.effects };
+}
+
+/**
+ * Devices of a task that wait, and are not looked for soon: after the platform's own connection was lost they are, for
+ * theirs may have been lost with it.
+ */
+export function probeNeed(task: number, limit: number, at: Instant): Need {
+  return { at, task, search: { in: 'waiting', after: at.ticks + RETURN, limit } };
+}
+
+/** @returns whether there may be more of them */
+export function probeSoon(limit: number, rows: Rows): Decision<boolean> {
+  const set = new WorkingSet(rows);
+  const { ticks, wall } = rows.at;
+  for (const found of rows.found) {
+    const { device, plan } = set.current(found);
+    set.add([transition(device, plan, { on: 'reconnected', now: ticks }, wall)], wall);
+  }
+  return { result: rows.found.length === limit, effects: set.effects };
 }

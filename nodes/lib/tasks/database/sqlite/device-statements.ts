@@ -76,8 +76,11 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   const repeats =
     sql(`SELECT * FROM task_devices WHERE task = ? AND status = ${PUSHED_CODE} AND next_push <= ?
     ORDER BY next_push LIMIT ?`);
+  const waiting =
+    sql(`SELECT * FROM task_devices WHERE task = ? AND status = ${PENDING_CODE} AND next_push > ?
+    AND hold = ${WAIT_CODE} LIMIT ?`);
   const pushedSince = sql(`SELECT * FROM task_devices WHERE task = ? AND status = ${PUSHED_CODE} AND token > ?
-    AND since >= ? ORDER BY token LIMIT ?`);
+    AND coalesce(last_push, since) >= ? ORDER BY token LIMIT ?`);
   const sliceOfTask = sql(`SELECT json_object(${AS_JSON}) AS json FROM task_devices AS d
     WHERE d.task = ? AND d.status = ? AND d.token > ? ORDER BY d.token LIMIT ?`);
   const dueNow = sql(
@@ -159,6 +162,7 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     anyBusy: () => anyBusy.get() !== undefined,
     busyDevices: (token: string, moduleId: number) => busyDevices.all(token, moduleId),
     dueDevices: (serviceId: number, now: Ticks, limit: number) => dueDevices.all(serviceId, now, limit),
+    waiting: (taskId: number, after: Ticks, limit: number) => waiting.all(taskId, after, limit),
     /** Waiting devices that are looked for again. */
     probes: (taskId: number, now: Ticks, limit: number) => probes.all(taskId, now, limit).map(fromJson),
     /** The next ones of the waves up to `lastWave`. */

@@ -143,6 +143,8 @@ export class SqliteRows implements Rows {
         return this.#queue(search.room);
       case 'pushed':
         return this.#plain(this.#sql.pushedSince(task, search.since, search.after, search.limit));
+      case 'waiting':
+        return this.#plain(this.#sql.waiting(task, search.after, search.limit));
       case 'task':
         return this.#plain(this.#sql.sliceOfTask(task, search.status, search.after, search.limit));
       case 'names':
