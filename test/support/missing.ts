@@ -4,7 +4,8 @@ import { debianPackages } from '../../scripts/check/packages';
 
 /** True where the program can be started. */
 export function hasProgram(program: string): boolean {
-  return spawnSync('sh', ['-c', 'command -v "$1"', 'sh', program]).status === 0;
+  // A file that nobody can run has a name, too.
+  return spawnSync('sh', ['-c', '[ -x "$(command -v "$1")" ]', 'sh', program]).status === 0;
 }
 
 /** What set-up doesn't install would be missing on every new machine. @throws where a package isn't in the list */
