@@ -10,15 +10,17 @@ import { type FlowNode, idOf, layOut, type Tab } from './nodes';
 import { consoleTab } from './tabs/console';
 import { simulatorTab } from './tabs/simulator';
 
+/** In the order of the navigation; those of one task and of one device have no place there. */
+const PAGES_OF_CONSOLE = ['fleet', 'tasks', 'packages', 'devices', 'device'];
 const DASHBOARD = '@flowfuse/node-red-dashboard';
 
 /** The flows, by their file's path below examples/. */
 export function flows(): ReadonlyMap<string, readonly FlowNode[]> {
   return new Map([
-    ['console/console.json', flow([consoleTab], ['packages', 'tasks', 'devices'])],
+    ['console/console.json', flow([consoleTab], PAGES_OF_CONSOLE)],
     [
       'console/console-and-simulator.json',
-      flow([consoleTab, simulatorTab], ['packages', 'tasks', 'devices', 'simulator']),
+      flow([consoleTab, simulatorTab], [...PAGES_OF_CONSOLE, 'simulator']),
     ],
   ]);
 }
@@ -39,9 +41,11 @@ function modules(): FlowNode {
 }
 
 const PAGES: Readonly<Record<string, { name: string; icon: string }>> = {
-  packages: { name: 'OTA packages', icon: 'package-variant' },
+  fleet: { name: 'OTA fleet', icon: 'devices' },
   tasks: { name: 'OTA tasks', icon: 'rocket-launch-outline' },
-  devices: { name: 'OTA devices', icon: 'devices' },
+  packages: { name: 'OTA packages', icon: 'package-variant' },
+  devices: { name: 'OTA task', icon: 'rocket-launch-outline' },
+  device: { name: 'OTA device', icon: 'devices' },
   simulator: { name: 'OTA simulator', icon: 'robot-outline' },
 };
 
@@ -135,7 +139,7 @@ const SHARED: readonly FlowNode[] = [
     informTopic: '',
     upgradeTopic: '',
     progressTopic: '',
-    clientId: 'ota-console',
+    clientId: '',
     persistent: true,
     shareGroup: '',
     window: '',

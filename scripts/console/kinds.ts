@@ -1,11 +1,12 @@
 /** The kinds of nodes that the console's tabs are made of, each with the settings that a flow file wants. */
+import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
 import { body, idOf, type Part, text } from './nodes';
 
 type Place = readonly [number, number];
 type Wires = readonly (readonly string[])[];
 
-/** A page: one ui-template in a group of its own. */
-export function page(key: string, name: string, at: Place, to: Wires): Part {
+/** A page: one ui-template in a group of its own; its text stands in pages/<file>.vue. */
+export function page(key: string, name: string, at: Place, to: Wires, file = key): Part {
   const settings = { group: idOf(`${key}_group`), page: '', ui: '', templateScope: 'local' };
   return {
     key,
@@ -13,7 +14,7 @@ export function page(key: string, name: string, at: Place, to: Wires): Part {
     name,
     at,
     to,
-    settings: { ...template(text(`pages/${key}.vue`)), ...settings },
+    settings: { ...template(text(`pages/${file}.vue`)), ...settings },
   };
 }
 
@@ -31,7 +32,7 @@ export function siteWide(key: string, name: string, at: Place, to: Wires): Part 
 }
 
 /** A style sheet that every page has. */
-export function style(key: string, name: string, at: Place): Part {
+export function style(key: string, name: string, at: Place, file = key): Part {
   const settings = { group: '', page: '', ui: idOf('ui'), templateScope: 'site:style' };
   return {
     key,
@@ -39,11 +40,15 @@ export function style(key: string, name: string, at: Place): Part {
     name,
     at,
     to: [[]],
-    settings: { ...template(text(`${key}.css`)), ...settings },
+    settings: { ...template(text(`${file}.css`)), ...settings },
   };
 }
 
-function template(format: string): Record<string, unknown> {
+/** What stands in a page for the policy of a task that says nothing: the runtime's own defaults. */
+const DEFAULTS = '/* DEFAULT_POLICY */ {}';
+
+function template(source: string): Record<string, unknown> {
+  const format = source.replace(DEFAULTS, () => JSON.stringify(DEFAULT_POLICY));
   return {
     order: 1,
     width: '0',
@@ -91,6 +96,13 @@ export function linkOut(key: string, name: string, at: Place, links: readonly st
 export function atStart(key: string, name: string, at: Place, to: Wires, repeat = ''): Part {
   const props = [{ p: 'topic', vt: 'str' }];
   const settings = { props, repeat, crontab: '', once: true, onceDelay: 0.1, topic: 'start' };
+  return { key, type: 'inject', name, at, to, settings };
+}
+
+/** Fires each minute, but not when the flow starts. */
+export function eachMinute(key: string, name: string, at: Place, to: Wires): Part {
+  const props = [{ p: 'topic', vt: 'str' }];
+  const settings = { props, repeat: '60', crontab: '', once: false, onceDelay: 0.1, topic: 'minute' };
   return { key, type: 'inject', name, at, to, settings };
 }
 

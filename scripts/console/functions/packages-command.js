@@ -1,24 +1,31 @@
 export default function command(msg, { env, fs, os, path, process }) {
-  // Only what the page may ask for goes on: 1 a command, 2 a slice of an upload, 3 an upload to be removed.
+  // Only what the page may ask for goes on: 1 a package, 2 a slice of an upload, 3 an upload to be removed, 4 tasks.
   const { topic, ask, payload, _client } = msg;
-  const LIMIT = 1024 ** 3;
+  const [LIMIT, ALL, SPARE, COUNT] = [1024 ** 3, 4 * 1024 ** 3, 256 * 1024 ** 2, 16];
   const FIELDS = 'name product module version signMethod type fromVersion description extData'.split(' ');
+  const folder = env.get('UPLOAD_FOLDER') || os.tmpdir();
   const isUpload = /^[0-9a-f]{16}$/.test(ask.upload) && /^[\w-]+$/.test(_client.socketId);
   const name = `ota-upload-${process.pid}-${_client.socketId}-${ask.upload}.part`;
-  const file = isUpload ? path.join(env.get('UPLOAD_FOLDER') || os.tmpdir(), name) : '';
-  const size = isUpload && fs.existsSync(file) ? fs.statSync(file).size : 0;
+  msg.filename = isUpload ? path.join(folder, name) : '';
+  const sizeOf = (file) => fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  const size = isUpload ? sizeOf(msg.filename) : 0;
   delete msg.content;
-  msg.filename = file;
+  if (topic === 'tasks') return [null, null, null, { ...msg, topic: 'list' }];
   if (topic === 'list' || topic === 'remove') {
     msg.payload = { action: topic, id: payload.id };
-    return [msg, null, null];
+    return [msg];
   }
-  if (topic === 'slice' && isUpload && Buffer.isBuffer(payload)) {
-    if (ask.offset === size && size + payload.length <= LIMIT) return [null, msg, null];
+  if (topic === 'slice' && isUpload && Buffer.isBuffer(payload) && ask.offset === size) {
+    const others = fs.readdirSync(folder).filter((one) => one.startsWith('ota-upload-') && one !== name);
+    const sum = others.reduce((bytes, one) => bytes + sizeOf(path.join(folder, one)), size + payload.length);
+    const { bavail, bsize } = fs.statfsSync(folder);
+    const full = others.length >= COUNT || sum > ALL || bavail * bsize < SPARE + payload.length;
+    if (full) throw new Error('OTA_UPLOAD_FULL: too many uploads, or too little room on the disk.');
+    if (size + payload.length <= LIMIT) return [null, msg];
   }
   if (topic === 'add' && size > 0 && ask.size === size) {
     msg.payload = { action: 'add', ...Object.fromEntries(FIELDS.map((key) => [key, payload[key]])) };
-    return [msg, null, null];
+    return [msg];
   }
   if (topic === 'cancel') return [null, null, msg];
   throw new Error('OTA_UPLOAD: the upload does not fit together; try it again.');

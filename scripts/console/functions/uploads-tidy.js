@@ -1,6 +1,6 @@
 export default function tidy(msg, { env, fs, os, path, process }) {
   // Uploads that broke off leave nothing behind: this one, those of a browser that went away, those that an
-  // earlier run left, and those that nobody went on with for ten minutes.
+  // earlier run left, and those that nobody went on with for an hour.
   const folder = env.get('UPLOAD_FOLDER') || os.tmpdir();
   const isOver = (pid) => {
     try {
@@ -18,7 +18,7 @@ export default function tidy(msg, { env, fs, os, path, process }) {
     const gone =
       file === msg.filename ||
       (msg.payload === 'lost' && socket === msg._client.socketId) ||
-      (pid === process.pid ? msg.topic === 'start' || age > 600_000 : isOver(pid));
+      (pid === process.pid ? msg.topic === 'start' || age > 3_600_000 : isOver(pid));
     if (gone) fs.rmSync(file, { force: true });
   }
 }

@@ -1,0 +1,158 @@
+/** The fleet, one device and the rules of a task, through the pages: what an operator looks for at night. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
+import { cleanup } from '../support/cleanup';
+import { until } from '../support/wait';
+import {
+  addPackage,
+  type Console,
+  deviceTalk,
+  requireChromium,
+  rowsFit,
+  startConsole,
+  startTask,
+} from './support';
+
+describe('the fleet and its tasks', function () {
+  this.timeout(120_000);
+  const later = cleanup(after);
+  let ota: Console;
+  let talk: ReturnType<typeof deviceTalk>;
+  const token = (i: number): string => `meter-${i}`;
+  before(async function () {
+    requireChromium(this);
+    ota = later(await startConsole());
+    talk = deviceTalk(ota.device);
+    for (let i = 1; i <= 6; i += 1) await talk.inform(token(i), i === 6 ? 'v2.0' : 'v1.0');
+    await addPackage(await ota.open('packages'), 'v1.1');
+  });
+
+  it('show how many devices run which version, and those that a click on one chooses', async () => {
+    const person = await ota.open('fleet');
+    const share = person.page.locator('.ota-shares button', { hasText: 'v1.0' });
+    await until(async () => (await share.innerText()).includes('5'), 'five devices at v1.0');
+    await share.click();
+    await rowsFit(person, ({ length }) => length === 5, 'these five');
+    assert.match(person.page.url(), /version=v1\.0/);
+    await share.click();
+    await rowsFit(person, ({ length }) => length === 6, 'all');
+  });
+
+  it('label the devices that are chosen, and find them by it', async () => {
+    const person = await ota.open('fleet');
+    for (const i of [1, 2]) await person.row(token(i)).locator('input').check();
+    await person.button('fleet.label').click();
+    await person.field('label.name').fill('site');
+    await person.field('label.value').fill('Berlin');
+    await person.button('label.save').click();
+    await person.row(token(2)).getByText('site: Berlin').waitFor();
+    await person.page.getByPlaceholder(person.word('fleet.labelsHint')).fill('site: Berlin');
+    await rowsFit(person, ({ length }) => length === 2, 'the labelled ones');
+  });
+
+  it('upgrade the devices that are chosen, after a look at whom that would take in', async () => {
+    const person = await ota.open('fleet');
+    for (const i of [3, 6]) await person.row(token(i)).locator('input').check();
+    await person.button('fleet.upgradeChosen', { count: 2 }).click();
+    await person.dialog.getByText(person.word('preview.total', { total: 2 })).waitFor();
+    await person.dialog.getByText(person.word('preview.downgrade', { count: 1, target: 'v1.1' })).waitFor();
+    await person.field('targets.someHint').fill(`${token(3)}\nnobody\n#`);
+    await person.dialog.getByText(person.word('preview.unknownTokens', { count: 2 })).waitFor();
+    await person.dialog.getByText(person.word('preview.badTokens', { count: 1 })).waitFor();
+  });
+
+  it('keep a half-filled form when Escape closes it', async () => {
+    const person = await ota.open('tasks');
+    await person.button('tasks.add').first().click();
+    await person.field('task.name').fill('half filled');
+    await person.page.keyboard.press('Escape');
+    await person.dialog.waitFor({ state: 'hidden' });
+    await person.button('tasks.add').first().click();
+    assert.equal(await person.field('task.name').inputValue(), 'half filled');
+  });
+
+  it('show the real value in a field that nobody has filled in', async () => {
+    const person = await ota.open('tasks');
+    await person.button('tasks.add').first().click();
+    await person.page.locator('summary').click();
+    const field = person.field('policy.noResponse');
+    await until(
+      async () => (await field.getAttribute('placeholder')) === person.word('unit.min', { n: 5 }),
+      'five minutes',
+    );
+  });
+
+  it('tell of a task by which rules it runs, what the next wave waits for, and who did what', async () => {
+    const person = await ota.open('packages');
+    await startTask(person, 'v1.1', { waves: '40, 100' });
+    const { page } = person;
+    await page.locator('.ota-gate').waitFor();
+    await page.locator('.ota-rules li').first().waitFor();
+    await page.locator('.ota-waves tr').nth(1).waitFor();
+    await page.locator('.ota-card .ota-history li').first().waitFor();
+    await person.button('taskOf.pause').click();
+    await page.locator('.ota-card .ota-history').getByText(person.word('log.paused')).waitFor();
+  });
+
+  it('count failures by reason, and upgrade those of one reason again', async () => {
+    const person = await ota.open('devices');
+    await person.button('taskOf.resume').click();
+    await person.page.locator('.ota-tiles .pushed b', { hasText: /^[1-9]/ }).waitFor();
+    const rows = await rowsFit(
+      person,
+      (all) => all.some((row) => row.includes(person.word('status.pushed'))),
+      'one',
+    );
+    const first = rows.find((row) => row.includes(person.word('status.pushed'))) ?? '';
+    const [name = ''] = /meter-\d/.exec(first) ?? [];
+    await talk.progress(name, -4, 'E-17');
+    const reason = person.page.locator('.ota-reasons li', { hasText: person.word('reason.flashing') });
+    await reason.getByText('1').waitFor();
+    await reason.getByRole('button').last().click();
+    await person.dialog.locator('button').last().click();
+    await person.page.locator('.ota-tiles .failed b', { hasText: /^0$/ }).waitFor();
+  });
+
+  it('change the rules of a running task, and say so in its log', async () => {
+    const person = await ota.open('devices');
+    await person.button('taskOf.update').click();
+    await person.field('taskOf.remark').fill('the night is short');
+    await person.page.locator('summary').click();
+    await person.field('policy.retries').fill('2');
+    await person.button('taskOf.save').click();
+    await person.page.locator('.ota-card .ota-history').getByText('the night is short').waitFor();
+  });
+
+  it('save the devices of a task as a file, with no formula in it', async () => {
+    const person = await ota.open('devices');
+    await person.page.locator('.ota-tiles').waitFor();
+    const [download] = await Promise.all([
+      person.page.waitForEvent('download'),
+      person.button('devices.export').click(),
+    ]);
+    const lines = (await fs.readFile(await download.path(), 'utf8')).trim().split('\r\n');
+    assert.match(lines[0] ?? '', /^\ufeff?accessToken,module,status,/);
+    const total = await person.page.locator('.ota-tiles .total b').innerText();
+    assert.equal(lines.length - 1, Number(total));
+  });
+
+  it('show all of one device: what it runs, its labels, its tasks', async () => {
+    const person = await ota.open(`device?token=${token(1)}`);
+    await person.page.getByRole('heading', { name: token(1) }).waitFor();
+    await person.page.locator('.ota-card dd', { hasText: 'v1.0' }).waitFor();
+    await person.page.locator('.ota-labels', { hasText: 'site: Berlin' }).waitFor();
+    await person.button('label.remove', { name: 'site' }).click();
+    await person.page.getByText(person.word('deviceOf.noLabels')).waitFor();
+  });
+
+  it('send nothing while the connection is lost, and say so', async () => {
+    const person = await ota.open('tasks');
+    await person.page.locator('.ota-page h1').waitFor();
+    await person.button('tasks.add').first().click();
+    await person.page.context().setOffline(true);
+    await ota.red.kill();
+    await person.page.getByText(person.word('connection.lost')).waitFor({ timeout: 60_000 });
+    await person.button('connection.wait').waitFor();
+    assert.equal(await person.button('connection.wait').isDisabled(), true);
+  });
+});
