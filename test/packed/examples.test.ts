@@ -11,11 +11,16 @@ import { until } from '../support/wait';
 import { deviceAgent, find, fleetTask, ownPlatform, type Running } from './drivers';
 import { INSTALL_TIMEOUT_MS, type Manifest, ROOT, startInstalled } from './installed';
 import { packageUpload, signedPackage } from './package-drivers';
+import { API_TOKEN, approval, homeAssistant, httpApi, notify } from './platform-drivers';
 
 /** How each example is driven to its end: it rejects where the end isn't reached. */
 const DRIVERS: Readonly<Record<string, (running: Running) => Promise<void>>> = {
+  'approval/approval.json': approval,
   'device-agent.json': deviceAgent,
   'fleet-task.json': fleetTask,
+  'home-assistant/home-assistant.json': homeAssistant,
+  'http-api/http-api.json': httpApi,
+  'notify/notify.json': notify,
   'own-platform.json': ownPlatform,
   'package-upload.json': packageUpload,
   'signed-package.json': signedPackage,
@@ -66,7 +71,10 @@ function adapted(file: string, broker: AedesServer, red: NodeRed): FlowNode[] {
     const local = { broker: '127.0.0.1', port: String(broker.port), protocolVersion: '4' };
     if (node.type === 'mqtt-broker') return { ...node, ...local };
     if (!Array.isArray(node['env'])) return node;
-    const values: Record<string, object> = { BASE_URL: { value: red.url } };
+    const values: Record<string, object> = {
+      BASE_URL: { value: red.url },
+      API_TOKEN: { value: API_TOKEN, type: 'str' },
+    };
     const env = (node['env'] as { name: string; value: string }[]).map((entry) => ({
       ...entry,
       ...values[entry.name],
