@@ -160,7 +160,7 @@ describe('the reverse proxy that the documentation gives', function () {
   const later = cleanup(after);
   before(function () {
     requireChromium(this);
-    requireProgram(this, 'nginx');
+    requireProgram(this, 'nginx', 'nginx-light');
     requireProgram(this, 'openssl');
   });
 
