@@ -107,10 +107,11 @@ describe('on the canvas', function () {
       await used.editor.done();
       const node = await used.editor.node('push1');
       assert.equal(node.label, 'receive upgrade');
-      assert.deepEqual([node.inputs, node.outputs], [0, 1]);
-      assert.deepEqual([node.from, node.to], [[], ['0:to2']]);
+      // A device always has an input: messages release, ask, end and drop upgrades.
+      assert.deepEqual([node.inputs, node.outputs], [1, 1]);
+      assert.deepEqual([node.from, node.to], [['source0'], ['0:to2']]);
       assert.equal(await used.editor.page.locator('#push1 .red-ui-flow-port-output').count(), 1);
-      assert.equal(await used.editor.page.locator('#push1 .red-ui-flow-port-input').count(), 0);
+      assert.equal(await used.editor.page.locator('#push1 .red-ui-flow-port-input').count(), 1);
     });
 
     it('is undone whole', async () => {

@@ -25,8 +25,9 @@ describe('ota-progress', () => {
   });
 
   describe('on the platform', () => {
-    const load = async (): Promise<LoadedFlow> => {
-      flow = await loadBench(broker.port, { type: 'ota-progress', side: 'platform' }, 1);
+    const load = async (service: object = {}): Promise<LoadedFlow> => {
+      const node = { type: 'ota-progress', side: 'platform' };
+      flow = await loadBench(broker.port, node, 1, { service: { ...service } });
       await flow.status('n1', /noReport|sessionNotKept/);
       return flow;
     };
@@ -79,7 +80,8 @@ describe('ota-progress', () => {
     });
 
     it('refuses a report on a topic without a token', async () => {
-      const loaded = await load();
+      // Aedes closes a kept session that acknowledges a topic with an empty last level.
+      const loaded = await load({ persistent: false });
       const caught = loaded.messages('caught');
       await client.publish(`${TOPIC}/progress/`, { step: 5 });
       await caught.atLeast(1);

@@ -53,7 +53,9 @@ export async function deviceAgent({ red, flow, wire, click }: Running): Promise<
     const kept = path.join(red.userDir, 'ota/version.txt');
     await until(() => fs.readFileSync(kept, 'utf8') === 'v1.1', 'the version to be remembered');
 
-    await red.deploy(flow.map((node) => (node.type === 'exec' ? { ...node, command: 'false' } : node)));
+    await red.deploy(
+      flow.map((node) => (node.id === 'ota_agent_install' ? { ...node, command: 'false' } : node)),
+    );
     await until(() => find(wire, 'inform')[2]?.version === 'v1.1', 'the report after a restart');
     await push('v1.2');
     await click('the gateway is idle');
