@@ -310,14 +310,17 @@ describe('TLS', () => {
     const pem = (file: string): Buffer => fs.readFileSync(file);
     const serve = (pair: { cert: string; key: string }) =>
       startServer(good(FIRMWARE), { cert: pem(pair.cert), key: pem(pair.key) });
-    const trusting = later(await startVerifier({ tls: () => ({ ca: pem(made.ca) }) }));
+    // Each with a folder of its own: a package that lies there verified is not fetched again.
+    const trustingOne = async () => later(await startVerifier({ tls: () => ({ ca: pem(made.ca) }) }));
+    const trusting = await trustingOne();
     const plain = later(await startVerifier());
     const ok = later(await serve(made.good));
     await trusting.verify(upgradeTo(FIRMWARE, ok.url));
     assert.equal((await plain.failure(upgradeTo(FIRMWARE, ok.url))).code, 'OTA_TLS');
     for (const bad of [made.expired, made.untrusted]) {
       const server = later(await serve(bad));
-      assert.equal((await trusting.failure(upgradeTo(FIRMWARE, server.url))).code, 'OTA_TLS');
+      const another = await trustingOne();
+      assert.equal((await another.failure(upgradeTo(FIRMWARE, server.url))).code, 'OTA_TLS');
     }
     const noTls = later(await startServer(good(FIRMWARE)));
     const wrong = await plain.failure(upgradeTo(FIRMWARE, noTls.url.replace('http:', 'https:')));
