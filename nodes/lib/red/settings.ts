@@ -5,18 +5,7 @@
  */
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { OtaError, reasonText } from '../protocol';
-import {
-  choiceRule,
-  flagRule,
-  numberRule,
-  type Reason,
-  readSetting,
-  type Setting,
-  setting,
-  type Settings,
-  textOf,
-  variableIn,
-} from '../rules';
+import { type Reason, readSetting, type Setting, type Settings, textOf, variableIn } from '../rules';
 import { migrate } from './migrate';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -88,28 +77,4 @@ export function badSetting(name: string, reason: Reason, given: unknown): OtaErr
   const why = variable === null ? '' : `; the variable ${variable} isn't set`;
   const part = reason.part === undefined ? '' : `.${reason.part}`;
   return new OtaError('OTA_BAD_SETTINGS', `The setting "${name}${part}" ${reasonText(reason)}${why}.`);
-}
-
-/** A number between `min` and `max`. @throws OtaError OTA_BAD_SETTINGS */
-export function numberSetting(
-  name: string,
-  value: unknown,
-  byDefault: number,
-  range: { min: number; max?: number },
-): number {
-  return valueOf(name, setting(numberRule(range), byDefault), value);
-}
-
-/** true, false, "true", "false". @throws OtaError OTA_BAD_SETTINGS */
-export function booleanSetting(name: string, value: unknown, byDefault: boolean): boolean {
-  return valueOf(name, setting(flagRule, byDefault), value);
-}
-
-/** One of a list of words. @throws OtaError OTA_BAD_SETTINGS */
-export function choiceSetting<T extends string>(
-  name: string,
-  value: unknown,
-  choices: readonly [T, ...T[]],
-): T {
-  return valueOf(name, setting(choiceRule(choices), choices[0]), value);
 }
