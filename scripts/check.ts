@@ -10,7 +10,8 @@ import { text } from 'node:stream/consumers';
 import { ROOT } from './build/paths';
 import { canInstall, missingPackages } from './check/packages';
 import { packRelease } from './release/pack';
-import { runTests } from './release/run-tests';
+import type { Failure } from './check/reporter';
+import { printFailures, runTests } from './release/run-tests';
 
 const inCi = process.env['CI'] !== undefined;
 
@@ -87,11 +88,16 @@ async function main(): Promise<void> {
   const missing = await setUp();
   let passed = 0;
   let failed = inCi ? missing.length : 0;
+  const failures: Failure[] = [];
   const step = async (name: string, work: () => Promise<Said>): Promise<void> => {
     const { ok, output } = await work().catch((error: unknown) => ({ ok: false, output: String(error) }));
     console.log(`\n=== ${name}${ok ? '' : ' failed'}\n${output.trim()}`);
-    if (ok) passed++;
-    else failed++;
+    if (ok) {
+      passed++;
+      return;
+    }
+    failed++;
+    failures.push({ title: name, message: output.trim().split('\n').at(-1) ?? '' });
   };
 
   // One after the other they would leave a processor idle; each says what it has to say in one piece.
@@ -117,6 +123,7 @@ async function main(): Promise<void> {
   if (missing.length > 0) console.log(`\nNot installed here: apt-get install ${missing.join(' ')}`);
   for (const title of [...tests.absent, ...tests.skipped]) console.log(`Skipped: ${title}`);
   if (inCi && skipped > 0) failed += skipped;
+  printFailures([...tests.failures, ...failures]);
   console.log(`\n${passed} passed, ${failed} failed`);
   if (failed > 0) process.exitCode = 1;
 }

@@ -11,7 +11,7 @@ import { text } from 'node:stream/consumers';
 import { version as ownNodeRed } from 'node-red/package.json';
 import { build } from '../build';
 import { ROOT } from '../build/paths';
-import type { TestResults } from '../check/reporter';
+import type { Failure, TestResults } from '../check/reporter';
 import { lanesOf, type Prepared, prepare, type Runtime, RUNTIMES } from './runtimes';
 
 const MOCHA = path.join(path.dirname(require.resolve('mocha/package.json')), 'bin', 'mocha.js');
@@ -19,10 +19,14 @@ const REPORTER = path.join(__dirname, '../check/reporter.ts');
 /** One more than the machine has processors: what waits for a browser or a broker leaves them to the others. */
 const SIDE_BY_SIDE = os.availableParallelism() + 1;
 const SLOWEST = 20;
+/** Several runs share the processors here: what takes this long hangs. */
+const TIMEOUT_MS = 60_000;
 
 export interface Outcome {
   readonly passed: number;
   readonly failed: number;
+  /** What failed; the title of each begins with the release that it failed on. */
+  readonly failures: readonly Failure[];
   readonly skipped: readonly string[];
   /** Releases that couldn't be had, e.g. without a network. */
   readonly absent: readonly string[];
@@ -54,9 +58,13 @@ export async function runTests(chosen: readonly Runtime[], whole: boolean): Prom
   }
   const results = await inTurns(runs, SIDE_BY_SIDE, report);
   printSlowest(results);
+  const failures = results.flatMap((each, i) =>
+    each.failures.map(({ title, message }) => ({ title: `${runs[i]?.title ?? ''}: ${title}`, message })),
+  );
   return {
     passed: sum(results.map(({ passed }) => passed)),
     failed: sum(results.map(({ failed }) => failed)),
+    failures,
     skipped: results.flatMap(({ skipped }) => skipped),
     absent,
   };
@@ -99,13 +107,17 @@ async function runMocha(run: Run, output: PassThrough): Promise<TestResults> {
       () => none,
     );
     const broken = results.failed === 0 && (code !== 0 || results.passed === 0);
-    if (broken) output.write('This run of the tests came to no good end.\n');
-    return broken ? { ...results, failed: 1 } : results;
+    if (!broken) return results;
+    const failure = { title: nameOf(run), message: `came to no good end: exit status ${code ?? 'none'}` };
+    output.write(`${failure.title} ${failure.message}\n`);
+    return { ...results, failed: 1, failures: [failure] };
   } finally {
     output.end();
     await fs.rm(folder, { recursive: true, force: true });
   }
 }
+
+const nameOf = (run: Run): string => `mocha ${run.specs.join(' ')}`;
 
 /** Resolves with the exit code. */
 function spawnMocha(run: Run, resultFile: string, output: NodeJS.WritableStream): Promise<number | null> {
@@ -123,7 +135,7 @@ function spawnMocha(run: Run, resultFile: string, output: NodeJS.WritableStream)
   const options = [
     '--no-config',
     '--import=tsx',
-    '--timeout=20000',
+    `--timeout=${TIMEOUT_MS}`,
     '--forbid-only',
     `--reporter=${REPORTER}`,
   ];
@@ -139,6 +151,12 @@ function spawnMocha(run: Run, resultFile: string, output: NodeJS.WritableStream)
     // Not at `exit`: what it said last may still be on its way.
     mocha.once('close', resolve);
   });
+}
+
+/** Once more what failed, where whoever reads only the end of a long output finds it. */
+export function printFailures(failures: readonly Failure[]): void {
+  if (failures.length > 0) console.log('\n=== What failed');
+  for (const { title, message } of failures) console.log(`${title}\n    ${message}`);
 }
 
 /** Of each file the longest that it took in one run. */
