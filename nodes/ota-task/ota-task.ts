@@ -1,6 +1,6 @@
 /** ota-task: upgrades a fleet. Commands come in; answers, changes of devices and changes of tasks go out. */
 import type { Node, NodeAPI, NodeDef } from 'node-red';
-import { OtaError } from '../lib/protocol';
+import { checkUpgrade, OtaError, type UpgradeOut } from '../lib/protocol';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
 import { ServiceUse } from '../lib/red/service';
@@ -94,6 +94,8 @@ function run(node: Node, { host, service, wires, status, defaults, labelsFrom }:
   const errors = new LimitedErrors(node);
   const shown = new TaskStatus(status, service);
   const scheme = service?.channel().scheme ?? null;
+  const check = (upgrade: unknown): UpgradeOut =>
+    scheme?.check(upgrade) ?? checkUpgrade(upgrade, false, BY_WIRES);
   const stopPushes = wires === null ? null : sendPushes(node, wires);
   const listener: TaskListener = {
     labelsFrom,
@@ -121,7 +123,7 @@ function run(node: Node, { host, service, wires, status, defaults, labelsFrom }:
   host.join(listener);
   onInput(node, async (msg, send) => {
     if (wires !== null && (await takeReport(host, wires, msg.payload))) return;
-    const answer = await host.command(readCommand(msg.payload, defaults));
+    const answer = await host.command(readCommand(msg.payload, defaults, check));
     send([derive(msg, { payload: answer }), null, null]);
   });
   onClose(node, async (removed) => {
@@ -135,6 +137,10 @@ function run(node: Node, { host, service, wires, status, defaults, labelsFrom }:
     }
   });
 }
+
+/** What a flow makes of a url, and how long one may be there, is the flow's. */
+const MAX_URL_BY_WIRES = 2048;
+const BY_WIRES = { maxUrlLength: MAX_URL_BY_WIRES, sizeNeeded: true };
 
 /** The output for changes of devices: there may be a hundred thousand of them, and nobody who listens. */
 const CHANGES = 1;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { runInNewContext } from 'node:vm';
+import { createScheme } from '../../nodes/lib/protocol';
 import {
   checkTargets,
   type Command,
@@ -274,10 +275,16 @@ describe('a command', () => {
   });
 
   it('counts the targets that can be no token, and keeps what may be a device', () => {
-    assert.deepEqual(sortTargets(['a', 5, ' ', 'b/c', null, 'a,b', 'x'.repeat(2000)]), {
-      tokens: ['a', 'b/c', 'a,b'],
-      bad: 5,
-    });
+    assert.deepEqual(
+      sortTargets(
+        ['a', 5, ' ', 'b/c', null, 'a,b', 'x'.repeat(2000)],
+        createScheme('thingspanel').identity.is,
+      ),
+      {
+        tokens: ['a', 'b/c', 'a,b'],
+        bad: 5,
+      },
+    );
   });
 
   describe('by wires', () => {

@@ -954,6 +954,20 @@ const RULES: readonly Rule[] = [
       sameAttempt: false,
     },
   },
+  {
+    it: 'a device that asks for what it has in work gets it in the same attempt, and goes on where it was',
+    given: upgrading(),
+    when: event('repeat', { now: NOW + 60_000 }),
+    then: {
+      status: 'upgrading',
+      attempt: 1,
+      pushId: 'id-1',
+      pushes: 2,
+      lastPush: NOW + 60_000,
+      since: NOW,
+      step: 30,
+    },
+  },
   { it: 'retry leaves a succeeded device alone', given: succeeded(), when: event('retry'), then: null },
   { it: 'retry leaves an active device alone', given: upgrading(), when: event('retry'), then: null },
 ];

@@ -1,7 +1,7 @@
 /**
  * What an engine needs of the way to its devices: MQTT's channel, or wires. The channel of lib/link has all of it.
  */
-import type { ChannelUser, Listener, Settled } from '../link';
+import type { ChannelUser, Listener, MessageOf, Settled } from '../link';
 import type { MessageKind, PreparedUpgrade, UpgradeOut } from '../protocol';
 import type { Push } from '../tasks/transactions';
 
@@ -12,8 +12,17 @@ export interface OutgoingPush {
   readonly of: Push;
 }
 
+/** A question as the channel heard it. */
+export type AskedQuestion = MessageOf<'ask'>;
+
 export interface TaskChannel {
-  readonly scheme: { prepare(upgrade: UpgradeOut): PreparedUpgrade };
+  readonly scheme: {
+    prepare(upgrade: UpgradeOut): PreparedUpgrade;
+    /** What a device's identity looks like. */
+    readonly identity: { is(value: unknown): boolean };
+    /** True where devices have a topic for such messages. */
+    has(kind: MessageKind): boolean;
+  };
   /** @param options `expiry`: seconds after which the push must not reach the device any more */
   send(
     kind: 'upgrade',
@@ -21,6 +30,13 @@ export interface TaskChannel {
     push: OutgoingPush,
     settled: Settled,
     options: { readonly expiry: number },
+  ): void;
+  /** Answers what a device asked; `upgrade` null: there is nothing to do. */
+  answer(
+    question: AskedQuestion,
+    upgrade: PreparedUpgrade | null,
+    settled: Settled,
+    options: { readonly expiry?: number },
   ): void;
   listen<K extends MessageKind>(listener: Listener<K>): (removed: boolean) => void;
   acquire(user: ChannelUser): void;

@@ -150,6 +150,7 @@ export class TaskHost {
     const engine = new Engine({
       database: store.tasks(service),
       link: {
+        isDevice: (identity) => channel.scheme.identity.is(identity),
         prepare: (upgrade) => channel.scheme.prepare(upgrade),
         publish: (accessToken, push, settled, options) =>
           channel.send('upgrade', accessToken, push, settled, options),
@@ -212,7 +213,32 @@ export class TaskHost {
         },
       }),
     );
+    if (channel.scheme.has('ask')) this.#stops.push(this.#listenToQuestions());
     channel.acquire(this.#user);
+  }
+
+  /** Devices that can't ask are pushed to all the same: a refused subscription is told, and stops nothing. */
+  #listenToQuestions(): (removed: boolean) => void {
+    const { channel } = this.#options;
+    return channel.listen<'ask'>({
+      kind: 'ask',
+      accessToken: EVERY_DEVICE,
+      ready: () => this.#engine !== null,
+      onMessage: (question, batch) => {
+        const { accessToken, message } = question;
+        this.#noteReport();
+        this.#engine?.ask(
+          {
+            accessToken,
+            module: message.module,
+            reply: (upgrade, settled, options) => channel.answer(question, upgrade, settled, options),
+          },
+          batch,
+        );
+      },
+      onRefused: (refused) => this.#each((listener) => listener.onRefused(refused)),
+      onSubscription: () => undefined,
+    });
   }
 
   /** Labels among the fields of a report; absent where no node takes any. */
@@ -222,11 +248,14 @@ export class TaskHost {
   }
 
   #enqueue(...report: Parameters<Engine['enqueue']>): void {
-    if (!this.#heard) {
-      this.#heard = true;
-      this.#each((listener) => listener.onFirstReport());
-    }
+    this.#noteReport();
     this.#engine?.enqueue(...report);
+  }
+
+  #noteReport(): void {
+    if (this.#heard) return;
+    this.#heard = true;
+    this.#each((listener) => listener.onFirstReport());
   }
 
   /** Hears no more. Returns what gives the connection back, for when the engine needs it no more either. */

@@ -12,6 +12,7 @@ import {
   stepStatus,
   type UpgradeOut,
 } from '../protocol';
+import { MAX_IDENTITY } from '../rules';
 import type { WireReport } from '../tasks/commands';
 import type { Push } from '../tasks/transactions';
 import type { OutgoingPush, TaskChannel } from './channel';
@@ -41,6 +42,8 @@ export class WiresChannel implements TaskChannel {
   /** Nothing is written here: a flow makes of a push what its devices understand. */
   readonly scheme = {
     prepare: (_upgrade: UpgradeOut): PreparedUpgrade => ({ push: () => '', answer: () => '' }),
+    has: (): boolean => false,
+    identity: { is: (value: unknown): boolean => typeof value === 'string' && value.length <= MAX_IDENTITY },
   };
   readonly #senders = new Set<Send>();
   readonly #listeners = new Map<MessageKind, Listener>();
@@ -71,6 +74,10 @@ export class WiresChannel implements TaskChannel {
       // Whether anybody took it only the flow knows: it may say so by an outcome.
       settled({ delivery: 'unknown', error: null }, '');
     });
+  }
+
+  answer(): void {
+    // Nobody listens to questions where `scheme.has` says that there are none.
   }
 
   listen<K extends MessageKind>(listener: Listener<K>): (removed: boolean) => void {

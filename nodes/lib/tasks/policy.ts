@@ -25,10 +25,10 @@ export function readPolicy(input: unknown, defaults: Policy = DEFAULT_POLICY, pr
  * Those fields of a policy that `input` has: a part of one. A blank field stands for its default.
  * @throws OtaError OTA_BAD_INPUT naming the field
  */
-export function readPolicyPart(input: JsonObject, prefix = 'policy.'): Partial<Policy> {
+export function readPolicyPart(input: JsonObject, defaults: Policy, prefix = 'policy.'): Partial<Policy> {
   checkNames(input, prefix);
   const names = POLICY_FIELDS.filter((name) => Object.hasOwn(input, name) && input[name] !== undefined);
-  return Object.fromEntries(names.map((name) => [name, readField(input, name, DEFAULT_POLICY, prefix)]));
+  return Object.fromEntries(names.map((name) => [name, readField(input, name, defaults, prefix)]));
 }
 
 function checkNames(input: JsonObject, prefix: string): void {

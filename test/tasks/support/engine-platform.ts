@@ -40,6 +40,8 @@ export class Platform {
   readonly told: TaskShape[] = [];
   readonly problems: (string | null)[] = [];
   sent: Sent[] = [];
+  /** Upgrades that were given in answer to a question. */
+  readonly answered: Sent[] = [];
   wallNow = WALL;
   steadyNow = 0;
   readonly #time: Time = { wall: () => this.wallNow, steady: () => this.steadyNow };
@@ -56,6 +58,7 @@ export class Platform {
       time: this.#time,
       everyMs: 0,
       link: {
+        isDevice: (identity) => createScheme('thingspanel').identity.is(identity),
         prepare: (upgrade) => createScheme('thingspanel').prepare(upgrade),
         publish: (accessToken, push, settled, { expiry }) => {
           const body = push.upgrade.push(push.id);
@@ -105,6 +108,38 @@ export class Platform {
     };
     for (const report of reports) this.engine.enqueue(report, batch);
     for (const committer of committers) void committer.commit();
+  }
+
+  /** A device asks for its upgrade: the version that it is answered, or null. */
+  async ask(accessToken: string, module: string | null = null): Promise<string | null> {
+    const committers = new Set<{ commit(): void | Promise<void> }>();
+    const batch = {
+      join: (one: { commit(): void | Promise<void> }) => committers.size < committers.add(one).size,
+    };
+    let answered: string | null | undefined;
+    const question = { id: '123', numericId: false, module, version: null };
+    this.engine.ask(
+      {
+        accessToken,
+        module,
+        reply: (upgrade, settled, { expiry = 0 }) => {
+          if (upgrade === null) {
+            answered = null;
+            return;
+          }
+          const { id, params } = JSON.parse(upgrade.answer(question)) as {
+            id: string;
+            params: { version: string };
+          };
+          answered = params.version;
+          this.answered.push({ accessToken, id, version: params.version, expiry, settled });
+        },
+      },
+      batch,
+    );
+    await Promise.all([...committers].map((committer) => committer.commit()));
+    assert.notEqual(answered, undefined, 'no answer');
+    return answered ?? null;
   }
 
   progress(accessToken: string, step: number): void {

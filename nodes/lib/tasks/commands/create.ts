@@ -2,15 +2,7 @@
  * `create` and `preview`: a task's packages, its devices and its times, read and checked before anything is
  * done. Pure.
  */
-import {
-  checkUpgrade,
-  field,
-  isObject,
-  type JsonObject,
-  safeCopy,
-  typeName,
-  type UpgradeOut,
-} from '../../protocol';
+import { field, isObject, type JsonObject, safeCopy, typeName, type UpgradeOut } from '../../protocol';
 import { readPolicy } from '../policy';
 import type { DeviceFilter, EndBehavior, Joining, LabelFilter, PackageVariant, Policy } from '../types';
 import { bad, flag, isBlank, oneOf, optional, texts, time, whole } from './fields';
@@ -43,8 +35,16 @@ const MAX_PACKAGE = 64 * 1024;
 const MAX_PACKAGES = 32;
 const MAX_JOINING = 1_000_000;
 
-export function readTask(payload: JsonObject, defaults: Policy): TaskInput {
-  const { packages, fromVersions } = readPackages(payload);
+/** What the node brings to each task. */
+export interface OwnRules {
+  /** The policy of a task that says nothing else. */
+  readonly defaults: Policy;
+  /** Checks a package as the devices need it. @throws OtaError OTA_BAD_UPGRADE naming the field */
+  readonly check: (input: unknown) => UpgradeOut;
+}
+
+export function readTask(payload: JsonObject, { defaults, check }: OwnRules): TaskInput {
+  const { packages, fromVersions } = readPackages(payload, check);
   const [first] = packages;
   if (first === undefined) throw bad('packages', 'is empty: a task needs at least one package');
   const targets = readTargets(field(payload, 'targets'));
@@ -73,14 +73,17 @@ export function readEndBehavior(payload: JsonObject): EndBehavior | null {
 }
 
 /** `package`, or `packages`. A single package's own versions are the task's, unless its policy says otherwise. */
-function readPackages(payload: JsonObject): {
+function readPackages(
+  payload: JsonObject,
+  check: OwnRules['check'],
+): {
   readonly packages: readonly PackageVariant[];
   readonly fromVersions: readonly string[] | null;
 } {
   const many = field(payload, 'packages');
   const one = field(payload, 'package');
   if (isBlank(many)) {
-    const variant = readVariant(one, 'package');
+    const variant = readVariant(one, 'package', check);
     const fromVersions = variant.fromVersions.length === 0 ? null : variant.fromVersions;
     return { packages: [{ ...variant, fromVersions: [] }], fromVersions };
   }
@@ -88,7 +91,9 @@ function readPackages(payload: JsonObject): {
   if (!Array.isArray(many) || many.length === 0 || many.length > MAX_PACKAGES) {
     throw bad('packages', `must be a list of 1 to ${MAX_PACKAGES} packages`);
   }
-  const packages = Array.from(many as readonly unknown[], (given, i) => readVariant(given, `packages[${i}]`));
+  const packages = Array.from(many as readonly unknown[], (given, i) =>
+    readVariant(given, `packages[${i}]`, check),
+  );
   const [first] = packages;
   packages.forEach(({ upgrade }, i) => {
     if (upgrade.version !== first?.upgrade.version || upgrade.module !== first.upgrade.module) {
@@ -100,10 +105,10 @@ function readPackages(payload: JsonObject): {
   return { packages, fromVersions: null };
 }
 
-function readVariant(given: unknown, name: string): PackageVariant {
+function readVariant(given: unknown, name: string, check: OwnRules['check']): PackageVariant {
   if (!isObject(given))
     throw bad(name, `must be an object {version, url, size, sign, …}, not ${typeName(given)}`);
-  const upgrade = checkUpgrade(given);
+  const upgrade = check(given);
   return {
     upgrade,
     package: readPackage(given, upgrade, name),

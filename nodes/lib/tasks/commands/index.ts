@@ -2,7 +2,7 @@
  * What a message asks of the tasks, read and checked before anything is done. Pure. A table has the reader of
  * each action; the files beside this one have the larger ones.
  */
-import { field, isObject, type JsonObject, OtaError, typeName } from '../../protocol';
+import { checkUpgrade, field, isObject, type JsonObject, OtaError, typeName } from '../../protocol';
 import {
   DEVICE_STATUSES,
   type DeviceStatus,
@@ -15,7 +15,7 @@ import {
   TASK_STATUSES,
   type TaskStatus,
 } from '../types';
-import { readTask, type TaskInput } from './create';
+import { type OwnRules, readTask, type TaskInput } from './create';
 import {
   bad,
   flag,
@@ -132,9 +132,9 @@ const named = (payload: JsonObject): { accessTokens: readonly unknown[] } => ({
 });
 const token = (payload: JsonObject): string => storable(required(payload, 'accessToken'));
 
-const READERS: { readonly [A in Action]: (payload: JsonObject, defaults: Policy) => Fields[A] } = {
-  create: (payload, defaults) => ({ input: readTask(payload, defaults), ...readPage(payload) }),
-  preview: (payload, defaults) => ({ input: readTask(payload, defaults), ...readPage(payload) }),
+const READERS: { readonly [A in Action]: (payload: JsonObject, own: OwnRules) => Fields[A] } = {
+  create: (payload, own) => ({ input: readTask(payload, own), ...readPage(payload) }),
+  preview: (payload, own) => ({ input: readTask(payload, own), ...readPage(payload) }),
   start: ofTask,
   pause: ofTask,
   resume: ofTask,
@@ -144,7 +144,7 @@ const READERS: { readonly [A in Action]: (payload: JsonObject, defaults: Policy)
   log: ofTask,
   cancel: (payload) => ({ ...ofTask(payload), accessTokens: readSome(payload) }),
   retry: (payload) => ({ ...ofTask(payload), ...readRetry(payload) }),
-  update: (payload) => ({ ...ofTask(payload), update: readUpdate(payload) }),
+  update: (payload, { defaults }) => ({ ...ofTask(payload), update: readUpdate(payload, defaults) }),
   list: (payload) => ({
     status: oneOf(payload, 'status', TASK_STATUSES),
     search: optional(payload, 'search', 256),
@@ -179,9 +179,14 @@ export const ACTIONS = Object.keys(READERS) as Action[];
 /**
  * Reads `msg.payload`.
  * @param defaults the policy of a task that says nothing else
+ * @param check what the devices of this way can take, see `Scheme.check`
  * @throws OtaError OTA_BAD_INPUT, OTA_BAD_UPGRADE naming the field
  */
-export function readCommand(payload: unknown, defaults: Policy): Command {
+export function readCommand(
+  payload: unknown,
+  defaults: Policy,
+  check: OwnRules['check'] = (input) => checkUpgrade(input),
+): Command {
   if (!isObject(payload)) {
     throw new OtaError(
       'OTA_BAD_INPUT',
@@ -191,7 +196,7 @@ export function readCommand(payload: unknown, defaults: Policy): Command {
   const action = ACTIONS.find((name) => name === field(payload, 'action'));
   if (action === undefined) throw bad('action', `must be one of ${ACTIONS.join(', ')}`);
   const notes: Notes = { by: note(payload, 'by'), remark: note(payload, 'remark') };
-  return { action, ...READERS[action](payload, defaults), ...notes } as Command;
+  return { action, ...READERS[action](payload, { defaults, check }), ...notes } as Command;
 }
 
 function readRetry(payload: JsonObject): RetryFields {

@@ -2,7 +2,7 @@
  * The devices that a message names. Pure. There may be a million of them, so lists are taken as they are and
  * looked at in slices.
  */
-import { field, isToken, type JsonObject, typeName } from '../../protocol';
+import { field, type JsonObject, typeName } from '../../protocol';
 import { bad, storable } from './fields';
 
 const MAX_TOKEN = 1024;
@@ -45,17 +45,20 @@ export function checkTargets(values: readonly unknown[], name: string, first: nu
 }
 
 /**
- * Some targets of a task: what can be a device's name, and how many can't be a token. Numbers, blanks and the
- * like are left out and counted; a text that no topic takes is counted too, and ends as `refused`.
+ * Some targets of a task: what can be a device's name, and how many can't be one. Numbers, blanks and the like are
+ * left out and counted; a text that is no identity is counted too, and ends as `refused`.
  */
-export function sortTargets(values: readonly unknown[]): { readonly tokens: string[]; readonly bad: number } {
+export function sortTargets(
+  values: readonly unknown[],
+  isDevice: (identity: string) => boolean,
+): { readonly tokens: string[]; readonly bad: number } {
   const tokens: string[] = [];
   let wrong = 0;
   for (let i = 0; i < values.length; i += 1) {
     const value = values[i];
     const usable = isUsable(value);
     if (usable) tokens.push(storable(value));
-    if (!usable || !isToken(value)) wrong += 1;
+    if (!usable || !isDevice(value)) wrong += 1;
   }
   return { tokens, bad: wrong };
 }

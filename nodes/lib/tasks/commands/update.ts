@@ -21,7 +21,8 @@ export const FIXED_POLICY_FIELDS: readonly (keyof Policy)[] = ['waves', 'skipCur
 const MAX_NAME = 256;
 const MAX_DESCRIPTION = 1024;
 
-export function readUpdate(payload: JsonObject): TaskUpdate {
+/** @param defaults what a blank field of the policy stands for */
+export function readUpdate(payload: JsonObject, defaults: Policy): TaskUpdate {
   const given = (name: string): boolean => field(payload, name) !== undefined;
   const endBehavior = readEndBehavior(payload);
   const update: TaskUpdate = {
@@ -29,7 +30,7 @@ export function readUpdate(payload: JsonObject): TaskUpdate {
     ...(given('description') && { description: optional(payload, 'description', MAX_DESCRIPTION) }),
     ...(given('endAt') && { endAt: time(payload, 'endAt') }),
     ...(endBehavior !== null && { endBehavior }),
-    ...(given('policy') && { policy: readPolicy(field(payload, 'policy')) }),
+    ...(given('policy') && { policy: readPolicy(field(payload, 'policy'), defaults) }),
   };
   if (Object.keys(update).length === 0) {
     throw bad('policy', 'is missing: "update" takes "policy", "name", "description", "endAt", "endBehavior"');
@@ -37,9 +38,9 @@ export function readUpdate(payload: JsonObject): TaskUpdate {
   return update;
 }
 
-function readPolicy(value: unknown): Partial<Policy> {
+function readPolicy(value: unknown, defaults: Policy): Partial<Policy> {
   if (!isObject(value)) throw bad('policy', `must be an object, not ${typeName(value)}`);
   const fixed = FIXED_POLICY_FIELDS.find((name) => Object.hasOwn(value, name));
   if (fixed !== undefined) throw bad(`policy.${fixed}`, 'can not change: the devices were chosen by it');
-  return readPolicyPart(value);
+  return readPolicyPart(value, defaults);
 }

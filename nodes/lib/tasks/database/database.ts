@@ -73,6 +73,11 @@ export type Search =
    */
   | { readonly in: 'queue'; readonly room: (task: Task, at: Instant) => PushRoom }
   /**
+   * The row of one device in `Need.task`, with its facts whatever its state: it asks for its upgrade. None where the
+   * task doesn't have it. Locks are waited for.
+   */
+  | { readonly in: 'device'; readonly accessToken: string }
+  /**
    * Devices of `Need.task` that are pushed since a time, in the order of their tokens after `after`: whether these
    * pushes left isn't known after a start. Those that another living instance sent are left out.
    */
@@ -97,7 +102,7 @@ export interface PushRoom {
 
 /** A row that the database found. */
 export interface Found extends Member {
-  /** What is known of its device, where its turn to be pushed has come (a search in the queue); else null. */
+  /** What is known of its device, where its turn to be pushed may have come (a search in the queue, or of a device); else null. */
   readonly facts: TurnFacts | null;
 }
 

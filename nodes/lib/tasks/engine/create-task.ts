@@ -15,13 +15,13 @@ import { EventLoopYielder, SLICE } from './yielder';
 
 /** The task, with who was left out and why. @throws OtaError OTA_BAD_INPUT, OTA_TASK_STATE */
 export async function create(engine: Operating, { input, by, remark }: CommandOf<'create'>): Promise<object> {
-  const { database, lane, time } = engine;
+  const { database, lane, time, link } = engine;
   const wall = time.wall();
   if (input.endAt !== null && input.endAt <= wall) {
     throw new OtaError('OTA_BAD_INPUT', '"endAt" must be after now.');
   }
   if (input.joining !== null) await checkRoomForJoining(engine);
-  const chosen = await chooseTargets(database, input, { wall, compatibleOnly: false });
+  const chosen = await chooseTargets(database, input, { wall, link, compatibleOnly: false });
   if (chosen.tokens.length === 0 && input.joining === null) throw nobody(chosen, input);
   const total = chosen.tokens.length;
   // A list keeps its order as far as waves go; nobody gave the others one.
@@ -124,6 +124,7 @@ export async function preview(
 ): Promise<object> {
   const chosen = await chooseTargets(engine.database, input, {
     wall: engine.time.wall(),
+    link: engine.link,
     compatibleOnly: true,
   });
   const { tokens, sources, skipped, byVersion, unknownTokens, badTokens } = chosen;

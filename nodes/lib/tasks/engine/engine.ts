@@ -3,7 +3,7 @@
  * nor Node-RED. Whatever it does is in the database first: killed at any moment and started again, it goes on where
  * it was.
  */
-import { type Batch, type Delivery, OtaError } from '../../protocol';
+import { type Batch, type Delivery, nextId, OtaError } from '../../protocol';
 import type { Moment, Report } from '../machine';
 import type { Command } from '../commands';
 import type { TaskDatabase } from '../database';
@@ -14,7 +14,8 @@ import { Intents } from './intents';
 import { KeyedQueue } from './keyed-queue';
 import { Lane } from './lane';
 import { operate } from './operations';
-import { type EngineLink, Pushes } from './pushes';
+import { type EngineLink, Pushes, type Question } from './pushes';
+import { Questions } from './questions';
 import { Scheduler, type SchedulerOptions } from './scheduler';
 import { TaskWrites } from './task-writes';
 import { EventLoopYielder, SLICE } from './yielder';
@@ -31,6 +32,7 @@ const START_PAUSED = 'start-paused';
 const UNSURE_MS = 40_000;
 
 export class Engine {
+  readonly #link: EngineLink;
   readonly #clock: PlatformClock;
   readonly #time: Time;
   readonly #events: TaskEvents;
@@ -39,6 +41,7 @@ export class Engine {
   readonly #writes: TaskWrites;
   readonly #intents: Intents;
   readonly #scheduler: Scheduler;
+  readonly #questions: Questions;
   /** Commands, by the task that they change. */
   readonly #commands = new KeyedQueue<number>();
 
@@ -49,6 +52,7 @@ export class Engine {
     const pushes = new Pushes({ link, lane, clock, time });
     const writes = new TaskWrites(lane, events);
     const intents = new Intents(lane, writes);
+    this.#link = link;
     this.#clock = clock;
     this.#time = time;
     this.#events = events;
@@ -57,6 +61,7 @@ export class Engine {
     this.#writes = writes;
     this.#intents = intents;
     this.#scheduler = new Scheduler({ lane, pushes, writes, intents, events, clock, time }, options);
+    this.#questions = new Questions({ lane, pushes, events, time, nextId: options.nextId ?? nextId });
   }
 
   /**
@@ -110,6 +115,11 @@ export class Engine {
     this.#lane.enqueue(report, batch);
   }
 
+  /** A device's question: a sign of life, and answered with what it has in work, or what could be pushed now. */
+  ask(question: Question, batch: Batch): void {
+    this.#questions.enqueue(question, batch);
+  }
+
   /** What became of a push, as somebody tells; resolves after the commit. */
   async outcome(push: Push, delivery: Delivery): Promise<void> {
     this.#pushes.outcome(push, delivery);
@@ -129,6 +139,7 @@ export class Engine {
         scheduler: this.#scheduler,
         events: this.#events,
         time: this.#time,
+        link: this.#link,
         commands: this.#commands,
       },
       command,

@@ -8,6 +8,7 @@ import type { TaskEvents } from './events';
 import type { KeyedQueue } from './keyed-queue';
 import type { Intents } from './intents';
 import type { Lane } from './lane';
+import type { EngineLink } from './pushes';
 import type { Scheduler } from './scheduler';
 import type { TaskWrites } from './task-writes';
 
@@ -20,6 +21,7 @@ export interface Operating {
   readonly scheduler: Scheduler;
   readonly events: TaskEvents;
   readonly time: Time;
+  readonly link: Pick<EngineLink, 'isDevice'>;
   /** Commands, by the task that they change. */
   readonly commands: KeyedQueue<number>;
 }

@@ -17,6 +17,8 @@ import type { Lane } from './lane';
 
 /** What the engine needs of the connection. */
 export interface EngineLink {
+  /** True for what can be a device's identity. */
+  isDevice(identity: string): boolean;
   /** Writes an upgrade once, for all its devices. @throws OtaError where the devices can't take it */
   prepare(upgrade: UpgradeOut): PreparedUpgrade;
   /**
@@ -29,6 +31,19 @@ export interface EngineLink {
     settled: (outcome: Outcome) => void,
     options: { readonly expiry: number },
   ): void;
+}
+
+/** A device's question: how it is answered only the connection knows. */
+export interface Question {
+  readonly accessToken: string;
+  /** null where the device named none. */
+  readonly module: string | null;
+  /** Called once. `upgrade` null: there is nothing to do. `settled` and `expiry` as with a push. */
+  readonly reply: (
+    upgrade: PreparedUpgrade | null,
+    settled: (outcome: Outcome) => void,
+    options: { readonly expiry?: number },
+  ) => void;
 }
 
 export interface PushesParts {
@@ -93,6 +108,20 @@ export class Pushes {
     }
   }
 
+  /** Answers a question with a push, or with nothing. */
+  answer({ reply }: Question, push: Push | null): void {
+    if (push === null) {
+      reply(null, () => undefined, {});
+      return;
+    }
+    const { plan, device } = push;
+    const sent = this.#parts.time.steady();
+    this.#open += 1;
+    const settled = (outcome: Outcome): void => this.#settled(push, sent, outcome);
+    const upgrade = this.#prepareOr(push, settled);
+    reply(upgrade, upgrade === null ? () => undefined : settled, { expiry: this.#meantFor(plan, device) });
+  }
+
   #settled({ device }: Push, sent: number, { delivery, error }: Outcome): void {
     this.#open -= 1;
     // What was under way is sent again before the connection counts as made.
@@ -122,18 +151,22 @@ export class Pushes {
     lane.enqueueOutcome({ kind: 'outcome', accessToken, device: id, event, wall: time.wall() });
   }
 
-  /** An upgrade that the service's devices can't take is refused like one that the broker refuses. */
   #publish({ plan, device }: Push, settled: (outcome: Outcome) => void): void {
-    let upgrade: PreparedUpgrade;
+    const upgrade = this.#prepareOr({ plan, device }, settled);
+    if (upgrade === null) return;
+    const push = { id: device.pushId ?? '', upgrade, of: { plan, device } };
+    this.#parts.link.publish(device.accessToken, push, settled, { expiry: this.#meantFor(plan, device) });
+  }
+
+  /** An upgrade that the service's devices can't take is refused like one that the broker refuses: null. */
+  #prepareOr({ plan, device }: Push, settled: (outcome: Outcome) => void): PreparedUpgrade | null {
     try {
-      upgrade = this.#prepare(plan, device.variant);
+      return this.#prepare(plan, device.variant);
     } catch (error) {
       const refused = toOtaError(error);
       queueMicrotask(() => settled({ delivery: 'refused', error: refused }));
-      return;
+      return null;
     }
-    const push = { id: device.pushId ?? '', upgrade, of: { plan, device } };
-    this.#parts.link.publish(device.accessToken, push, settled, { expiry: this.#meantFor(plan, device) });
   }
 
   /** Seconds for which the platform waits for an answer to this push, rounded up. */

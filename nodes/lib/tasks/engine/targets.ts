@@ -6,6 +6,7 @@ import { sortTargets, type TaskInput } from '../commands';
 import { choosePackage, matchesFilter, waveEnds } from '../machine';
 import type { NewDevice, TaskDatabase } from '../database';
 import type { DeviceFilter, Labels } from '../types';
+import type { EngineLink } from './pushes';
 import { EventLoopYielder } from './yielder';
 
 /** Why devices that were asked for aren't in a task, or will not be upgraded by it. */
@@ -42,17 +43,18 @@ export interface ChooseOptions {
   readonly wall: number;
   /** Leaves out those that no package fits. */
   readonly compatibleOnly: boolean;
+  readonly link: Pick<EngineLink, 'isDevice'>;
 }
 
 export async function chooseTargets(
   database: TaskDatabase,
   input: TaskInput,
-  { wall, compatibleOnly }: ChooseOptions,
+  { wall, compatibleOnly, link }: ChooseOptions,
 ): Promise<Chosen> {
   const choice = new Choice(input, compatibleOnly);
   const yielder = new EventLoopYielder();
   const slices = Array.isArray(input.targets)
-    ? named(database, input, choice)
+    ? named(database, input, choice, link)
     : reported(database, input, choice, wall);
   for await (const slice of slices) {
     for (const candidate of slice) choice.add(candidate);
@@ -73,10 +75,11 @@ async function* named(
   database: TaskDatabase,
   { upgrade, targets }: TaskInput,
   choice: Choice,
+  { isDevice }: ChooseOptions['link'],
 ): AsyncGenerator<readonly Candidate[]> {
   const all = targets as readonly unknown[];
   for (let i = 0; i < all.length; i += SLICE) {
-    const { tokens, bad } = sortTargets(all.slice(i, i + SLICE));
+    const { tokens, bad } = sortTargets(all.slice(i, i + SLICE), isDevice);
     choice.badTokens += bad;
     const known = await database.versions(upgrade.module, tokens);
     const labels = choice.needsLabels ? await database.labels(tokens) : NONE;

@@ -54,6 +54,13 @@ export const TURN_MOVES: readonly Move[] = [
   },
   {
     on: 'repeat',
+    from: ['upgrading'],
+    to: 'upgrading',
+    change: ({ device, event }) => ({ pushes: device.pushes + 1, lastPush: event.now }),
+    why: 'it asks for what it has in work: the same upgrade with the same id, and no progress of it',
+  },
+  {
+    on: 'repeat',
     from: ['pending'],
     when: ({ device }) => device.hold === 'wait',
     to: 'pending',

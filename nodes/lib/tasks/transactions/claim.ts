@@ -77,7 +77,8 @@ function pushTo(member: Member, facts: TurnFacts | null, time: TurnTime): Transi
   return repeat === null ? [] : [repeat];
 }
 
-function roomFor(task: Task, at: Instant, limit: number): PushRoom {
+/** How many pushes the task may make now. @param limit at most */
+export function roomFor(task: Task, at: Instant, limit: number): PushRoom {
   const { concurrency, perMinute } = task.policy;
   const pushes = Math.min(limit, allowance(perMinute, task.pace, at.wall));
   const active = task.counts.pushed + task.counts.upgrading;

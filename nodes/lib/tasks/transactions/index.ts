@@ -1,4 +1,5 @@
 /** The transactions of tasks: each a need, and a pure rule that decides on what it loaded. */
+export * from './ask';
 export * from './claim';
 export * from './create';
 export * from './decide';

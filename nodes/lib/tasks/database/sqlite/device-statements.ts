@@ -71,6 +71,7 @@ export function prepareDeviceStatements(db: SqlDatabase) {
       `d.status = ${PENDING_CODE} AND d.next_push <= ? AND d.hold = ${WAIT_CODE} ORDER BY d.next_push`,
     ),
   );
+  const deviceWithFacts = sql(withFacts('d.token = ?'));
   const device = sql('SELECT * FROM task_devices WHERE id = ?');
   const deviceOfTask = sql('SELECT * FROM task_devices WHERE task = ? AND token = ?');
   const repeats =
@@ -168,6 +169,8 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     /** The next ones of the waves up to `lastWave`. */
     queuedDevices: (taskId: number, lastWave: number, limit: number) =>
       queuedDevices.all(taskId, queueStart(lastWave + 1), limit).map(fromJson),
+    /** One device of a task, with all that decides on its push. */
+    deviceWithFacts: (taskId: number, token: string) => deviceWithFacts.all(taskId, token, 1).map(fromJson),
     findDevice: (id: number) => device.get(id),
     findDeviceOfTask: (taskId: number, token: string) => deviceOfTask.get(taskId, token),
     sliceOfTask: (taskId: number, status: DeviceStatus, after: string, limit: number) =>

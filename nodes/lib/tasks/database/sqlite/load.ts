@@ -141,6 +141,8 @@ export class SqliteRows implements Rows {
         return this.#due(search.until, search.limit);
       case 'queue':
         return this.#queue(search.room);
+      case 'device':
+        return this.#asking(search.accessToken);
       case 'pushed':
         return this.#plain(this.#sql.pushedSince(task, search.since, search.after, search.limit));
       case 'waiting':
@@ -177,6 +179,12 @@ export class SqliteRows implements Rows {
       .probes(task.id, this.at.ticks, left - queued.length)
       .map((row) => this.#turn(row, task));
     return [...repeats, ...queued, ...probes];
+  }
+
+  #asking(accessToken: string): Found[] {
+    const { task } = this;
+    if (task === null) return [];
+    return this.#sql.deviceWithFacts(task.id, accessToken).map((row) => this.#turn(row, task));
   }
 
   /** A device whose turn has come, with all that decides on its push. */
