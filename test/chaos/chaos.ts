@@ -2,9 +2,18 @@
  * One run of the chaos test: two hundred devices, tasks that come and go, faults one after the other, and then quiet,
  * in which everything must come to its end. What is wrong comes back as sentences.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Device, HABITS } from './device';
-import { type Deed, type Disturbance, judge, type RowSeen, type TaskPolicy, type TaskSeen } from './oracle';
+import {
+  type Deed,
+  type Disturbance,
+  judge,
+  type RowSeen,
+  storyOf,
+  type TaskPolicy,
+  type TaskSeen,
+} from './oracle';
 import { type Answer, Platform } from './platform';
 import { Random } from './random';
 
@@ -18,6 +27,8 @@ export interface ChaosOptions {
 }
 
 const HEALTHY_MS = 60_000;
+/** Devices whose story is told, where something is wrong with them. */
+const MAX_STORIES = 5;
 /** Longest that the limits below can add up to. */
 const QUIET_MS = 150_000;
 
@@ -40,6 +51,7 @@ class ChaosRun {
   readonly #versions = new Map<string, { version: string; policy: TaskPolicy }>();
   readonly #violations: string[] = [];
   #version = 0;
+  readonly #delay = monitorEventLoopDelay();
   #faults = true;
 
   constructor(options: ChaosOptions, platform: Platform) {
@@ -60,6 +72,7 @@ class ChaosRun {
   }
 
   async run(): Promise<string[]> {
+    this.#delay.enable();
     for (const device of this.#devices) device.start();
     const end = Date.now() + this.#options.seconds * 1000;
     const faults = this.#bringFaults(end);
@@ -74,14 +87,19 @@ class ChaosRun {
     this.#faults = false;
     await watching;
     const tasks = await this.#tasks();
-    return [
+    const slack = 3 * (this.#delay.max / 1e6);
+    const happened = { deeds: this.#deeds, disturbances: this.#disturbances, slack };
+    const found = [
       ...this.#violations,
-      ...judge(tasks, this.#devices, {
-        deeds: this.#deeds,
-        disturbances: this.#disturbances,
-      }),
+      ...judge(tasks, this.#devices, happened),
       ...this.#platform.complaints,
     ];
+    const tokens = new Set(found.flatMap((text) => text.match(/\bd\d+\b/g) ?? []));
+    for (const token of [...tokens].slice(0, MAX_STORIES)) {
+      this.#say(`the story of ${token}:`);
+      for (const line of storyOf(token, tasks, this.#devices, happened)) this.#say(`  ${line}`);
+    }
+    return found;
   }
 
   async stop(): Promise<void> {
@@ -118,7 +136,7 @@ class ChaosRun {
         this.#say(`${name}: ${String(error).slice(0, 200)}`);
       }
       // A connection that is made anew takes its time, and what waited is sent then.
-      this.#disturbances.push({ from, to: Date.now() + 5000 });
+      this.#disturbances.push({ name, from, to: Date.now() + 5000 });
     }
   }
 

@@ -27,9 +27,14 @@ export interface RowSeen {
   readonly reason: string | null;
   readonly attempt: number;
   readonly history: readonly {
+    /** ISO 8601, by the platform's clock. */
+    readonly at: string;
     readonly event: string;
+    readonly from: string;
+    readonly to: string;
     readonly step: number | null;
     readonly desc: string;
+    readonly id: string | null;
   }[];
 }
 
@@ -41,8 +46,9 @@ export interface Deed {
   readonly tokens: readonly string[] | null;
 }
 
-/** When nobody can say how long an attempt has run: what was sent is late, or time stands still. */
+/** A fault: what was sent is late, time stands still, or the platform's wall clock is another one. */
 export interface Disturbance {
+  readonly name: string;
   readonly from: number;
   readonly to: number;
 }
@@ -51,6 +57,8 @@ export interface Disturbance {
 export interface Happened {
   readonly deeds: readonly Deed[];
   readonly disturbances: readonly Disturbance[];
+  /** Milliseconds for which the machine had no time for us at most: so much later is still at once. */
+  readonly slack: number;
 }
 
 const ENDED = ['succeeded', 'failed', 'cancelled'];
@@ -153,65 +161,111 @@ function judgeReports({ token, habit, acknowledged, pushes }: Device, tasks: rea
     );
 }
 
-/** A new id only after the one before has come to an end, and never an older version than the newest that succeeded. */
-function judgePushes(
-  device: Device,
-  tasks: readonly TaskSeen[],
-  { deeds, disturbances }: Happened,
-): string[] {
+/** Each push was an attempt of a task, one after the other; none older than the newest task that succeeded. */
+function judgePushes(device: Device, tasks: readonly TaskSeen[], happened: Happened): string[] {
   const { token, pushes, acknowledged } = device;
+  const { deeds, disturbances, slack } = happened;
   const found: string[] = [];
+  const attempts = attemptsOf(token, tasks);
+  const isWhole = tasks.every(({ rows }) =>
+    rows.every(({ accessToken, history }) => accessToken !== token || history.length < 100),
+  );
+  // Times of two clocks can't be compared.
+  const isOneClock = !disturbances.some(({ name }) => name === 'clock');
+  for (const [i, attempt] of attempts.entries()) {
+    const next = attempts[i + 1];
+    if (next !== undefined && isOneClock && (attempt.end === null || attempt.end > next.start)) {
+      found.push(`${token} was pushed ${next.id} (${next.version}) while ${attempt.id} was under way`);
+    }
+  }
   const seen = new Set<string>();
-  let before: (typeof pushes)[number] | null = null;
   for (const push of pushes) {
     if (push.retain) found.push(`${token} got a retained push`);
-    const task = tasks.find(({ version }) => version === push.version);
-    if (!seen.has(push.id) && before !== null) {
-      const last = before;
-      const since = first(pushes, last.id);
-      const policy = tasks.find(({ version }) => version === last.version)?.policy;
-      const limit = policy?.noResponse ?? 0;
-      const isOver =
-        acknowledged.some(
-          ({ at, step, version }) =>
-            at >= since && at <= push.at && (version !== undefined || step === 100 || (step ?? 0) < 0),
-        ) ||
-        // What waits isn't under way, though it is looked for by the same push.
-        policy?.offline === 'wait' ||
-        push.at - since >= limit * 1000 * 0.9 ||
-        disturbances.some(({ from, to }) => from <= push.at && to >= since - 2000) ||
-        deeds.some(
-          ({ at, tokens }) =>
-            at >= since - 5000 && at <= push.at && (tokens === null || tokens.includes(token)),
-        );
-      // What a kept session holds comes late, and all at once.
-      if (!isOver && !device.keepsSession) {
-        found.push(
-          `${token} got ${push.id} (${push.version}) while ${last.id} (${last.version}) was under way`,
-        );
-      }
-    }
-    if (task !== undefined && !device.keepsSession && !seen.has(push.id)) {
-      const newer = acknowledged.find(
-        ({ at, version }) =>
-          version !== undefined && at < push.at - 5000 && isNewer(version, push.version, tasks, token),
-      );
-      const isNamed = deeds.some(
-        ({ action, taskId, tokens }) =>
-          action === 'retry' && taskId === task.taskId && tokens?.includes(token),
-      );
-      if (newer !== undefined && !isNamed) {
-        found.push(`${token} got ${push.version} though a newer task had brought ${newer.version ?? ''}`);
-      }
-    }
+    if (seen.has(push.id)) continue;
     seen.add(push.id);
-    before = push;
+    if (isWhole && !attempts.some(({ id }) => id === push.id)) {
+      found.push(`${token} got ${push.id} (${push.version}), which no task pushed`);
+    }
+    const task = tasks.find(({ version }) => version === push.version);
+    // A kept session gives out what it has held, whenever that was sent.
+    if (task === undefined || device.keepsSession) continue;
+    const newer = acknowledged.find(
+      ({ at, version }) =>
+        version !== undefined && at < push.at - 5000 - slack && isNewer(version, push.version, tasks, token),
+    );
+    const isNamed = deeds.some(
+      ({ action, taskId, tokens }) => action === 'retry' && taskId === task.taskId && tokens?.includes(token),
+    );
+    if (newer !== undefined && !isNamed) {
+      found.push(`${token} got ${push.version} though a newer task had brought ${newer.version ?? ''}`);
+    }
   }
   return found;
 }
 
-function first(pushes: readonly { readonly at: number; readonly id: string }[], id: string): number {
-  return pushes.find((push) => push.id === id)?.at ?? 0;
+interface Attempt {
+  readonly id: string;
+  readonly version: string;
+  /** By the platform's clock. */
+  readonly start: number;
+  end: number | null;
+}
+
+/** The attempts of a device in all tasks, by its histories, the earliest first. What waits isn't under way. */
+function attemptsOf(token: string, tasks: readonly TaskSeen[]): Attempt[] {
+  const attempts: Attempt[] = [];
+  for (const { version, rows } of tasks) {
+    for (const { history } of rows.filter(({ accessToken }) => accessToken === token)) {
+      let open: Attempt | null = null;
+      for (const { at, from, to, id } of history) {
+        const wasActive = ACTIVE.includes(from);
+        if (open !== null && wasActive && !ACTIVE.includes(to)) {
+          open.end = Date.parse(at);
+          open = null;
+        } else if (!wasActive && ACTIVE.includes(to)) {
+          open = { id: id ?? '', version, start: Date.parse(at), end: null };
+          attempts.push(open);
+        }
+      }
+    }
+  }
+  return attempts.sort((a, b) => a.start - b.start);
+}
+
+const ACTIVE = ['pushed', 'upgrading'];
+
+/** All that is known of a device, in the order of time: what a violation is followed by. */
+export function storyOf(
+  token: string,
+  tasks: readonly TaskSeen[],
+  devices: readonly Device[],
+  { deeds, disturbances }: Happened,
+): string[] {
+  const lines: { at: number; text: string }[] = [];
+  const device = devices.find((one) => one.token === token);
+  for (const { at, id, version } of device?.pushes ?? []) lines.push({ at, text: `got ${id} ${version}` });
+  for (const { at, step, desc, version } of device?.acknowledged ?? []) {
+    lines.push({ at, text: `reported ${step ?? version ?? ''} ${desc ?? ''}` });
+  }
+  for (const { version, rows } of tasks) {
+    for (const { history } of rows.filter(({ accessToken }) => accessToken === token)) {
+      for (const { at, event, step, desc } of history) {
+        lines.push({ at: Date.parse(at), text: `  ${version} platform: ${event} ${step ?? ''} ${desc}` });
+      }
+    }
+  }
+  for (const { at, action, taskId, tokens } of deeds) {
+    const version = tasks.find((task) => task.taskId === taskId)?.version ?? taskId;
+    if (tokens === null || tokens.includes(token)) lines.push({ at, text: `    ${action} ${version}` });
+  }
+  for (const { name, from, to } of disturbances) {
+    lines.push({ at: from, text: `    ${name} until ${clock(to)}` });
+  }
+  return lines.sort((a, b) => a.at - b.at).map(({ at, text }) => `${clock(at)} ${text}`);
+}
+
+function clock(at: number): string {
+  return new Date(at).toISOString().slice(11, 23);
 }
 
 /** A newer task has brought this version, and says so. */

@@ -798,6 +798,29 @@ describe('the engine', () => {
     assert.deepEqual(platform.problems, ['OTA_STORE_FULL']);
   });
 
+  it('makes room for new devices where others were not seen for 90 days, and nobody else', async () => {
+    platform.inform('known', 'v1');
+    await platform.create(['known']);
+    for (let i = 0; i < 520; i += 1) platform.inform(`x${i}`, 'v1');
+    await platform.wait(3);
+    platform.inform('honest', 'v1');
+    assert.deepEqual(platform.problems, ['OTA_STORE_FULL']);
+    platform.wallNow += 91 * 24 * 3600_000;
+    platform.steadyNow += 91 * 24 * 3600_000;
+    platform.inform('honest', 'v1');
+    await platform.wait(3);
+    platform.inform('honest', 'v1');
+    const { devices, total } = (await platform.run({ action: 'fleet' })) as {
+      devices: { accessToken: string }[];
+      total: number;
+    };
+    assert.equal(total, 2);
+    assert.deepEqual(
+      devices.map(({ accessToken }) => accessToken),
+      ['honest', 'known'],
+    );
+  });
+
   it('acknowledges nothing that it could not store, and says so until it can', async () => {
     await platform.create(['a']);
     await platform.wait(1);

@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import type { TaskDatabase } from '../../../nodes/lib/tasks/database';
+import { fleetNeed, label, seen } from '../../../nodes/lib/tasks/transactions';
 import { plan, WALL } from '../support';
 import { Calls, inform, progress, statuses } from './calls';
 
@@ -43,6 +44,60 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
     afterEach(async () => {
       await closeAll();
       await database.end();
+    });
+
+    it('remembers 64 modules of a device, none with a name of more than 128 characters, and serves the others', async () => {
+      const tasks = await open('s');
+      const names = Array.from({ length: 1000 }, (_, i) => inform('hostile', 'v1', `m${i}`));
+      const { leftOut } = await tasks.report([
+        ...names.slice(0, 500),
+        inform('hostile', 'v1', 'm'.repeat(129)),
+        inform('honest', 'v1', 'm'.repeat(128)),
+      ]);
+      assert.deepEqual(leftOut, { devices: 0, modules: 436, names: 1 });
+      assert.equal((await tasks.report(names.slice(500))).leftOut.modules, 500, 'remembered before');
+      assert.equal((await tasks.report([inform('hostile', 'v2', 'm0')])).leftOut.modules, 0, 'known already');
+      assert.equal((await tasks.report([inform('honest', 'v1', 'another')])).leftOut.modules, 0);
+    });
+
+    it('makes room only of devices that nobody misses', async () => {
+      const tasks = await open('s', { maxDevices: 7 });
+      const later = (accessToken: string) => ({ ...inform(accessToken, 'v1', 'late'), wall: WALL + 1000 });
+      const old = ['gone', 'task', 'label', 'upgraded', 'seen', 'late'].map((token) => inform(token, 'v1'));
+      await tasks.report([...old, later('late')]);
+      assert.equal((await tasks.report([inform('new', 'v1')])).leftOut.devices, 1);
+      await tasks.make(['task'], { module: 'another' });
+      const done = await tasks.make(['upgraded']);
+      await tasks.claim(done.task.id);
+      await tasks.report([{ ...inform('upgraded', 'v2'), wall: WALL - 1 }]);
+      await tasks.database.hide(done.task.id);
+      while (await tasks.database.deleteSlice(10, 0));
+      const at = { wall: WALL + 1000, ticks: 0 };
+      await tasks.database.transact(fleetNeed(['label', 'seen'], at), (rows) =>
+        label(['label'], { a: 'b' }, rows),
+      );
+      await tasks.database.transact(fleetNeed(['seen'], at), (rows) => seen(['seen'], rows));
+      while (await tasks.database.makeRoom(WALL + 1));
+      const tokens = ['gone', 'task', 'label', 'upgraded', 'seen', 'late'];
+      const known = await tasks.database.versions('default', tokens);
+      assert.deepEqual([...known.keys()], tokens.slice(1));
+      assert.equal((await tasks.report([inform('new', 'v1')])).leftOut.devices, 0);
+    });
+
+    it('protects what a task has brought up when that task was removed, too', async () => {
+      const tasks = await open('s');
+      await tasks.report([inform('a', 'v1')]);
+      const older = await tasks.make(['a']);
+      const newer = await tasks.make(['a'], { version: 'v3' });
+      await tasks.claim(newer.task.id);
+      await tasks.report([inform('a', 'v3')]);
+      await tasks.database.hide(newer.task.id);
+      while (await tasks.database.deleteSlice(10, 0));
+      const again = await tasks.make(['a'], { version: 'v4' });
+      assert.ok(again.task.id > newer.task.id, 'the number of a removed task is not given again');
+      await tasks.claim(older.task.id);
+      assert.deepEqual(await statuses(older), { a: 'cancelled' });
+      assert.equal((await tasks.claim(again.task.id)).pushes.length, 1);
     });
 
     it('finds everything again after it was closed', async () => {
@@ -243,7 +298,7 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
         const tasks = await open('s');
         assert.deepEqual(await tasks.report([progress('x', 100), inform('x', 'v1')]), {
           changes: [],
-          leftOut: 0,
+          leftOut: { devices: 0, modules: 0, names: 0 },
         });
         assert.equal((await tasks.database.versions('default', ['x'])).get('x')?.version, 'v1');
       });
@@ -269,13 +324,13 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
     it('remembers a bounded number of devices and says what it left out', async () => {
       const tasks = await open('s', { maxDevices: 2 });
       const first = await tasks.report(['a', 'b', 'c', 'd'].map((token) => inform(token, 'v1')));
-      assert.equal(first.leftOut, 2);
+      assert.equal(first.leftOut.devices, 2);
       const known = await tasks.report([inform('a', 'v2')]);
-      assert.equal(known.leftOut, 0, 'one that it knows is kept up to date');
+      assert.equal(known.leftOut.devices, 0, 'one that it knows is kept up to date');
       assert.equal((await tasks.database.versions('default', ['a', 'b', 'c'])).size, 2);
       await closeAll();
       const again = await open('s', { maxDevices: 2 });
-      assert.equal((await again.report([inform('e', 'v1')])).leftOut, 1);
+      assert.equal((await again.report([inform('e', 'v1')])).leftOut.devices, 1);
     });
 
     it('keeps the last 100 events of a device', async () => {

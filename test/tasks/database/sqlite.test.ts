@@ -163,13 +163,6 @@ for (const name of DRIVERS) {
       });
     }
 
-    it('remembers a bounded number of modules', async () => {
-      const tasks = new Calls(open().tasks('s'));
-      const names = Array.from({ length: 1100 }, (_, i) => inform('a', 'v1', `m${i}`));
-      const { leftOut } = await tasks.report([...names, inform('a', 'v1', 'm'.repeat(200))]);
-      assert.equal(leftOut, 101);
-    });
-
     it('has the old schema or the new one after a kill in the middle of a migration', async () => {
       const file = path.join(folder, 'ota.db');
       killWhileMigrating(file, 'CREATE TABLE services');

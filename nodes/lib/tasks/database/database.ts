@@ -126,7 +126,8 @@ export interface Rows {
   /** What is remembered of a device and module. */
   known(accessToken: string, module: string): KnownDevice | null;
   /**
-   * True where a device and module that isn't known yet can be remembered.
+   * True where there is room for a device and module that isn't known yet; how many modules one device may have is
+   * the rule's.
    * @param taken how many this decision remembers for the first time already
    */
   hasRoom(accessToken: string, module: string, taken: number): boolean;
@@ -337,6 +338,12 @@ export interface TaskDatabase {
   deleteSlice(limit: number, madeBefore: number): Awaitable<boolean>;
   /** Deletes some history older than `before`; goes round and round. */
   prune(before: number): Awaitable<void>;
+  /**
+   * Forgets some devices of any fleet of which nothing is known but their versions: in no task, without a label,
+   * upgraded by none, and not seen since `before` (wall clock).
+   * @returns false when all were looked at; the next call begins anew
+   */
+  makeRoom(before: number): Awaitable<boolean>;
 
   /** The platform's own time, as it was saved last. */
   clock(): Awaitable<Ticks>;

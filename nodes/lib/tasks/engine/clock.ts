@@ -21,7 +21,7 @@ const DRAIN_LIMIT_MS = 60_000;
 const DRAIN_WINDOW_MS = 5 * 60_000;
 /** Pushes wait less: a device that was pushed in vain drops it, one that fails doesn't come back. */
 const PUSH_QUIET_MS = 250;
-const PUSH_LIMIT_MS = 2000;
+const PUSH_LIMIT_MS = 3000;
 /** So much at once is no time of ours: the process was stopped, or the machine slept. */
 const LONGEST_STEP_MS = 5000;
 

@@ -3,7 +3,8 @@
  * emitted and what wasn't yet. Never writes, and decides nothing of what it emits.
  */
 import { OtaError, toOtaError } from '../../protocol';
-import type { Change, TaskDatabase } from '../database';
+import { type Change, MAX_DEVICES, type TaskDatabase } from '../database';
+import { type LeftOut, MAX_MODULE_NAME, MAX_MODULES } from '../transactions';
 import type { Task } from '../types';
 import type { Time } from './clock';
 
@@ -18,6 +19,16 @@ export interface EngineListener {
   readonly onProblem?: (error: OtaError | null) => void;
 }
 
+const LEFT_OUT = ['devices', 'modules', 'names'] as const;
+const LEFT_OUT_TEXTS: Readonly<Record<keyof LeftOut, (reports: number) => string>> = {
+  devices: (n) =>
+    `The table of devices is full (${MAX_DEVICES} devices and modules): versions of new devices are not remembered (${n} reports since this was told last). Tasks go on. Somebody may be inventing tokens: let the broker check them; "forget" takes devices out that are gone.`,
+  modules: (n) =>
+    `A device reports more than ${MAX_MODULES} modules: the others are not remembered (${n} reports since this was told last). Other devices are not affected.`,
+  names: (n) =>
+    `A device reports a module whose name is longer than ${MAX_MODULE_NAME} characters: it is not remembered (${n} reports since this was told last). Other devices are not affected.`,
+};
+const DAY_MS = 24 * 3600 * 1000;
 const COUNTS_MS = 1000;
 const MAX_EMITTED = 1000;
 /** Reports that could not be stored come again within this time, or not at all. */
@@ -35,6 +46,8 @@ export class TaskEvents {
   /** When reports could not be stored last; they come again. */
   #notStoredAt = -Infinity;
   #full = false;
+  /** What was left out since it was told last, and when that was. */
+  readonly #leftOut = new Map<keyof LeftOut, { readonly count: number; readonly at: number }>();
 
   constructor(time: Time) {
     this.#time = time;
@@ -105,13 +118,29 @@ export class TaskEvents {
     this.fail(error);
   }
 
-  /** Once; it stops nothing. */
-  emitFull(): void {
-    if (this.#full) return;
-    this.#full = true;
-    const text =
-      'The table of devices is full: versions of new devices are not remembered any more. Tasks for named devices go on; somebody may be inventing tokens.';
-    for (const listener of this.#listeners) listener.onProblem?.(new OtaError('OTA_STORE_FULL', text));
+  /** Versions that were not remembered: told once a day with their number. It stops nothing. */
+  emitLeftOut(leftOut: LeftOut): void {
+    if (leftOut.devices > 0) this.#full = true;
+    for (const kind of LEFT_OUT) {
+      if (leftOut[kind] > 0) this.#countLeftOut(kind, leftOut[kind]);
+    }
+  }
+
+  /** True once after a device found no room. */
+  takeFull(): boolean {
+    const full = this.#full;
+    this.#full = false;
+    return full;
+  }
+
+  #countLeftOut(kind: keyof LeftOut, reports: number): void {
+    const now = this.#time.steady();
+    const { count, at } = this.#leftOut.get(kind) ?? { count: 0, at: -Infinity };
+    const isTold = now - at < DAY_MS;
+    this.#leftOut.set(kind, isTold ? { count: count + reports, at } : { count: 0, at: now });
+    if (isTold) return;
+    const error = new OtaError('OTA_STORE_FULL', LEFT_OUT_TEXTS[kind](count + reports));
+    for (const listener of this.#listeners) listener.onProblem?.(error);
   }
 
   fail(error: unknown): OtaError {

@@ -163,7 +163,7 @@ export class Lane {
     const { events } = this.#parts;
     if (slice.some(({ reports }) => reports !== null)) events.stored();
     events.emitChanges(changes);
-    if (leftOut > 0) events.emitFull();
+    events.emitLeftOut(leftOut);
   }
 
   /** Begins at once where nothing is under way. */

@@ -3,6 +3,7 @@
  * to delete. Owns when it is looked at, one look at a time, and which tasks need one. Never works on a task that a
  * command has locked.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type IdSource, nextId } from '../../protocol';
 import { isActive, isPastEnd, isWindowOpen, soakEnd } from '../machine';
 import {
@@ -48,6 +49,10 @@ const SAVE_CLOCK_MS = 10_000;
 const PRUNE_MS = 10_000;
 /** All waiting devices are looked for out of their turn once in this time at most. */
 const PROBE_ALL_MS = 5 * 60_000;
+/** A full table is looked through once in this time at most, … */
+const ROOM_MS = 10 * 60_000;
+/** …and so many slices of it in one run. */
+const ROOM_SLICES = 20;
 const DAY_MS = 24 * 3600 * 1000;
 /** A task whose making took longer than this was broken off. */
 const MAKING_MS = 10 * 60_000;
@@ -71,6 +76,8 @@ export class Scheduler {
   #pruned = -Infinity;
   #needsCleanup = true;
   #probed = -Infinity;
+  #makesRoom = false;
+  #madeRoom = -Infinity;
   #probesAll = false;
 
   constructor(parts: SchedulerParts, options: SchedulerOptions) {
@@ -165,6 +172,7 @@ export class Scheduler {
 
   async #run(): Promise<void> {
     const { lane, clock, events, writes } = this.#parts;
+    await readWhatCame();
     try {
       // Reading goes well on a full disk: only a write tells that it is over.
       if (events.problem !== null) await lane.write((database) => database.saveClock(clock.now()));
@@ -326,9 +334,33 @@ export class Scheduler {
       this.#needsCleanup = await lane.write((database) => database.deleteSlice(SLICE, madeBefore));
       await yielder.next();
     }
+    await this.#makeRoom(yielder);
     if (steady - this.#pruned < PRUNE_MS) return;
     this.#pruned = steady;
     this.#needsCleanup = true;
     await lane.write((database) => database.prune(time.wall() - HISTORY_DAYS * DAY_MS));
   }
+
+  /** Where new devices found no room, old ones that nobody misses go: a part of them in each run. */
+  async #makeRoom(yielder: EventLoopYielder): Promise<void> {
+    const { lane, events, time } = this.#parts;
+    const steady = time.steady();
+    if (!this.#makesRoom && steady - this.#madeRoom >= ROOM_MS && events.takeFull()) {
+      this.#makesRoom = true;
+      this.#madeRoom = steady;
+    }
+    for (let slice = 0; this.#makesRoom && slice < ROOM_SLICES && !this.#stopped; slice += 1) {
+      const before = time.wall() - HISTORY_DAYS * DAY_MS;
+      this.#makesRoom = await lane.write((database) => database.makeRoom(before));
+      await yielder.next();
+    }
+  }
+}
+
+/**
+ * Where the process had no processor for a while, its timers come first, and what the broker sent meanwhile still
+ * lies in the socket: no push may go out, and no limit strike, before that was read and committed.
+ */
+async function readWhatCame(): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) await nextTurn();
 }

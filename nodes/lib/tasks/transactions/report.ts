@@ -37,9 +37,24 @@ export type Incoming = Report | PushOutcome;
 
 export interface Reported {
   readonly changes: readonly Change[];
-  /** Reports whose version was not remembered: there is no room. */
-  readonly leftOut: number;
+  /** Reports whose version was not remembered. */
+  readonly leftOut: LeftOut;
 }
+
+/** Versions that are not remembered, by why. */
+export interface LeftOut {
+  /** The store has as many devices as it may have, and nobody makes room. */
+  readonly devices: number;
+  /** The device has named as many modules as it may have. */
+  readonly modules: number;
+  /** The name of the module is too long. */
+  readonly names: number;
+}
+
+/** Modules that are remembered of one device: a hostile one could name a new one each time. */
+export const MAX_MODULES = 64;
+/** Characters of a module's name. */
+export const MAX_MODULE_NAME = 128;
 
 /** All that the devices of these reports are in. */
 export function reportNeed(incoming: readonly Incoming[], at: Instant): Need {
@@ -128,10 +143,12 @@ class ReportedLabels {
 
 /** What devices run, as they report it. */
 class KnownVersions {
-  leftOut = 0;
+  readonly leftOut = { devices: 0, modules: 0, names: 0 };
   readonly #rows: Rows;
   readonly #changes = new Map<string, KnownChange>();
-  #added = 0;
+  /** Modules that this decision remembers for the first time, by device. */
+  readonly #added = new Map<string, number>();
+  #taken = 0;
 
   constructor(rows: Rows) {
     this.#rows = rows;
@@ -149,16 +166,23 @@ class KnownVersions {
     const before = changed?.known ?? stored;
     const known = knownAfter(item, before);
     if (known === null) return true;
-    if (before === null) {
-      if (!this.#rows.hasRoom(accessToken, module, this.#added)) {
-        this.leftOut += 1;
-        return false;
-      }
-      this.#added += 1;
-    }
+    if (before === null && !this.#mayAdd(accessToken, module)) return false;
     const change = { accessToken, module, known, before: stored?.version ?? null };
     this.#changes.set(keyOf(accessToken, module), change);
     return true;
+  }
+
+  #mayAdd(accessToken: string, module: string): boolean {
+    const added = this.#added.get(accessToken) ?? 0;
+    if (module.length > MAX_MODULE_NAME) this.leftOut.names += 1;
+    else if (this.#rows.modules(accessToken).length + added >= MAX_MODULES) this.leftOut.modules += 1;
+    else if (!this.#rows.hasRoom(accessToken, module, this.#taken)) this.leftOut.devices += 1;
+    else {
+      this.#added.set(accessToken, added + 1);
+      this.#taken += 1;
+      return true;
+    }
+    return false;
   }
 }
 

@@ -41,6 +41,9 @@ function then<T, R>(value: Awaitable<T>, next: (value: T) => R): Awaitable<R> {
 
 /** Devices whose history is looked at in one pruning. */
 const PRUNE_SLICE = 5000;
+/** Devices that are looked at for room at once. */
+const ROOM_SLICE = 200;
+const FIRST = { scope: 0, token: '' };
 
 export class SqliteTasks implements TaskDatabase {
   readonly #file: SqliteFile;
@@ -48,6 +51,8 @@ export class SqliteTasks implements TaskDatabase {
   readonly #reporting = new OpenDevices();
   #dataVersion = -1;
   #pruned = 0;
+  /** The last device that was looked at for room. */
+  #looked = FIRST;
 
   constructor(file: SqliteFile, service: string) {
     this.#file = file;
@@ -110,6 +115,23 @@ export class SqliteTasks implements TaskDatabase {
       const upTo = this.#pruned + PRUNE_SLICE;
       this.#sql.pruneHistory(this.#pruned, upTo, before);
       this.#pruned = upTo >= last ? 0 : upTo;
+    });
+  }
+
+  makeRoom(before: number): Awaitable<boolean> {
+    return this.#write(() => {
+      const rows = this.#sql.sliceOfKnown(this.#looked, before, ROOM_SLICE);
+      for (const row of rows.filter(({ idle }) => idle === 1)) {
+        const [moduleId, token] = [row['scope'] as number, row['token'] as string];
+        this.#sql.forgetKnown(moduleId, token);
+        this.#sql.countVersion(moduleId, row['version'] as string, -1);
+        this.#sql.forgetSeen(moduleId, token);
+        this.#file.devices -= 1;
+      }
+      const last = rows.at(-1);
+      this.#looked =
+        last === undefined ? FIRST : { scope: Number(last['scope']), token: String(last['token']) };
+      return last !== undefined;
     });
   }
 

@@ -57,10 +57,13 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   const withFacts = (where: string): string => `SELECT json_object(${AS_JSON},
       'known', v.version,
       'knownAt', CASE v.retained WHEN 0 THEN v.at END,
-      'newer', (SELECT json_object('taskId', t.key, 'name', t.name, 'version', json_extract(t.upgrade, '$.version'))
-        FROM task_devices AS o JOIN tasks AS t ON t.id = o.task
-        WHERE o.token = d.token AND o.scope = d.scope AND o.status = ${SUCCEEDED_CODE} AND o.task > d.task
-          AND t.visible = 1 ORDER BY o.task DESC LIMIT 1),
+      'newer', (SELECT json_object('taskId', key, 'name', name, 'version', version) FROM (
+        SELECT o.task, t.key, t.name, json_extract(t.upgrade, '$.version') AS version
+          FROM task_devices AS o JOIN tasks AS t ON t.id = o.task
+          WHERE o.token = d.token AND o.scope = d.scope AND o.status = ${SUCCEEDED_CODE} AND o.task > d.task
+        UNION ALL SELECT u.task, u.key, u.name, u.version
+          FROM upgraded AS u WHERE u.scope = d.scope AND u.token = d.token AND u.task > d.task
+        ORDER BY 1 DESC LIMIT 1)),
       'opened', (SELECT count(*) FROM task_devices AS o WHERE o.token = d.token AND o.open = 1),
       'lateReportUntil', (SELECT u.until FROM late_reports AS u WHERE u.scope = d.scope AND u.token = d.token)) AS json
     FROM task_devices AS d LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token
@@ -92,6 +95,12 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     (SELECT id FROM task_devices WHERE task = ? ORDER BY token LIMIT ?)`);
   const deleteHistoryOf = sql(`DELETE FROM history WHERE device IN
     (SELECT id FROM task_devices WHERE task = ? ORDER BY token LIMIT ?)`);
+  const keepUpgraded = sql(`INSERT INTO upgraded (scope, token, task, key, name, version)
+    SELECT d.scope, d.token, t.id, t.key, t.name, json_extract(t.upgrade, '$.version')
+      FROM (SELECT scope, token, task, status FROM task_devices WHERE task = ? ORDER BY token LIMIT ?) AS d
+        JOIN tasks AS t ON t.id = d.task WHERE d.status = ${SUCCEEDED_CODE}
+    ON CONFLICT (scope, token) DO UPDATE SET task = excluded.task, key = excluded.key, name = excluded.name,
+      version = excluded.version WHERE excluded.task > upgraded.task`);
   const setLateReport = sql('INSERT OR REPLACE INTO late_reports (scope, token, until) VALUES (?, ?, ?)');
   const clearLateReport = sql('DELETE FROM late_reports WHERE scope = ? AND token = ?');
 
@@ -183,7 +192,9 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     /** The limits of a task's open devices changed: all are looked at soon. */
     dueNow: (task: number) => dueNow.run(task),
     saveDue: (id: number, due: Ticks | null) => saveDue.run(due, id),
+    /** The rows of a task's devices, some of them; what it brought them to is remembered. */
     deleteDevices: (taskId: number, limit: number) => {
+      keepUpgraded.run(taskId, limit);
       deleteHistoryOf.run(taskId, limit);
       return deleteDevices.run(taskId, limit);
     },

@@ -15,7 +15,8 @@ const MAX_LOG = 1000;
 
 /** Which devices of a service a page shows; modules are numbers of the database. */
 export interface FleetFilter {
-  readonly modules: readonly number[];
+  /** One of the service's; null: all. */
+  readonly module: number | null;
   readonly version: string | null;
   readonly search: string;
   readonly labels: LabelFilter | null;
@@ -25,7 +26,7 @@ export interface FleetFilter {
 export function prepareFleetStatements(db: SqlDatabase) {
   const sql = (text: string): SqlStatement => db.prepare(text);
 
-  const modulesOf = sql('SELECT id, module FROM scopes WHERE service = ? ORDER BY module');
+  const moduleName = sql('SELECT module FROM scopes WHERE id = ?');
   const tokenRow = sql('SELECT operator, device, seen_at FROM tokens WHERE service = ? AND token = ?');
   const saveLabels = sql(`INSERT INTO tokens (service, token, operator, device) VALUES (?, ?, ?, ?)
     ON CONFLICT (service, token) DO UPDATE SET operator = excluded.operator, device = excluded.device`);
@@ -44,9 +45,12 @@ export function prepareFleetStatements(db: SqlDatabase) {
   const countVersion = sql(`INSERT INTO version_counts (scope, version, n) VALUES (?, ?, ?)
     ON CONFLICT (scope, version) DO UPDATE SET n = n + excluded.n`);
   const clearVersions = sql('DELETE FROM version_counts WHERE scope = ? AND version = ? AND n <= 0');
-  const versions = sql(
-    'SELECT version, n FROM version_counts WHERE scope = ? AND n > 0 ORDER BY n DESC, version',
-  );
+  const versions =
+    sql(`SELECT c.module, v.version, v.n FROM scopes AS c JOIN version_counts AS v ON v.scope = c.id
+    WHERE c.service = ? AND (? IS NULL OR c.id = ?) AND v.n > 0 ORDER BY c.module, v.n DESC, v.version LIMIT ?`);
+  const countKnownOf =
+    sql(`SELECT coalesce(sum(v.n), 0) AS n FROM scopes AS c JOIN version_counts AS v ON v.scope = c.id
+    WHERE c.service = ? AND (? IS NULL OR c.id = ?) AND (? IS NULL OR v.version = ?)`);
 
   const newestTask =
     sql(`SELECT t.key, t.name, t.status FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
@@ -77,6 +81,22 @@ export function prepareFleetStatements(db: SqlDatabase) {
   const reasonsOf = sql('SELECT reason, n FROM task_reasons WHERE task = ?');
   const wavesOf = sql('SELECT * FROM task_waves WHERE task = ? ORDER BY wave');
 
+  const forgetUpgraded = sql('DELETE FROM upgraded WHERE scope = ? AND token = ?');
+  // With whether nothing but its version is known of the whole device, and that for long.
+  const slice = sql(`SELECT d.scope, d.token, d.version, NOT EXISTS (
+        SELECT 1 FROM devices AS o JOIN scopes AS s ON s.id = o.scope
+        WHERE o.token = d.token AND s.service = c.service AND o.at >= ?)
+      AND coalesce(t.seen_at, 0) < ? AND coalesce(t.operator, '{}') = '{}' AND coalesce(t.device, '{}') = '{}'
+      AND NOT EXISTS (SELECT 1 FROM task_devices AS m WHERE m.token = d.token AND m.service = c.service)
+      AND NOT EXISTS (SELECT 1 FROM upgraded AS u JOIN scopes AS s ON s.id = u.scope
+        WHERE u.token = d.token AND s.service = c.service) AS idle
+    FROM devices AS d JOIN scopes AS c ON c.id = d.scope
+      LEFT JOIN tokens AS t ON t.service = c.service AND t.token = d.token
+    WHERE (d.scope, d.token) > (?, ?) ORDER BY d.scope, d.token LIMIT ?`);
+  const forgetSeen = sql(
+    'DELETE FROM tokens WHERE token = ? AND service = (SELECT service FROM scopes WHERE id = ?)',
+  );
+
   const prepared = new Map<string, SqlStatement>();
   const cached = (text: string): SqlStatement => {
     const found = prepared.get(text);
@@ -90,8 +110,7 @@ export function prepareFleetStatements(db: SqlDatabase) {
   const n = (row: SqlRow | undefined): number => Number(row?.['n'] ?? 0);
 
   return {
-    modulesOf: (service: number) =>
-      modulesOf.all(service).map((row) => ({ id: row['id'] as number, module: row['module'] as string })),
+    moduleName: (moduleId: number) => String(moduleName.get(moduleId)?.['module'] ?? ''),
     findToken: (service: number, token: string): (OwnLabels & { readonly seenAt: number | null }) | null => {
       const row = tokenRow.get(service, token);
       if (row === undefined) return null;
@@ -115,14 +134,28 @@ export function prepareFleetStatements(db: SqlDatabase) {
     saveSeen: (service: number, token: string, at: number) => saveSeen.run(service, token, at),
     forgetToken: (service: number, token: string) => forgetToken.run(service, token),
     knownModules: (service: number, token: string) => knownModules.all(token, service),
-    forgetKnown: (moduleId: number, token: string) => forgetKnown.run(moduleId, token),
+    forgetKnown: (moduleId: number, token: string) => {
+      forgetKnown.run(moduleId, token);
+      forgetUpgraded.run(moduleId, token);
+    },
+    /** Devices in the order of modules and tokens; `idle`: nobody misses the device that wasn't seen since `before`. */
+    sliceOfKnown: (after: { scope: number; token: string }, before: number, limit: number) =>
+      slice.all(before, before, after.scope, after.token, limit),
+    forgetSeen: (moduleId: number, token: string) => forgetSeen.run(token, moduleId),
     /** @param by how many devices more run it */
     countVersion: (moduleId: number, version: string, by: number) => {
       countVersion.run(moduleId, version, by);
       if (by < 0) clearVersions.run(moduleId, version);
     },
-    versions: (moduleId: number) =>
-      versions.all(moduleId).map((row) => ({ version: row['version'] as string, count: row['n'] as number })),
+    /** How many devices run which version, of one module or of all. */
+    versions: (service: number, moduleId: number | null, limit: number) =>
+      versions.all(service, moduleId, moduleId, limit).map((row) => ({
+        module: row['module'] as string,
+        version: row['version'] as string,
+        count: row['n'] as number,
+      })),
+    countKnownOf: (service: number, moduleId: number | null, version: string | null) =>
+      n(countKnownOf.get(service, moduleId, moduleId, version, version)),
 
     newestTask: (token: string, moduleId: number) => newestTask.get(token, moduleId),
     tasksOfToken: (service: number, token: string, limit: number, offset: number) =>
@@ -185,16 +218,16 @@ export function prepareFleetStatements(db: SqlDatabase) {
 }
 
 /** Which index serves a page: of versions in one module, of labels, else of all tokens. */
-function fleetWhere({ modules, version, search, labels, service }: FleetFilter): {
+function fleetWhere({ module, version, search, labels, service }: FleetFilter): {
   readonly where: string;
   readonly values: SqlValue[];
 } {
   const conditions: string[] = [];
   const values: SqlValue[] = [];
-  const isOne = modules.length === 1;
+  const isOne = module !== null;
   const index = version === null ? 'devices_token' : 'devices_version';
-  conditions.push(isOne ? 'd.scope = ?' : `d.scope IN (${modules.map(() => '?').join(', ')})`);
-  values.push(...modules);
+  conditions.push(isOne ? 'd.scope = ?' : 'd.scope IN (SELECT id FROM scopes WHERE service = ?)');
+  values.push(module ?? service);
   if (version !== null) {
     conditions.push('d.version = ?');
     values.push(version);

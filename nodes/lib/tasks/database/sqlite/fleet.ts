@@ -9,40 +9,31 @@ export function fleetPage(
   service: number,
   query: FleetQuery,
 ): { total: number; versions: readonly VersionCount[]; devices: readonly FleetRow[] } {
-  const modules = sql
-    .modulesOf(service)
-    .filter(({ module }) => query.module === null || module === query.module);
-  const versions = modules.flatMap(({ id, module }) =>
-    sql.versions(id).map(({ version, count }) => ({ module, version, count })),
-  );
-  if (modules.length === 0) return { total: 0, versions, devices: [] };
-  const filter = { ...query, modules: modules.map(({ id }) => id), service };
+  const module = query.module === null ? null : (sql.findModule(service, query.module) ?? NO_MODULE);
+  const filter = { ...query, module, service };
   const isCounted = query.search === '' && query.labels === null;
-  const counted = versions.filter(({ version }) => query.version === null || version === query.version);
-  const names = new Map(modules.map(({ id, module }) => [id, module]));
   return {
     // Kept counts, where nothing else narrows the page down.
-    total: isCounted ? counted.reduce((sum, { count }) => sum + count, 0) : sql.countFleet(filter),
-    versions,
+    total: isCounted ? sql.countKnownOf(service, module, query.version) : sql.countFleet(filter),
+    versions: sql.versions(service, module, MAX_VERSIONS),
     devices: sql
       .fleetPage(filter, query.pageSize, (query.page - 1) * query.pageSize)
-      .map((row) => fleetRow(sql, service, row['token'] as string, row['scope'] as number, names)),
+      .map((row) => fleetRow(sql, service, row['token'] as string, row['scope'] as number)),
   };
 }
 
-function fleetRow(
-  sql: Statements,
-  service: number,
-  accessToken: string,
-  moduleId: number,
-  names: ReadonlyMap<number, string>,
-): FleetRow {
+/** Versions in an answer at most: hostile devices can name any number. */
+const MAX_VERSIONS = 1000;
+/** No module has this number. */
+const NO_MODULE = 0;
+
+function fleetRow(sql: Statements, service: number, accessToken: string, moduleId: number): FleetRow {
   const known = sql.knownRow(moduleId, accessToken);
   const own = sql.findToken(service, accessToken);
   const task = sql.newestTask(accessToken, moduleId);
   return {
     accessToken,
-    module: names.get(moduleId) ?? '',
+    module: sql.moduleName(moduleId),
     version: known?.['version'] as string,
     labels: effectiveLabels(own ?? NO_LABELS),
     seenAt: Math.max((known?.['at'] as number | undefined) ?? 0, own?.seenAt ?? 0),

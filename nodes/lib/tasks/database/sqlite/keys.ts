@@ -8,10 +8,9 @@ import { toPlan } from './rows';
 import type { Statements } from './statements';
 import type { SqliteFile } from './file';
 
-/** Modules of a service's devices at most: a hostile device could name a new one each time. */
-const MAX_MODULES = 1000;
-const MAX_MODULE_NAME = 128;
 const MAX_PLANS = 1000;
+/** Names of modules that are kept in memory: honest fleets have a few. */
+const MAX_KEPT_MODULES = 10_000;
 
 export class KeyCache {
   readonly #file: SqliteFile;
@@ -48,8 +47,10 @@ export class KeyCache {
     const cached = this.#modules.get(module);
     if (cached !== undefined) return cached;
     const id = this.#sql.findModule(this.service(), module);
-    if (id !== undefined) this.#modules.set(module, id);
-    return id ?? null;
+    if (id === undefined) return null;
+    if (this.#modules.size >= MAX_KEPT_MODULES) this.#modules.clear();
+    this.#modules.set(module, id);
+    return id;
   }
 
   /** The number of a task's module, made where there is none. */
@@ -58,11 +59,6 @@ export class KeyCache {
     if (found !== null) return found;
     this.#sql.addModule(this.service(), module);
     return this.#sql.findModule(this.service(), module) ?? 0;
-  }
-
-  /** False for a new module that a device names where there are too many of them, with `more` others. */
-  mayAddModule(module: string, more: number): boolean {
-    return module.length <= MAX_MODULE_NAME && this.#sql.countModules(this.service()) + more < MAX_MODULES;
   }
 
   /** What the rules need of a task; null while it is still made, or where it was removed. */

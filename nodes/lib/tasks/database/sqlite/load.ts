@@ -28,8 +28,6 @@ export class SqliteRows implements Rows {
   #joining: readonly Task[] | undefined;
   #found: readonly Found[] | undefined;
   #unknown = 0;
-  /** Modules that this decision names for the first time. */
-  readonly #newModules = new Set<string>();
   /** Whether any device waits for another task: nearly always none does. */
   #anyBusy: boolean | undefined;
 
@@ -88,12 +86,8 @@ export class SqliteRows implements Rows {
     return moduleId === null ? null : this.#sql.findKnown(moduleId, accessToken);
   }
 
-  hasRoom(_accessToken: string, module: string, taken: number): boolean {
-    if (this.file.devices + taken >= this.file.maxDevices) return false;
-    if (this.#newModules.has(module) || this.keys.findModule(module) !== null) return true;
-    if (!this.keys.mayAddModule(module, this.#newModules.size)) return false;
-    this.#newModules.add(module);
-    return true;
+  hasRoom(_accessToken: string, _module: string, taken: number): boolean {
+    return this.file.devices + taken < this.file.maxDevices;
   }
 
   get joining(): readonly Task[] {

@@ -214,6 +214,22 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX tasks_joining ON tasks (service) WHERE joining IS NOT NULL AND live = 1 AND visible = 1;
     `,
   },
+  {
+    name: 'devices that removed tasks have upgraded, clocks that were wrong',
+    sql: `
+      -- The newest task of those that were removed in which a device succeeded: no older one may undo it.
+      CREATE TABLE upgraded (
+        scope INTEGER NOT NULL, token TEXT NOT NULL, task INTEGER NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL,
+        version TEXT NOT NULL, PRIMARY KEY (scope, token)
+      ) WITHOUT ROWID;
+      CREATE INDEX upgraded_task ON upgraded (task);
+      -- Wall clock: what was stamped from "stamped_from" to "stamped_to" goes with this clock when it is set;
+      -- "newest": the latest time that was ever written.
+      ALTER TABLE services ADD COLUMN stamped_from INTEGER;
+      ALTER TABLE services ADD COLUMN stamped_to INTEGER;
+      ALTER TABLE services ADD COLUMN newest INTEGER;
+    `,
+  },
 ];
 
 /** The newest schema that this version knows. */

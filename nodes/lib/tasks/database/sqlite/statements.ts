@@ -50,7 +50,6 @@ export function prepareStatements(db: SqlDatabase) {
   const clock = sql('SELECT clock FROM services WHERE id = ?');
   const saveClock = sql('UPDATE services SET clock = max(clock, ?) WHERE id = ?');
   const deviceModule = sql('SELECT id FROM scopes WHERE service = ? AND module = ?');
-  const deviceModules = sql('SELECT count(*) AS n FROM scopes WHERE service = ?');
   const addModule = sql('INSERT INTO scopes (service, module) VALUES (?, ?)');
 
   const knownDevice = sql('SELECT version, last_id, at, retained FROM devices WHERE scope = ? AND token = ?');
@@ -77,10 +76,13 @@ export function prepareStatements(db: SqlDatabase) {
   const changePlan = sql(`UPDATE tasks SET name = ?, description = ?, end_at = ?, end_behavior = ?, policy = ?
     WHERE id = ?`);
   const addTaken = sql('UPDATE tasks SET taken = taken + ? WHERE id = ?');
+  // Numbers tell which task is the newer one: that of a task that was removed is not given again.
   const addTask = sql(`INSERT INTO tasks
-    (key, service, scope, status, created_at, start_at, started_at, name, policy, upgrade, package,
+    (id, key, service, scope, status, created_at, start_at, started_at, name, policy, upgrade, package,
       description, packages, end_at, end_behavior, joining, running_since)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`);
+    VALUES (
+      1 + max(coalesce((SELECT max(id) FROM tasks), 0), coalesce((SELECT max(task) FROM upgraded), 0)),
+      ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`);
   const addWave = sql('INSERT INTO task_waves (task, wave, total) VALUES (?, ?, 0)');
   const wave = sql(`SELECT ${WAVE_COUNTS.join(', ')} FROM task_waves WHERE task = ? AND wave = ?`);
   const moduleOfTask = sql('SELECT scope FROM tasks WHERE id = ?');
@@ -125,7 +127,6 @@ export function prepareStatements(db: SqlDatabase) {
     saveClock: (id: number, now: Ticks) => saveClock.run(now, id),
     findModule: (serviceId: number, module: string) =>
       deviceModule.get(serviceId, module)?.['id'] as number | undefined,
-    countModules: (serviceId: number) => n(deviceModules.get(serviceId)),
     addModule: (serviceId: number, module: string) => addModule.run(serviceId, module),
 
     findKnown: (moduleId: number, token: string): KnownDevice | null => {
