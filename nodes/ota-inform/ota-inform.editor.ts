@@ -1,6 +1,8 @@
 /** ota-inform in the editor: version reports on the platform, report a version on a device. */
+import { takeTheOnly } from '../lib/red/editor/config-nodes';
 import { current, dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
-import { followSide, prepareCredential } from '../lib/red/editor/form';
+import { followSide, secretField } from '../lib/red/editor/form';
+import { lookForServiceToken } from '../lib/red/editor/service-token';
 import { textsOf } from '../lib/red/editor/texts';
 import { accessToken, anyText, check, entry, number, sideOf } from '../lib/red/editor/validators';
 import { INFORM, textOf } from '../lib/rules';
@@ -51,9 +53,13 @@ RED.nodes.registerType('ota-inform', {
   outputLabels() {
     return texts(`ota-inform.port.${sideOf(this)}`);
   },
+  onadd() {
+    takeTheOnly(this);
+  },
   oneditprepare() {
     dialogOpened(this);
-    prepareCredential(this, 'accessToken');
+    secretField(this, 'accessToken', texts);
+    lookForServiceToken(this, texts);
     followSide((side) => ({ inputs: side === 'device' ? 1 : 0, outputs: 1 }));
   },
   oneditsave() {

@@ -67,7 +67,7 @@ function hear(node: Node, service: ServiceUse, status: Status): void {
         node.send({ topic, accessToken, payload } as Partial<Message>);
         status.success(shownText(version));
       },
-      onRefused: (refused) => reportRefused(errors, refused),
+      onRefused: (refused) => reportRefused(errors, refused, status),
     },
     'common.status.noReport',
   );

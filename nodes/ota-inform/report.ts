@@ -34,7 +34,7 @@ export function informSide(
   status: Status,
   settings: InformSettings,
 ): void {
-  const own = ownToken(node);
+  const own = ownToken(node, service);
   const { reports, leave } = joinReports(RED, node, service, settings.serviceId, (report, outcome) => {
     if (report.kind !== 'inform') return;
     try {

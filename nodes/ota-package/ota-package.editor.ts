@@ -1,6 +1,6 @@
 /** ota-package in the editor: where packages are kept, and how devices reach them. */
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
-import { prepareCredential } from '../lib/red/editor/form';
+import { secretField } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { textsOf } from '../lib/red/editor/texts';
 import { anyText, entry } from '../lib/red/editor/validators';
@@ -45,7 +45,7 @@ RED.nodes.registerType('ota-package', {
   },
   oneditprepare() {
     dialogOpened(this);
-    prepareCredential(this, 'privateKey');
+    secretField(this, 'privateKey', texts);
   },
   oneditsave() {
     dialogClosed();

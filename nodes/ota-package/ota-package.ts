@@ -73,6 +73,7 @@ function readSettings(RED: NodeAPI, config: Config, privateKey: unknown): Packag
     baseUrl,
     signMethod: read('signMethod') === 'MD5' ? 'Md5' : 'SHA256',
     maxBytes: read('maxBytes'),
+    inWords: (n) => RED._(n === 1 ? 'ota-package.status.onePackage' : 'ota-package.status.packages', { n }),
     privateKey: signingKey(
       textSetting(privateKey).trim(),
       keyFile === '' ? null : userFolder(RED, keyFile, ''),

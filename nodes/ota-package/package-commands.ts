@@ -37,6 +37,8 @@ export interface PackageSettings {
   readonly signMethod: SignMethod;
   readonly maxBytes: number;
   readonly privateKey: KeyObject | null;
+  /** How many packages there are, as the status says it in the runtime's language. */
+  readonly inWords: (count: number) => string;
 }
 
 export class PackageCommands {
@@ -153,9 +155,9 @@ export class PackageCommands {
   }
 
   #show(library: Library, done: boolean): void {
-    if (done) this.#status.success(String(library.size));
+    if (done) this.#status.success(this.#settings.inWords(library.size));
     else if (this.#settings.baseUrl === '') this.#status.idle('ota-package.status.noBaseUrl');
-    else this.#status.idle(String(library.size), 'dot');
+    else this.#status.idle(this.#settings.inWords(library.size), 'dot');
   }
 }
 

@@ -1,7 +1,9 @@
 /** ota-progress in the editor: progress reports on the platform, report progress on a device. */
+import { takeTheOnly } from '../lib/red/editor/config-nodes';
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
-import { followSide, prepareCredential } from '../lib/red/editor/form';
+import { followSide, secretField } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
+import { lookForServiceToken } from '../lib/red/editor/service-token';
 import { textsOf } from '../lib/red/editor/texts';
 import { accessToken, anyText, entry, number, sideOf } from '../lib/red/editor/validators';
 import { PROGRESS } from '../lib/rules';
@@ -47,9 +49,13 @@ RED.nodes.registerType('ota-progress', {
   outputLabels() {
     return texts(`ota-progress.port.${sideOf(this)}`);
   },
+  onadd() {
+    takeTheOnly(this);
+  },
   oneditprepare() {
     dialogOpened(this);
-    prepareCredential(this, 'accessToken');
+    secretField(this, 'accessToken', texts);
+    lookForServiceToken(this, texts);
     followSide((side) => ({ inputs: side === 'device' ? 1 : 0, outputs: 1 }));
   },
   oneditsave() {

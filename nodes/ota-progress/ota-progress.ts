@@ -55,7 +55,7 @@ function hear(node: Node, service: ServiceUse, status: Status): void {
         node.send({ topic, accessToken, payload } as Partial<Message>);
         showStep(status, step);
       },
-      onRefused: (refused) => reportRefused(errors, refused),
+      onRefused: (refused) => reportRefused(errors, refused, status),
     },
     'common.status.noReport',
   );

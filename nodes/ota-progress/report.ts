@@ -17,7 +17,7 @@ import {
 import { ownToken, tokenToSend } from '../lib/red/device';
 import { acknowledged, checkReport, joinReports } from '../lib/red/device-reports';
 import { derive, type Message, onClose, onInput, type Send } from '../lib/red/input';
-import { type ServiceUse, statusOf } from '../lib/red/service';
+import { failureIn, type ServiceUse, statusOf } from '../lib/red/service';
 import type { Status } from '../lib/red/status';
 import { Pacer } from './pacer';
 import { type Intervals, isFinal } from './pacing';
@@ -49,7 +49,7 @@ export function reportSide(
   status: Status,
   settings: ReportSettings,
 ): void {
-  const own = ownToken(node);
+  const own = ownToken(node, service);
   const pacer = new Pacer(settings.intervals);
   let closing = false;
   const { reports, leave } = joinReports(RED, node, service, settings.serviceId, (report, outcome) => {
@@ -98,18 +98,22 @@ export function reportSide(
     out(derive(msg, { topic, accessToken, payload } as Partial<Message>));
   };
 
-  onInput(node, async (msg, out) => {
-    const accessToken = tokenToSend(msg, own, service.identity);
-    const report = readInput(msg.payload, settings.module);
-    service.channel();
-    const { step, desc, module } = report;
-    const final = isFinal(report);
-    // A node that a deploy closed says "failed" of what goes on after it: only a success is believed now.
-    if (closing && step !== STEP_SUCCEEDED) throw closed();
-    await pacer.hand(JSON.stringify([accessToken, module]), { step, desc }, () =>
-      final ? sendFinal(accessToken, report, msg, out) : sendStep(accessToken, report, msg, out),
-    );
-  });
+  onInput(
+    node,
+    async (msg, out) => {
+      const accessToken = tokenToSend(msg, own, service.identity);
+      const report = readInput(msg.payload, settings.module);
+      service.channel();
+      const { step, desc, module } = report;
+      const final = isFinal(report);
+      // A node that a deploy closed says "failed" of what goes on after it: only a success is believed now.
+      if (closing && step !== STEP_SUCCEEDED) throw closed();
+      await pacer.hand(JSON.stringify([accessToken, module]), { step, desc }, () =>
+        final ? sendFinal(accessToken, report, msg, out) : sendStep(accessToken, report, msg, out),
+      );
+    },
+    failureIn(status),
+  );
 
   onClose(node, async (removed) => {
     closing = true;

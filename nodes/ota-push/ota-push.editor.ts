@@ -1,6 +1,8 @@
 /** ota-push in the editor: push an upgrade from the platform, receive it on a device. */
+import { takeTheOnly } from '../lib/red/editor/config-nodes';
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
-import { followSide, prepareCredential } from '../lib/red/editor/form';
+import { followSide, secretField } from '../lib/red/editor/form';
+import { lookForServiceToken } from '../lib/red/editor/service-token';
 import { textsOf } from '../lib/red/editor/texts';
 import { accessToken, anyText, entry, number, sideOf } from '../lib/red/editor/validators';
 import { PUSH } from '../lib/rules';
@@ -53,9 +55,13 @@ RED.nodes.registerType('ota-push', {
     if (sideOf(this) === 'device') return texts('ota-push.port.received');
     return texts(index === 0 ? 'ota-push.port.pushed' : 'ota-push.port.notDelivered');
   },
+  onadd() {
+    takeTheOnly(this);
+  },
   oneditprepare() {
     dialogOpened(this);
-    prepareCredential(this, 'accessToken');
+    secretField(this, 'accessToken', texts);
+    lookForServiceToken(this, texts);
     followSide((side) => {
       return side === 'platform' ? { inputs: 1, outputs: 2 } : { inputs: 1, outputs: 1 };
     });

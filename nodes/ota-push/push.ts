@@ -12,7 +12,7 @@ import {
   type UpgradeOut,
 } from '../lib/protocol';
 import { type Message, onClose, onInput, type Send } from '../lib/red/input';
-import type { ServiceUse } from '../lib/red/service';
+import { failureIn, type ServiceUse } from '../lib/red/service';
 import { shownText, type Status } from '../lib/red/status';
 import { Pump } from './pump';
 
@@ -44,19 +44,23 @@ export function pushSide(
   // broker may allow a smaller window: what waits then must leave room in the queue for others.
   const pump = new Pump({ window: Math.min(2 * window, QUEUE_LIMIT / 5), rate: settings.rate });
 
-  onInput(node, async (msg, send) => {
-    const { scheme } = service.channel();
-    const upgrade = scheme.check(msg.payload, settings.allowUnsigned);
-    const prepared = scheme.prepare(upgrade);
-    const target: unknown = (msg as { accessToken?: unknown }).accessToken;
-    if (target === undefined || target === null || target === '') throw missingToken();
-    const rest = withoutOwn(msg);
-    const waits = !Array.isArray(target);
-    const options = { expiry: settings.expiry };
-    const push: Push = { node, service, msg, rest, send, upgrade, prepared, options, waits };
-    if (Array.isArray(target)) await pushAll(pump, status, push, target);
-    else await pushSingle(status, push, target);
-  });
+  onInput(
+    node,
+    async (msg, send) => {
+      const { scheme } = service.channel();
+      const upgrade = scheme.check(msg.payload, settings.allowUnsigned);
+      const prepared = scheme.prepare(upgrade);
+      const target: unknown = (msg as { accessToken?: unknown }).accessToken;
+      if (target === undefined || target === null || target === '') throw missingToken();
+      const rest = withoutOwn(msg);
+      const waits = !Array.isArray(target);
+      const options = { expiry: settings.expiry };
+      const push: Push = { node, service, msg, rest, send, upgrade, prepared, options, waits };
+      if (Array.isArray(target)) await pushAll(pump, status, push, target);
+      else await pushSingle(status, push, target);
+    },
+    failureIn(status),
+  );
 
   onClose(node, (removed) => {
     pump.close();

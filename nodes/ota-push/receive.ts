@@ -21,7 +21,7 @@ import { joinReports } from '../lib/red/device-reports';
 import { fileNameOf } from '../lib/red/file-names';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
-import type { ServiceUse } from '../lib/red/service';
+import { failureIn, type ServiceUse } from '../lib/red/service';
 import { StateFile } from '../lib/red/state-file';
 import { shownText, type Status } from '../lib/red/status';
 import { userFolder } from '../lib/red/user-directory';
@@ -46,7 +46,7 @@ export function receiveSide(
   settings: ReceiveSettings,
 ): void {
   const errors = new LimitedErrors(node);
-  const own = ownToken(node);
+  const own = ownToken(node, service);
   const accessToken = tokenToHear(own, service.identity);
   const tell = (error: OtaError, upgrade?: ReceivedUpgrade): void => {
     const about = upgrade === undefined ? {} : messageOf(upgrade, upgrade.payload);
@@ -117,17 +117,21 @@ export function receiveSide(
           errors.report(toOtaError(error), { topic, accessToken, payload: message } as Partial<Message>);
         }
       },
-      onRefused: (refused) => reportRefused(errors, refused),
+      onRefused: (refused) => reportRefused(errors, refused, status),
     },
     workStatus(RED, work, settings.hold),
   );
-  onInput(node, async (msg) => {
-    const { action, module } = readCommand(msg.payload, settings.hold);
-    if (action === 'release') return work.release(msg);
-    const device = tokenToSend(msg, own, service.identity);
-    if (action === 'ask') await ask(device, module);
-    else await work.finish(action, device, module);
-  });
+  onInput(
+    node,
+    async (msg) => {
+      const { action, module } = readCommand(msg.payload, settings.hold);
+      if (action === 'release') return work.release(msg);
+      const device = tokenToSend(msg, own, service.identity);
+      if (action === 'ask') await ask(device, module);
+      else await work.finish(action, device, module);
+    },
+    failureIn(status),
+  );
 
   /** An upgrade that comes in answer is handed to the listener, like a push. */
   const ask = async (device: string, module: string | null): Promise<void> => {

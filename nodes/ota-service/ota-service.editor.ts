@@ -1,9 +1,19 @@
 /** ota-service in the editor: a broker that is there already, and how its topics look. */
 import { current, dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
-import { openWhereWrong } from '../lib/red/editor/form';
+import { openWhereWrong, secretField, STORED } from '../lib/red/editor/form';
+import { forgetServiceToken } from '../lib/red/editor/service-token';
 import { textsOf } from '../lib/red/editor/texts';
 import { anyText, check, entry } from '../lib/red/editor/validators';
-import { isVariable, readTemplate, type Reason, SERVICE, textOf, togetherReason } from '../lib/rules';
+import {
+  isVariable,
+  pairRule,
+  readTemplate,
+  type Reason,
+  SERVICE,
+  textOf,
+  togetherReason,
+  tokenRule,
+} from '../lib/rules';
 
 const texts = textsOf('ota-service');
 const TOPICS = ['informTopic', 'upgradeTopic', 'progressTopic'];
@@ -20,6 +30,13 @@ function topicReason(value: unknown, node: EditorNode, own: string): Reason | nu
 }
 
 const topic = (own: string): EditorValidator => check(texts, (value, node) => topicReason(value, node, own));
+
+/** A token or a pair: which of them the topics want is known where the service runs. */
+function gatewayTokenReason(value: unknown): Reason | null {
+  const text = textOf(value).trim();
+  if (text === '' || text === STORED || text === '+' || isVariable(text)) return null;
+  return pairRule.read(text).reason === null ? null : tokenRule.read(text).reason;
+}
 
 /** Why a session can't be kept as the form stands, as a locale key; null where it can, or isn't asked for. */
 function sessionNote(): string | null {
@@ -63,6 +80,13 @@ RED.nodes.registerType('ota-service', {
     fleet: { value: '', label: texts('ota-service.label.fleet'), validate: anyText(texts) },
     settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
+  credentials: {
+    accessToken: {
+      type: 'password',
+      label: texts('ota-service.label.accessToken'),
+      validate: check(texts, (value) => gatewayTokenReason(value)),
+    },
+  },
   label() {
     if (this.name) return this.name;
     const broker = RED.nodes.node(this['broker']) ?? null;
@@ -74,6 +98,7 @@ RED.nodes.registerType('ota-service', {
   },
   oneditprepare() {
     dialogOpened(this, 'node-config-input');
+    secretField(this, 'accessToken', texts, 'node-config-input');
     $('#node-config-input-scheme')
       .on('change', function () {
         $('.ota-custom').toggle($(this).val() === 'custom');
@@ -91,6 +116,7 @@ RED.nodes.registerType('ota-service', {
     openWhereWrong('#node-config-dialog-edit-form');
   },
   oneditsave() {
+    forgetServiceToken(this.id);
     dialogClosed();
   },
   oneditcancel() {

@@ -6,6 +6,7 @@ import type { IClientOptions } from 'mqtt';
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { Channel, type LinkState } from '../lib/link';
 import { createScheme, OtaError, type Scheme, toOtaError } from '../lib/protocol';
+import { storedToken } from '../lib/red/device';
 import { onClose } from '../lib/red/input';
 import { installationId } from '../lib/red/installation-id';
 import type { OtaServiceNode } from '../lib/red/service';
@@ -64,6 +65,7 @@ module.exports = (RED: NodeAPI): void => {
     service.problem = null;
     service.sessionNotKept = false;
     service.fleet = this.id;
+    service.accessToken = '';
     let settings: Settings;
     try {
       settings = readSettings(RED, this.id, settingsOf(RED, this, config));
@@ -87,6 +89,7 @@ module.exports = (RED: NodeAPI): void => {
     });
     service.channel = channel;
     service.fleet = settings.fleet;
+    service.accessToken = storedToken(this);
     onClose(this, (removed) => {
       if (keeps && !removed) heldFilters.set(this.id, channel.heldFilters);
       else heldFilters.delete(this.id);
@@ -94,7 +97,9 @@ module.exports = (RED: NodeAPI): void => {
     });
   }
 
-  RED.nodes.registerType('ota-service', OtaService as never);
+  RED.nodes.registerType('ota-service', OtaService as never, {
+    credentials: { accessToken: { type: 'password' } },
+  });
 };
 
 function readSettings(RED: NodeAPI, id: string, config: Config): Settings {

@@ -1,4 +1,5 @@
 /** ota-task in the editor: a service, a store, and the policy of every task. */
+import { takeTheOnly } from '../lib/red/editor/config-nodes';
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
 import { openWhereWrong } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
@@ -55,6 +56,9 @@ RED.nodes.registerType('ota-task', {
   },
   outputLabels(index) {
     return texts(['ota-task.port.answer', 'ota-task.port.device', 'ota-task.port.task'][index] ?? '');
+  },
+  onadd() {
+    takeTheOnly(this);
   },
   oneditprepare() {
     dialogOpened(this);

@@ -3,7 +3,7 @@ import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { checkUpgrade, OtaError, type UpgradeOut } from '../lib/protocol';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
-import { ServiceUse } from '../lib/red/service';
+import { failureIn, ServiceUse } from '../lib/red/service';
 import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
 import { refuseAll, setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
@@ -117,15 +117,20 @@ function run(node: Node, { host, service, wires, status, defaults, labelsFrom }:
       if (error?.code !== 'OTA_STORE_FULL') shown.problem(error);
     },
     onSubscription: (error) => shown.subscription(error),
-    onRefused: (refused) => reportRefused(errors, refused),
+    onRefused: (refused) => reportRefused(errors, refused, status),
     onFirstReport: () => shown.firstReport(),
   };
   host.join(listener);
-  onInput(node, async (msg, send) => {
-    if (wires !== null && (await takeReport(host, wires, msg.payload))) return;
-    const answer = await host.command(readCommand(msg.payload, defaults, check));
-    send([derive(msg, { payload: answer }), null, null]);
-  });
+  onInput(
+    node,
+    async (msg, send) => {
+      if (wires !== null && (await takeReport(host, wires, msg.payload))) return;
+      const answer = await host.command(readCommand(msg.payload, defaults, check));
+      send([derive(msg, { payload: answer }), null, null]);
+      shown.answered();
+    },
+    failureIn(status),
+  );
   onClose(node, async (removed) => {
     try {
       await host.leave(listener, removed);

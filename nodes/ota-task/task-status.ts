@@ -29,6 +29,11 @@ export class TaskStatus {
     this.#show();
   }
 
+  /** A command was carried out: one that was refused before is over. */
+  answered(): void {
+    this.#show();
+  }
+
   problem(error: OtaError | null): void {
     this.#problem = error;
     this.#show();

@@ -73,6 +73,18 @@ describe('on the canvas', function () {
       assert.match(node.reasons.join(), /Service/);
     });
 
+    it('takes the only service and the only store there are, and none of two', async () => {
+      await used.editor.show([...used.service, { id: 'store', type: 'ota-store', name: '', file: '' }]);
+      const { settings, reasons } = await used.editor.node(await used.editor.drag('ota-task'));
+      assert.deepEqual([settings['service'], settings['store'], reasons], ['service', 'store', []]);
+      await used.editor.show([
+        ...used.service,
+        ...used.service.slice(1).map((node) => ({ ...node, id: 'second' })),
+      ]);
+      const undecided = await used.editor.node(await used.editor.drag('ota-push'));
+      assert.equal(undecided.settings['service'], '');
+    });
+
     it('has an icon that is there', async () => {
       const icons = (await used.host.nodeRed.get('/icons')) as Record<string, string[]>;
       for (const icon of icons['@mqtt-ota/node-red-ota']!) {
@@ -188,6 +200,32 @@ describe('on the canvas', function () {
       assert.equal(await used.editor.status('device', 'connected'), 'connected');
       const flows = JSON.stringify(await used.host.nodeRed.get('/flows'));
       assert.ok(!flows.includes('device-1'));
+    });
+
+    it('a device node needs none where its service holds the own token of the gateway', async () => {
+      await used.editor.show([
+        ...used.service,
+        placed('device', 'ota-push', { service: 'service', side: 'device', inputs: 1, outputs: 1 }),
+      ]);
+      await used.editor.open('device');
+      await used.editor.page.locator('#node-input-btn-service-edit').click();
+      await used.editor.field('scheme').waitFor();
+      await used.editor.fill('accessToken', 'gateway-1');
+      const eye = used.editor.page.locator('.red-ui-tray').last().locator('.ota-eye');
+      await eye.click();
+      assert.equal(await used.editor.field('accessToken').getAttribute('type'), 'text', 'it is shown');
+      await used.editor.done();
+      await used.editor.field('side').waitFor();
+      const token = used.editor.field('accessToken');
+      await used.editor.page.waitForFunction(
+        () => !document.querySelector('#node-input-accessToken')?.classList.contains('input-error'),
+      );
+      assert.equal(await token.getAttribute('placeholder'), 'from the service');
+      await used.editor.done();
+      await used.editor.deploy();
+      assert.equal(await used.editor.status('device', 'connected'), 'connected');
+      const flows = JSON.stringify(await used.host.nodeRed.get('/flows'));
+      assert.ok(!flows.includes('gateway-1'), 'it is a credential');
     });
 
     it('a device node without a token says what it lacks', async () => {

@@ -186,9 +186,12 @@ describe('ota-package', () => {
       const flow = await load();
       const error = await failure(flow, payload, more);
       assert.equal(error.code, code);
-      await flow.status('n1', 'common.status.failed');
+      await flow.status(
+        'n1',
+        code === 'OTA_BAD_INPUT' ? 'common.status.messageRefused' : 'common.status.failed',
+      );
       assert.deepEqual(await ask(flow, { action: 'list' }), []);
-      await flow.status('n1', '0');
+      await flow.status('n1', 'ota-package.status.packages');
     });
   }
 
@@ -200,12 +203,12 @@ describe('ota-package', () => {
 
   it('shows the number of packages', async () => {
     const flow = await load();
-    await flow.status('n1', '0');
+    await flow.status('n1', 'ota-package.status.packages');
     const added = await add(flow);
-    await flow.status('n1', '1');
+    await flow.status('n1', 'ota-package.status.onePackage');
     await ask(flow, { action: 'remove', id: added['id'] });
     await until(
-      () => (flow.statuses('n1').at(-1) as { text?: string }).text === '0',
+      () => (flow.statuses('n1').at(-1) as { text?: string }).text === 'ota-package.status.packages',
       'the number to go down',
     );
   });

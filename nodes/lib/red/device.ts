@@ -2,12 +2,18 @@
 import type { Node } from 'node-red';
 import { EVERY_DEVICE, type Identity, OtaError } from '../protocol';
 import type { Message } from './input';
+import type { ServiceUse } from './service';
 
 /** The token stored with a node, trimmed; empty where there is none. */
-export function ownToken(node: Node): string {
+export function storedToken(node: Node): string {
   const credentials = node.credentials as { accessToken?: unknown } | undefined;
   const token = credentials?.accessToken;
   return typeof token === 'string' ? token.trim() : '';
+}
+
+/** The node's own token, else the one that its service holds for all of this gateway; empty where there is none. */
+export function ownToken(node: Node, service: ServiceUse): string {
+  return storedToken(node) || service.accessToken;
 }
 
 /** `msg.accessToken`, else the node's own. @throws OtaError OTA_BAD_TOKEN */

@@ -2,7 +2,7 @@
  * The one door for input messages: every message ends in exactly one `done`, whatever the handler does.
  */
 import type { Node, NodeMessageInFlow } from 'node-red';
-import { toOtaError } from '../protocol';
+import { type OtaError, toOtaError } from '../protocol';
 
 /** A message as it passes through our nodes. */
 export type Message = NodeMessageInFlow;
@@ -12,10 +12,19 @@ export type Send = (message: Partial<Message> | (Partial<Message> | null)[]) => 
 /**
  * Registers a node's input handler. What it throws or rejects with becomes `done(err)`: an OtaError as it is,
  * anything else as OTA_INTERNAL. An async listener of its own would end the runtime where it rejects.
+ * @param onRefused hears of it before: a node must not look well after a message that it refused
  */
-export function onInput(node: Node, handle: (msg: Message, send: Send) => void | Promise<void>): void {
+export function onInput(
+  node: Node,
+  handle: (msg: Message, send: Send) => void | Promise<void>,
+  onRefused: (error: OtaError) => void = () => {},
+): void {
   node.on('input', (msg, send, done) => {
-    const fail = (error: unknown): void => done(toOtaError(error));
+    const fail = (error: unknown): void => {
+      const reason = toOtaError(error);
+      onRefused(reason);
+      done(reason);
+    };
     try {
       const pending = handle(msg, send as Send);
       if (pending === undefined) done();

@@ -32,6 +32,8 @@ export interface OtaServiceNode extends Node {
   readonly sessionNotKept: boolean;
   /** The name under which ota-task keeps the devices and tasks of this service. */
   readonly fleet: string;
+  /** The access token of this gateway, for device sides that have none of their own; blank: none. */
+  readonly accessToken: string;
   /** Node-RED brings an error of a config node to the Catch nodes of these. */
   users: Record<string, Node>;
 }
@@ -52,6 +54,9 @@ const CODE_STATUS: Partial<Record<OtaCode, string>> = {
   OTA_NOT_CONNECTED: 'disconnected',
   OTA_PUBLISH_REFUSED: 'refused',
   OTA_TIMEOUT: 'timeout',
+  OTA_BAD_INPUT: 'messageRefused',
+  OTA_BAD_UPGRADE: 'messageRefused',
+  OTA_BAD_MESSAGE: 'messageRefused',
 };
 
 /** What became of a message, and the topic it went to (blank where there was none). */
@@ -62,6 +67,11 @@ export interface Sent extends Outcome {
 /** The locale key that tells an error in a status. */
 export function statusOf(error: OtaError): string {
   return `common.status.${CODE_STATUS[error.code] ?? 'failed'}`;
+}
+
+/** Shows the error of a message in a node's status, until the next one that it can work on. */
+export function failureIn(status: Status): (error: OtaError) => void {
+  return (error) => status.refused(statusOf(error));
 }
 
 const CONNECTED = 'common.status.connected';
@@ -110,6 +120,11 @@ export class ServiceUse {
   get fleet(): string {
     if (this.#service === null) throw noService();
     return this.#service.fleet;
+  }
+
+  /** The gateway's own access token, as the service holds it; blank where it holds none. */
+  get accessToken(): string {
+    return this.#service?.accessToken ?? '';
   }
 
   /** What an access token looks like with this service's topics. */

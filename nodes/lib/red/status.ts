@@ -15,6 +15,8 @@ export function shownText(text: string): string {
 export class Status {
   readonly #node: Node;
   #failed = false;
+  /** The failure is one message's: work that goes on covers it. */
+  #passing = false;
   #shown = '';
   #pending: NodeStatus | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -29,26 +31,35 @@ export class Status {
     if (!this.#failed) this.#set({ fill: shape === 'dot' ? 'green' : 'grey', shape, text });
   }
 
-  /** Work is going on, e.g. `37 %`. Doesn't cover a failure. */
+  /** Work is going on, e.g. `37 %`. Doesn't cover a failure, but for that of a refused message. */
   going(text: string): void {
+    if (this.#passing) this.recovered();
     if (!this.#failed) this.#set({ fill: 'blue', shape: 'ring', text });
   }
 
   /** Something ended well: clears a failure. */
   success(text: string): void {
-    this.#failed = false;
+    this.recovered();
     this.#set({ fill: 'green', shape: 'dot', text });
   }
 
   /** A failure: stays until the next success. */
   failure(text: string): void {
     this.#failed = true;
+    this.#passing = false;
     this.#set({ fill: 'red', shape: 'dot', text });
+  }
+
+  /** A message was refused: stays until the next one that the node can work on. */
+  refused(text: string): void {
+    this.failure(text);
+    this.#passing = true;
   }
 
   /** Takes a failure back, e.g. when the connection is there again. */
   recovered(): void {
     this.#failed = false;
+    this.#passing = false;
   }
 
   close(): void {

@@ -60,12 +60,15 @@ export async function checkFreeSpace(directory: string, bytes: number): Promise<
   if (!(await hasRoom(directory, bytes))) throw diskFull();
 }
 
+/** The nodes that write files have one folder each, and call its setting the same. */
+const FOLDER = 'The folder of the setting "directory"';
+
 function rethrow(error: unknown): never {
   throw fileError(error);
 }
 
 function diskFull(cause?: unknown): OtaError {
-  return new OtaError('OTA_DISK_FULL', 'The disk of the download folder is full: make room there.', {
+  return new OtaError('OTA_DISK_FULL', `The disk of ${FOLDER.toLowerCase()} is full: make room there.`, {
     cause,
   });
 }
@@ -76,7 +79,7 @@ export function isDiskFull(error: unknown): boolean {
 }
 
 /** An error of the file system as one of ours. Its path isn't told: it says nothing to the platform. */
-export function fileError(error: unknown, what = 'The download folder'): OtaError {
+export function fileError(error: unknown, what = FOLDER): OtaError {
   if (error instanceof OtaError) return error;
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (isDiskFull(error)) return diskFull(error);

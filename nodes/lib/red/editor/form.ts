@@ -1,5 +1,9 @@
 /** What the nodes' dialogs have in common: rows and ports that follow the side, credentials, the folded part. */
 import type { Side } from '../../rules';
+import type { Texts } from './texts';
+
+/** What Node-RED puts into the field of a credential that is stored. */
+export const STORED = '__PWRD__';
 
 export interface Ports {
   readonly inputs: number;
@@ -33,6 +37,29 @@ export function prepareCredential(node: EditorNode, name: string): void {
   for (const part of [known, known._]) {
     if (part !== undefined && part[`has_${name}`] === undefined) part[`has_${name}`] = false;
   }
+}
+
+/**
+ * Prepares a credential's field: see `prepareCredential`, and an eye beside it that shows what is typed. What is
+ * stored never comes to the browser: there the eye is blind until something new is typed.
+ */
+export function secretField(node: EditorNode, name: string, texts: Texts, prefix = 'node-input'): void {
+  prepareCredential(node, name);
+  const input = $(`#${prefix}-${name}`);
+  const eye = $('<button type="button" class="red-ui-button ota-eye"><i class="fa fa-eye"></i></button>');
+  const update = (): void => {
+    const shown = input.attr('type') === 'text';
+    const text = texts(shown ? 'common.label.hideSecret' : 'common.label.showSecret');
+    eye.attr({ title: text, 'aria-label': text, 'aria-pressed': String(shown) });
+    eye.find('i').attr('class', shown ? 'fa fa-eye-slash' : 'fa fa-eye');
+    eye.prop('disabled', input.val() === STORED);
+  };
+  eye.on('click', () => {
+    input.attr('type', input.attr('type') === 'text' ? 'password' : 'text');
+    update();
+  });
+  input.addClass('ota-secret').after(eye).on('input change', update);
+  update();
 }
 
 /** Opens the folded part where something in it is wrong: nobody should have to search for it. */

@@ -47,6 +47,8 @@ interface EditorNodeDefinition {
   labelStyle?: (this: EditorNode) => string;
   inputLabels?: (this: EditorNode, index: number) => string;
   outputLabels?: (this: EditorNode, index: number) => string;
+  /** A node was added: from the palette, or pasted. It has no place on the canvas yet. */
+  onadd?: (this: EditorNode) => void;
   oneditprepare?: (this: EditorNode) => void;
   oneditsave?: (this: EditorNode) => void;
   oneditcancel?: (this: EditorNode) => void;
@@ -59,6 +61,7 @@ declare const RED: {
     registerType(type: string, definition: EditorNodeDefinition): void;
     /** Nothing (null or undefined) where there is no such node, e.g. for the `_ADD_` of a list. */
     node(id: unknown): EditorNode | null | undefined;
+    eachConfig(visit: (node: EditorNode) => void): void;
   };
   view: {
     /** Pixels of a text in the font of a CSS class. The editor's own: it may go. */

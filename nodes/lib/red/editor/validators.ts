@@ -13,6 +13,8 @@ import {
   tokenRule,
 } from '../../rules';
 import { current } from './dialog';
+import { STORED } from './form';
+import { serviceHasToken } from './service-token';
 import type { Texts } from './texts';
 
 /** Makes a validator of a check. Two parameters: so Node-RED takes a returned text for the reason. */
@@ -66,11 +68,10 @@ export function sideOf(node: EditorNode): Side {
  * know a stored token, only that there is one.
  */
 export function accessToken(texts: Texts, { required }: { required: boolean }): EditorValidator {
-  const stored = '__PWRD__';
   return check(texts, (value, node) => {
     const text = textOf(value).trim();
-    if (sideOf(node) === 'platform' || text === stored || text === '+' || isVariable(text)) return null;
-    if (text === '' && !required) return null;
+    if (sideOf(node) === 'platform' || text === STORED || text === '+' || isVariable(text)) return null;
+    if (text === '' && (!required || serviceHasToken(node))) return null;
     return tokenRule.read(text).reason;
   });
 }
