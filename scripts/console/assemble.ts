@@ -133,7 +133,7 @@ const SHARED: readonly FlowNode[] = [
   {
     id: idOf('service'),
     type: 'ota-service',
-    name: 'OTA service',
+    name: '',
     broker: idOf('broker'),
     scheme: 'thingspanel',
     informTopic: '',
@@ -142,11 +142,11 @@ const SHARED: readonly FlowNode[] = [
     clientId: '',
     persistent: true,
     shareGroup: '',
-    window: '',
+    window: '200',
     signMethodCase: 'Md5',
     settingsVersion: '2',
   },
-  { id: idOf('store'), type: 'ota-store', name: 'OTA tasks', driver: 'sqlite', file: '' },
+  { id: idOf('store'), type: 'ota-store', name: '', driver: 'sqlite', file: '', settingsVersion: '2' },
   {
     id: idOf('broker'),
     type: 'mqtt-broker',

@@ -44,9 +44,15 @@ const COLUMN = 220;
 const ROW = 50;
 const MARGIN = 60;
 
+/**
+ * Config nodes that every example has, by the same id: an editor that has one already keeps it when another example
+ * is imported, and nobody has to find out which of three services is the right one.
+ */
+const SHARED = new Set(['broker', 'service', 'store']);
+
 /** The id of a node in the flow file; importing gives new ones, so nothing but wires may use it. */
 export function idOf(key: string): string {
-  return PREFIX + key;
+  return SHARED.has(key) ? `ota_${key}` : PREFIX + key;
 }
 
 /** The text of a file beside this one. */

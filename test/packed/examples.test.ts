@@ -125,6 +125,20 @@ describe('the examples', function () {
     }
   });
 
+  it('share their broker, service and store: whoever imports three has one of each', () => {
+    const kept = new Map<string, object>();
+    for (const node of FILES.flatMap(readExample)) {
+      if (!['mqtt-broker', 'ota-service', 'ota-store'].includes(node.type)) continue;
+      assert.deepEqual(node, kept.get(node.type) ?? node);
+      kept.set(node.type, node);
+    }
+    assert.deepEqual([...kept.values()].map((node) => (node as FlowNode).id).sort(), [
+      'ota_broker',
+      'ota_service',
+      'ota_store',
+    ]);
+  });
+
   it('show every node type', async () => {
     const shown = FILES.map((file) => fs.readFileSync(path.join(FOLDER, file), 'utf8')).join('\n');
     for (const type of Object.keys(MANIFEST['node-red'].nodes)) {
