@@ -77,7 +77,7 @@ RED.nodes.registerType('ota-service', {
     bodies: entry(texts, 'ota-service.label.bodies', SERVICE.bodies),
     sendDefaultModule: entry(texts, 'ota-service.label.sendDefaultModule', SERVICE.sendDefaultModule),
     maxUrlLength: entry(texts, 'ota-service.label.maxUrlLength', SERVICE.maxUrlLength),
-    fleet: { value: '', label: texts('ota-service.label.fleet'), validate: anyText(texts) },
+    fleet: entry(texts, 'ota-service.label.fleet', SERVICE.fleet),
     settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
   credentials: {

@@ -38,9 +38,6 @@ interface BrokerNode extends Node {
   readonly clientid?: unknown;
 }
 
-/** Characters of a fleet's name at most. */
-const MAX_FLEET = 128;
-
 interface Settings {
   readonly scheme: Scheme;
   readonly url: string;
@@ -145,7 +142,7 @@ function readSettings(RED: NodeAPI, id: string, config: Config): Settings {
     fixedClientId: own !== '' || given || made !== null,
     persistent: read('persistent'),
     shareGroup: read('shareGroup'),
-    fleet: fleetSetting(config.fleet, id),
+    fleet: read('fleet') || id,
     window: read('window'),
   };
 }
@@ -162,18 +159,6 @@ function connectionOptions(options: IClientOptions): IClientOptions {
 function idPart(id: string): string {
   if (/^[0-9a-f]{16}$/.test(id)) return id.slice(0, 8);
   return id.replace(/[^0-9A-Za-z_.-]/g, '').slice(-40);
-}
-
-/** The name under which tasks are kept; blank: the node's id. */
-function fleetSetting(value: unknown, id: string): string {
-  const fleet = textSetting(value).trim();
-  if (fleet.length > MAX_FLEET || /\p{Cc}/u.test(fleet)) {
-    throw new OtaError(
-      'OTA_BAD_SETTINGS',
-      `The setting "fleet" must have at most ${MAX_FLEET} characters, and no control characters.`,
-    );
-  }
-  return fleet === '' ? id : fleet;
 }
 
 /** Tells an error when the state changes to it, not at each try; a fault at most once a second. */

@@ -4,7 +4,7 @@ import { checkUpgrade, OtaError, type UpgradeOut } from '../lib/protocol';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
 import { LimitedErrors } from '../lib/red/limited-errors';
 import { failureIn, ServiceUse } from '../lib/red/service';
-import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
+import { settingsOf, settingsReader } from '../lib/red/settings';
 import { refuseAll, setup } from '../lib/red/setup';
 import { Status } from '../lib/red/status';
 import type { OtaStoreNode } from '../lib/red/store';
@@ -12,7 +12,7 @@ import { reportRefused } from '../lib/red/wire-errors';
 import { TASK } from '../lib/rules';
 import { readCommand } from '../lib/tasks/commands';
 import type { TaskHost, TaskListener, WiresChannel } from '../lib/platform';
-import { POLICY_FIELDS, readPolicy } from '../lib/tasks/policy';
+import { DEFAULT_POLICY, POLICY_FIELDS, readPolicy } from '../lib/tasks/policy';
 import { changeShape, taskShape } from '../lib/tasks/shapes';
 import type { Policy } from '../lib/tasks/types';
 import { TaskStatus } from './task-status';
@@ -35,9 +35,15 @@ module.exports = (RED: NodeAPI): void => {
     const status = new Status(this);
     setup(this, status, () => {
       const config = settingsOf(RED, this, saved);
-      const startPaused =
-        settingsReader(TASK, config)('startPaused') || isOn(process.env['OTA_START_PAUSED']);
-      const defaults = policySettings(config);
+      const read = settingsReader(TASK, config);
+      const startPaused = read('startPaused') || isOn(process.env['OTA_START_PAUSED']);
+      const policy = policySettings(config);
+      const labelsFrom = read('labelsFrom');
+      const fleet = read('fleet') || this.id;
+      const defaultsOf = (scheme: Policy['success']): Policy => ({
+        ...policy,
+        success: read('success') || scheme,
+      });
       const store = storeOf(RED, this, config.store);
       if (store instanceof OtaError) {
         refuseAll(this, status, store);
@@ -45,11 +51,10 @@ module.exports = (RED: NodeAPI): void => {
         onClose(this, () => status.close());
         return;
       }
-      const labelsFrom = labelFields(config.labelsFrom);
-      if (config.transport === 'wires') {
-        const fleet = textSetting(config.fleet).trim() || this.id;
+      if (read('transport') === 'wires') {
         const wires = wiresChannel(store.id, fleet);
         const host = store.host({ service: `wires:${fleet}`, channel: wires, startPaused });
+        const defaults = defaultsOf(DEFAULT_POLICY.success);
         run(this, { host, status, defaults, labelsFrom, service: null, wires });
         return;
       }
@@ -62,11 +67,9 @@ module.exports = (RED: NodeAPI): void => {
         });
         return;
       }
-      const host = store.host({
-        service: service.fleet,
-        channel: service.channel(),
-        startPaused,
-      });
+      const channel = service.channel();
+      const host = store.host({ service: service.fleet, channel, startPaused });
+      const defaults = defaultsOf(channel.scheme.success);
       run(this, { host, service, status, defaults, labelsFrom, wires: null });
       service.start();
     });
@@ -164,14 +167,6 @@ function policySettings(config: Config): Policy {
     if (!(error instanceof OtaError)) throw error;
     throw new OtaError('OTA_BAD_SETTINGS', `The setting ${error.message}`, { cause: error });
   }
-}
-
-/** Names of fields, parted by commas. */
-function labelFields(value: unknown): readonly string[] {
-  return textSetting(value)
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
 }
 
 /** The store, or what is wrong with it. */

@@ -11,6 +11,7 @@ interface EditorType {
 }
 
 interface Setting {
+  readonly value?: unknown;
   readonly label?: string;
   readonly validate?: unknown;
   /** The type of a config node: Node-RED itself checks what is chosen. */
@@ -115,6 +116,51 @@ describe('in the dialogs', function () {
       await used.editor.cancel();
     });
 
+    it('of ota-task keeps every setting that a node has', async () => {
+      const store = placed('store', 'ota-store');
+      const node = placed('task', 'ota-task', { ...OTHER_TASK_SETTINGS, service: 'service', store: 'store' });
+      await used.editor.show([...used.service, store, node]);
+      const before = await used.editor.node('task');
+      await used.editor.open('task');
+      await used.editor.fill('fleet', 'halls');
+      await used.editor.done();
+      const { settings, reasons } = await used.editor.node('task');
+      const { defaults } = await definitionOf(used.editor, 'ota-task');
+      const same = Object.keys(defaults).filter(
+        (name) => !PORTS_AND_VERSION.includes(name) && settings[name] === defaults[name]?.value,
+      );
+      assert.deepEqual(settings, { ...before.settings, fleet: 'halls' });
+      assert.deepEqual(reasons, []);
+      assert.deepEqual(same, [], 'each differs from its default, so that a lost one would be seen');
+    });
+
+    it('of ota-task asks for a service with MQTT, and for a fleet by wires, where pushes leave by an output of their own', async () => {
+      await used.editor.show([placed('store', 'ota-store'), placed('task', 'ota-task', { store: 'store' })]);
+      assert.equal((await used.editor.node('task')).valid, false);
+      await used.editor.open('task');
+      assert.deepEqual(await shown(used.editor, ['service', 'fleet']), ['service']);
+      await used.editor.fill('transport', 'wires');
+      assert.deepEqual(await shown(used.editor, ['service', 'fleet']), ['fleet']);
+      await used.editor.done();
+      const { valid, outputs, reasons } = await used.editor.node('task');
+      assert.deepEqual({ valid, outputs, reasons }, { valid: true, outputs: 4, reasons: [] });
+      await used.editor.open('task');
+      await used.editor.fill('transport', 'mqtt');
+      await used.editor.done();
+      assert.equal((await used.editor.node('task')).outputs, 3);
+    });
+
+    it('of ota-task has its settings in parts that fit into the dialog', async () => {
+      await used.editor.show([placed('store', 'ota-store'), placed('task', 'ota-task', { store: 'store' })]);
+      await used.editor.open('task');
+      const parts = used.editor.page.locator('#dialog-form details');
+      assert.equal(await parts.count(), 8);
+      await parts.evaluateAll((all) => all.forEach((part) => part.setAttribute('open', '')));
+      const outside = await used.editor.page.evaluate(findOutside);
+      await used.editor.cancel();
+      assert.deepEqual(outside, []);
+    });
+
     it("of ota-service asks for topics in the scheme of one's own only, and says what is wrong with one", async () => {
       await used.editor.show([
         ...used.service,
@@ -188,6 +234,70 @@ describe('in the dialogs', function () {
     }
   });
 });
+
+const PORTS_AND_VERSION = ['outputs', 'settingsVersion', 'service', 'store'];
+
+/** Each has another value than by default. */
+const OTHER_TASK_SETTINGS = {
+  name: 'Tasks',
+  transport: 'wires',
+  fleet: 'lamps',
+  labelsFrom: 'board, region',
+  success: 'version',
+  offline: 'wait',
+  waitLimit: '3600',
+  seenWithin: '86400',
+  repush: '1',
+  noResponse: '60',
+  stalled: '600',
+  confirm: '120',
+  retries: '2',
+  retryDelay: '30',
+  perMinute: '100',
+  concurrency: '10',
+  waves: '1, 10, 100',
+  successThreshold: '90',
+  failureThreshold: '5',
+  minExecuted: '100',
+  onFailure: 'cancel',
+  window: '01:00-05:00 Europe/Berlin sat,sun',
+  skipCurrent: false,
+  fromVersions: '1.0, 1.1',
+  waveAdvance: 'threshold',
+  soak: '900',
+  afterWave: 'pause',
+  maxWaiting: '20',
+  supersede: true,
+  retryOn: 'offline, no-response',
+  retryBackoff: 'exponential',
+  startPaused: true,
+  outputs: 4,
+  settingsVersion: '2',
+};
+
+/** Those of the fields that a person sees in the open dialog. */
+async function shown(editor: Editor, names: readonly string[]): Promise<string[]> {
+  const visible = await Promise.all(names.map((name) => editor.field(name).isVisible()));
+  return names.filter((_, i) => visible[i]);
+}
+
+/** Runs in the page: what of the open dialog's form is wider than the form, or lies beside it. */
+function findOutside(): string[] {
+  const form = document.querySelector('#dialog-form .ota-form');
+  const right = form?.getBoundingClientRect().right ?? 0;
+  return Array.from(form?.querySelectorAll('*') ?? [])
+    .filter((element) => element.getBoundingClientRect().right > right + 1)
+    .map((element) => element.id || element.outerHTML.slice(0, 80));
+}
+
+async function definitionOf(editor: Editor, type: string): Promise<EditorType> {
+  return editor.page.evaluate((wanted) => {
+    const all = RED.nodes.getType(wanted)?.defaults as Record<string, { value: unknown }>;
+    return {
+      defaults: Object.fromEntries(Object.entries(all).map(([name, { value }]) => [name, { value }])),
+    };
+  }, type);
+}
 
 /** The settings that a node has when it comes from the palette. */
 async function freshSettings(editor: Editor, type: string): Promise<object> {

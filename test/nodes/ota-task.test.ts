@@ -240,6 +240,26 @@ describe('ota-task', () => {
     assert.equal(payload['total'], 1);
   });
 
+  for (const [scheme, success] of [
+    ['aliyun', 'version'],
+    ['thingspanel', 'progress'],
+  ] as const) {
+    it(`takes for a success, unless told, what the scheme ${scheme} says: ${success}`, async () => {
+      const nodesOf = config(broker.port, {}, { success: '' }).map((node) =>
+        node.id === 'service' ? { ...node, scheme } : node,
+      );
+      flow = await loadFlow(nodes, nodesOf, {}, { userDir: folder.path });
+      await flow.status('n1', 'common.status.noReport');
+      const targets = scheme === 'aliyun' ? ['key/dev-1'] : ['dev-1'];
+      const answer = async (policy: object): Promise<TaskShape> =>
+        (await ask(loaded, { action: 'create', package: PACKAGE, targets, policy, draft: true }))
+          .payload as unknown as TaskShape;
+      const loaded = flow;
+      assert.equal((await answer({})).policy.success, success);
+      assert.equal((await answer({ success: 'version' })).policy.success, 'version');
+    });
+  }
+
   it('answers a command with the task, the message kept', async () => {
     const loaded = await ready();
     const { payload, ...rest } = await ask(loaded, {

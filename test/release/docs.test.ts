@@ -85,7 +85,7 @@ for (const language of LANGUAGES) {
           for (const name of namesIn(names)) {
             const { value } = defaults[name] ?? {};
             if (value !== undefined && value !== '' && typeof value !== 'object')
-              assert.equal(plain(byDefault), String(value as string | boolean), `${type}, ${name}`);
+              assert.equal(plain(byDefault), plain(String(value as string | boolean)), `${type}, ${name}`);
           }
         }
       }

@@ -33,6 +33,7 @@ import {
   settingReason,
   type Settings,
   shareGroupRule,
+  TASK,
   tokenRule,
   VERIFY,
 } from '../../nodes/lib/rules';
@@ -43,7 +44,7 @@ const TABLES: Readonly<Record<string, Settings>> = {
   'ota-progress': PROGRESS,
   'ota-push': PUSH,
   'ota-service': SERVICE,
-  'ota-task': POLICY,
+  'ota-task': { ...POLICY, ...TASK },
   'ota-verify': VERIFY,
 };
 

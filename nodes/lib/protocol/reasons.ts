@@ -16,6 +16,9 @@ const TEXTS: Readonly<Record<ReasonKey, string>> = {
   level: 'must not hold "/", "+", "#" or control characters',
   token: 'must have 1 to 128 characters, none of them "/", "+", "#" or a control character',
   pair: 'must be "productKey/deviceName": two names with one "/" between them, 128 characters at most, none of them "+", "#" or a control character',
+  name: 'must have at most __max__ characters, and no control characters',
+  labelNames:
+    'must be names of fields parted by commas, __max__ at most, each of at most __length__ characters',
   templateCharacters: 'must not hold "+", "#" or control characters',
   templateStart: 'must not begin with $share/ or $SYS/',
   templateToken:

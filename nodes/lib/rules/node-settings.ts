@@ -8,7 +8,7 @@ import { hostsRule } from './hosts';
 import { publicKeysRule } from './public-keys';
 import { refused, type Rule, taken } from './reason';
 import { setting } from './setting';
-import { choiceRule, flagRule, numberRule } from './values';
+import { choiceRule, flagRule, numberRule, readList } from './values';
 
 const GIBIBYTE = 1024 ** 3;
 /** A timer takes no more milliseconds than 31 bits hold; this is a little less, in seconds. */
@@ -25,6 +25,38 @@ export const shareGroupRule: Rule<string> = {
   read(value) {
     if (typeof value !== 'string') return refused('text');
     return /[/+#\p{Cc}\p{Cs}]/u.test(value.trim()) ? refused('level') : taken(value.trim());
+  },
+};
+
+const MAX_FLEET = 128;
+
+/** The name under which devices and tasks are kept; blank for none. */
+export const fleetRule: Rule<string> = {
+  accepts: { kind: 'text' },
+  read(value) {
+    if (typeof value !== 'string') return refused('text');
+    const name = value.trim();
+    return name.length > MAX_FLEET || /\p{Cc}/u.test(name)
+      ? refused('name', { max: MAX_FLEET })
+      : taken(name);
+  },
+};
+
+/** Labels that a device may have at most, and the characters of a label's name. */
+export const MAX_LABELS = 16;
+export const MAX_LABEL_NAME = 64;
+
+/** Names of fields that are taken as labels, e.g. `board, region`. */
+const labelNamesRule: Rule<readonly string[]> = {
+  accepts: { kind: 'list' },
+  read(value) {
+    const list = readList(value);
+    if (list.reason !== null) return list;
+    const names = list.value.filter((name): name is string => typeof name === 'string');
+    const fits = names.every((name) => name !== '' && name.length <= MAX_LABEL_NAME);
+    return fits && names.length === list.value.length && names.length <= MAX_LABELS
+      ? taken(names)
+      : refused('labelNames', { max: MAX_LABELS, length: MAX_LABEL_NAME });
   },
 };
 
@@ -61,10 +93,20 @@ export const SERVICE = {
   sendDefaultModule: setting(flagRule, false),
   /** Characters: one C SDK crashes at 255, many keep 256 bytes. */
   maxUrlLength: setting(numberRule({ min: 64, max: 2048, integer: true }), 254),
+  /** Blank: the node's id. */
+  fleet: setting(fleetRule, ''),
 } as const;
 
 /** Beside its policy. */
-export const TASK = { startPaused: setting(flagRule, false) } as const;
+export const TASK = {
+  transport: setting(choiceRule(['mqtt', 'wires']), 'mqtt'),
+  /** By wires; blank: the node's id. */
+  fleet: setting(fleetRule, ''),
+  labelsFrom: setting(labelNamesRule, []),
+  /** Stands before the policy's own, which has no blank: what the topic scheme says. */
+  success: setting(choiceRule(['', 'progress', 'version']), ''),
+  startPaused: setting(flagRule, false),
+} as const;
 
 export const INFORM = { side, atStart: setting(flagRule, false) } as const;
 

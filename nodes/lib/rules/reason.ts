@@ -21,6 +21,8 @@ export const REASON_KEYS = [
   'level',
   'token',
   'pair',
+  'name',
+  'labelNames',
   'templateCharacters',
   'templateStart',
   'templateToken',

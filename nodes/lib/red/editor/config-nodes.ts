@@ -2,11 +2,11 @@
 
 /**
  * To be called in `onadd`: a node from the palette takes the only config node there is, for each setting that
- * wants one and has none. A disabled one, or one of another flow, isn't taken.
+ * wants one, always or in some cases, and has none. A disabled one, or one of another flow, isn't taken.
  */
 export function takeTheOnly(node: EditorNode): void {
   for (const [name, { type, required }] of Object.entries(node._def.defaults)) {
-    if (type === undefined || required !== true || node[name]) continue;
+    if (type === undefined || required === false || node[name]) continue;
     const found: EditorNode[] = [];
     RED.nodes.eachConfig((config) => {
       const { z, d } = config;

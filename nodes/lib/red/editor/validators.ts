@@ -53,6 +53,21 @@ export function number(texts: Texts, limits: NumberLimits): EditorValidator {
   return ruled(texts, numberRule(limits));
 }
 
+/**
+ * A config node that is needed in some cases only. Node-RED looks at a config node by itself where the entry has no
+ * validator; this one says the same, in Node-RED's own words.
+ */
+export function configNode(isNeeded: (node: EditorNode) => boolean): EditorValidator {
+  return function (value, { label: prop = '' }) {
+    if (!isNeeded(this)) return true;
+    const id = textOf(value);
+    if (id === '' || id === '_ADD_') return RED._('validator.errors.missing-required-prop', { prop });
+    const found = RED.nodes.node(id) ?? null;
+    if (found === null) return RED._('validator.errors.missing-config', { prop });
+    return found['valid'] === false ? RED._('validator.errors.invalid-config', { prop }) : true;
+  };
+}
+
 /** Text without a rule of its own. */
 export function anyText(texts: Texts): EditorValidator {
   return check(texts, (value) => (typeof value === 'object' && value !== null ? { key: 'text' } : null));

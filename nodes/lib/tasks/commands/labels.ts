@@ -1,6 +1,7 @@
 /** Labels of devices, and filters over them, as messages have them. Pure. */
 import { isObject, typeName } from '../../protocol';
-import { isLabelName, MAX_LABEL_NAME, MAX_LABEL_VALUE, MAX_LABELS } from '../machine';
+import { MAX_LABEL_NAME, MAX_LABELS } from '../../rules';
+import { isLabelName, MAX_LABEL_VALUE } from '../machine';
 import type { LabelFilter } from '../types';
 import { bad, storable } from './fields';
 

@@ -2,11 +2,9 @@
  * The labels of a device: those that an operator gave it, and those that it reports itself. Pure. Both are kept
  * apart, so that a report never undoes what a person set.
  */
+import { MAX_LABEL_NAME, MAX_LABELS } from '../../rules';
 import type { Labels } from '../types';
 
-/** Names that a device may have at most, both kinds together. */
-export const MAX_LABELS = 16;
-export const MAX_LABEL_NAME = 64;
 export const MAX_LABEL_VALUE = 128;
 
 /** The labels of a device by their origin. */
