@@ -228,6 +228,24 @@ describe('on the canvas', function () {
       assert.ok(!flows.includes('gateway-1'), 'it is a credential');
     });
 
+    it('a token is of the form that the topics of the service have', async () => {
+      const [broker, service] = used.service;
+      assert.ok(broker && service);
+      await used.editor.show([
+        broker,
+        { ...service, scheme: 'aliyun' },
+        placed('pair', 'ota-inform', { service: 'service', side: 'device', inputs: 1, outputs: 1 }),
+      ]);
+      await used.editor.open('pair');
+      const token = used.editor.field('accessToken');
+      await used.editor.fill('accessToken', 'device-1');
+      assert.match((await token.getAttribute('class')) ?? '', /input-error/);
+      await used.editor.fill('accessToken', 'a1B2c3D4e5F/DEVICE0001');
+      assert.doesNotMatch((await token.getAttribute('class')) ?? '', /input-error/);
+      await used.editor.done();
+      assert.deepEqual((await used.editor.node('pair')).reasons, []);
+    });
+
     it('a device node without a token says what it lacks', async () => {
       await used.editor.show([
         ...used.service,

@@ -1,7 +1,16 @@
 /** What a device's identity may be: one level of a topic, or two. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { isPair, isToken, MAX_IDENTITY, pairRule, tokenRule } from '../../nodes/lib/rules';
+import { createScheme } from '../../nodes/lib/protocol';
+import {
+  identityRule,
+  isPair,
+  isToken,
+  MAX_IDENTITY,
+  pairRule,
+  SCHEMES,
+  tokenRule,
+} from '../../nodes/lib/rules';
 
 /** Texts near to identities: letters, separators, wildcards, controls, halves of surrogate pairs. */
 const near = fc
@@ -45,5 +54,36 @@ describe('the rule of an identity', () => {
     assert.equal(pairRule.read('ab').reason?.key, 'pair');
     assert.deepEqual(tokenRule.read('ab'), { value: 'ab', reason: null });
     assert.deepEqual(pairRule.read('a/b'), { value: 'a/b', reason: null });
+  });
+
+  describe('with the topics of a service', () => {
+    const two = ['a/{productKey}/{deviceName}', 'b/{productKey}/{deviceName}', 'c/{productKey}/{deviceName}'];
+    const one = two.map((template) => template.replace('{productKey}/{deviceName}', '{accessToken}'));
+    const takes = (scheme: unknown, templates: readonly unknown[], identity: string): boolean =>
+      identityRule(scheme, templates).read(identity).reason === null;
+
+    for (const scheme of SCHEMES) {
+      it(`is what the runtime takes, in the editor too: ${scheme}`, () => {
+        for (const templates of scheme === 'custom' ? [one, two] : [[]]) {
+          const [informTopic, upgradeTopic, progressTopic] = templates;
+          const { identity } = createScheme(scheme, {
+            inform: informTopic,
+            upgrade: upgradeTopic,
+            progress: progressTopic,
+          });
+          for (const text of ['a', 'a/b', 'a/b/c', 'a+']) {
+            assert.equal(takes(scheme, templates, text), identity.is(text), text);
+          }
+        }
+      });
+    }
+
+    it('has either form where the topics are known only where the flow runs', () => {
+      for (const scheme of [undefined, '${SCHEME}', 'custom']) {
+        assert.ok(takes(scheme, ['${TOPIC}', undefined], 'a'));
+        assert.ok(takes(scheme, ['${TOPIC}', undefined], 'a/b'));
+        assert.ok(!takes(scheme, [], 'a/b/c'));
+      }
+    });
   });
 });

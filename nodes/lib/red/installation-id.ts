@@ -3,11 +3,10 @@
  * for them where nobody typed one. Owns its file in the user directory; made once, never changed.
  */
 import crypto from 'node:crypto';
-import fs from 'node:fs';
 import path from 'node:path';
 import type { NodeAPI } from 'node-red';
 import { isObject } from '../protocol';
-import { readFileIfAny, writeFileAtomic } from './atomic-file';
+import { readFileIfAny, setAside, writeFileAtomic } from './atomic-file';
 
 const FILE = 'ota/installation.json';
 const VALID = /^[0-9a-f]{16}$/;
@@ -24,7 +23,7 @@ export function installationId(RED: NodeAPI): string | null {
     const text = readFileIfAny(file);
     const found = text === null ? null : parse(text);
     if (found !== null) return found;
-    if (text !== null) fs.renameSync(file, `${file}.bad`);
+    if (text !== null) setAside(file, new Error('It holds no id.'));
     const id = crypto.randomBytes(8).toString('hex');
     writeFileAtomic(file, `${JSON.stringify({ version: 1, id })}\n`);
     return id;

@@ -10,6 +10,7 @@ export * from './policy';
 export * from './proxy';
 export * from './public-keys';
 export * from './reason';
+export * from './scheme-identity';
 export * from './setting';
 export * from './template';
 export * from './values';

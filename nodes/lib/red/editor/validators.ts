@@ -1,16 +1,17 @@
 /** Entries of `defaults`: a setting's default and validator, made of the rules in lib/rules. */
 import {
   defaultInForm,
+  identityRule,
   isVariable,
   type NumberLimits,
   numberRule,
   type Reason,
   type Rule,
+  SERVICE,
   type Setting,
   settingReason,
   type Side,
   textOf,
-  tokenRule,
 } from '../../rules';
 import { current } from './dialog';
 import { STORED } from './form';
@@ -78,6 +79,14 @@ export function sideOf(node: EditorNode): Side {
   return current(node, 'side') === 'device' ? 'device' : 'platform';
 }
 
+/** What a token looks like with the topics of the node's service. */
+function identityOf(node: EditorNode): Rule<string> {
+  const service = RED.nodes.node(current(node, 'service')) ?? null;
+  if (service === null) return identityRule(undefined, []);
+  const { scheme, informTopic, upgradeTopic, progressTopic } = service;
+  return identityRule(scheme ?? SERVICE.scheme.byDefault, [informTopic, upgradeTopic, progressTopic]);
+}
+
 /**
  * The device's token, where the dialog shows it. `required`: no message can bring one. The browser doesn't
  * know a stored token, only that there is one.
@@ -87,6 +96,6 @@ export function accessToken(texts: Texts, { required }: { required: boolean }): 
     const text = textOf(value).trim();
     if (sideOf(node) === 'platform' || text === STORED || text === '+' || isVariable(text)) return null;
     if (text === '' && (!required || serviceHasToken(node))) return null;
-    return tokenRule.read(text).reason;
+    return identityOf(node).read(text).reason;
   });
 }
