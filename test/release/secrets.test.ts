@@ -48,4 +48,15 @@ describe('what the nodes say of a device', () => {
       { token: 'Zq7w-secret', text: 'OTA_OFFLINE: Zq7w-secret is offline', where: 'a status' },
     ]);
   });
+
+  it('would not be found in a part of a longer word', () => {
+    const texts: [string, string][] = [
+      ['give Ed25519 keys', 'an error'],
+      ['d25519 is offline', 'a log'],
+    ];
+    assert.deepEqual(
+      leaks(['d25519'], texts).map(({ where }) => where),
+      ['a log'],
+    );
+  });
 });

@@ -56,8 +56,17 @@ export interface Leak {
 export function leaks(used: Iterable<string> = tokens, texts: Iterable<[string, string]> = spoken): Leak[] {
   const secrets = [...used];
   return [...texts].flatMap(([text, where]) =>
-    secrets.filter((token) => text.includes(token)).map((token) => ({ token, text, where })),
+    secrets.filter((token) => standsIn(text, token)).map((token) => ({ token, text, where })),
   );
+}
+
+/** Part of a longer word it is no token: short ones of large fleets are found in hashes and in "Ed25519". */
+function standsIn(text: string, token: string): boolean {
+  for (let at = text.indexOf(token); at >= 0; at = text.indexOf(token, at + 1)) {
+    const around = [text[at - 1] ?? '', text[at + token.length] ?? ''];
+    if (!around.some((character) => /[\p{L}\p{N}]/u.test(character))) return true;
+  }
+  return false;
 }
 
 export function heard(): { readonly tokens: number; readonly texts: number } {

@@ -3,6 +3,8 @@ import type { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 10;
+/** Long enough for a machine that does much else: it is only waited out where something never comes. */
+const LIMIT_MS = 40_000;
 
 /**
  * Waits until `condition` gives something truthy and resolves with it. An error of the condition counts as
@@ -11,7 +13,7 @@ const POLL_MS = 10;
 export async function until<T>(
   condition: () => T | Promise<T>,
   what: string,
-  timeoutMs = 10_000,
+  timeoutMs = LIMIT_MS,
 ): Promise<NonNullable<T>> {
   const deadline = Date.now() + timeoutMs;
   let last: unknown;
@@ -31,7 +33,7 @@ export async function until<T>(
 }
 
 /** The promise, or an error that names what never came. */
-export async function within<T>(promise: Promise<T>, what: string, timeoutMs = 10_000): Promise<T> {
+export async function within<T>(promise: Promise<T>, what: string, timeoutMs = LIMIT_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`Waited ${timeoutMs} ms in vain for: ${what}`)), timeoutMs);
