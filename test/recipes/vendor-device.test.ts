@@ -99,7 +99,7 @@ describe('a device with a vendor’s SDK', function () {
     asked += 1;
     const mine = asked;
     const all = [flow.messages('out'), flow.messages('caught')];
-    flow.send('task', { payload, mine } as never);
+    flow.send('task', { payload, mine });
     return until(
       () => all.flatMap(({ items }) => items.map(asOut)).find((out) => out['mine'] === mine),
       `an answer to ${JSON.stringify(payload).slice(0, 60)}`,

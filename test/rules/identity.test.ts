@@ -79,9 +79,10 @@ describe('the rule of an identity', () => {
     }
 
     it('has either form where the topics are known only where the flow runs', () => {
-      for (const scheme of [undefined, '${SCHEME}', 'custom']) {
-        assert.ok(takes(scheme, ['${TOPIC}', undefined], 'a'));
-        assert.ok(takes(scheme, ['${TOPIC}', undefined], 'a/b'));
+      const variable = (name: string): string => `\${${name}}`;
+      for (const scheme of [undefined, variable('SCHEME'), 'custom']) {
+        assert.ok(takes(scheme, [variable('TOPIC'), undefined], 'a'));
+        assert.ok(takes(scheme, [variable('TOPIC'), undefined], 'a/b'));
         assert.ok(!takes(scheme, [], 'a/b/c'));
       }
     });

@@ -34,7 +34,7 @@ describe('a question for an upgrade', () => {
     await platform.wait(3);
     assert.deepEqual(platform.sent, []);
     assert.equal(platform.answered[0]?.id, '123');
-    assert.equal(platform.answered[0]?.expiry, 300);
+    assert.equal(platform.answered[0].expiry, 300);
   });
 
   it('is answered with the upgrade in work, in the same attempt', async () => {

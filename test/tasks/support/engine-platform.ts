@@ -137,7 +137,7 @@ export class Platform {
       },
       batch,
     );
-    await Promise.all([...committers].map((committer) => committer.commit()));
+    for (const committer of committers) await committer.commit();
     assert.notEqual(answered, undefined, 'no answer');
     return answered ?? null;
   }
