@@ -17,6 +17,8 @@ RED.nodes.registerType('ota-package', {
     directory: { value: '', label: texts('ota-package.label.directory'), validate: anyText(texts) },
     signMethod: entry(texts, 'ota-package.label.signMethod', PACKAGE.signMethod),
     maxBytes: entry(texts, 'ota-package.label.maxBytes', PACKAGE.maxBytes),
+    allowedHosts: entry(texts, 'ota-package.label.allowedHosts', PACKAGE.allowedHosts),
+    allowLocal: entry(texts, 'ota-package.label.allowLocal', PACKAGE.allowLocal),
     privateKeyFile: { value: '', label: texts('ota-package.label.privateKeyFile'), validate: anyText(texts) },
     settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },

@@ -20,6 +20,8 @@ interface Config extends NodeDef {
   baseUrl?: unknown;
   signMethod?: unknown;
   maxBytes?: unknown;
+  allowedHosts?: unknown;
+  allowLocal?: unknown;
   privateKeyFile?: unknown;
 }
 
@@ -73,6 +75,7 @@ function readSettings(RED: NodeAPI, config: Config, privateKey: unknown): Packag
     baseUrl,
     signMethod: read('signMethod') === 'MD5' ? 'Md5' : 'SHA256',
     maxBytes: read('maxBytes'),
+    hosts: { allowedHosts: read('allowedHosts'), allowLocal: read('allowLocal') },
     inWords: (n) => RED._(n === 1 ? 'ota-package.status.onePackage' : 'ota-package.status.packages', { n }),
     privateKey: signingKey(
       textSetting(privateKey).trim(),

@@ -15,6 +15,7 @@ import {
   readFields,
   type ServedFile,
 } from '../lib/packages/library';
+import type { HostRules } from '../lib/packages/transfer/hosts';
 import {
   field,
   isObject,
@@ -27,6 +28,8 @@ import {
 import { derive, type Message, type Send } from '../lib/red/input';
 import { statusOf } from '../lib/red/service';
 import type { Status } from '../lib/red/status';
+import { tasksThatNeed } from '../lib/platform';
+import { badInput, readForce, readId, readListQuery } from './command-fields';
 
 export interface PackageSettings {
   readonly directory: string;
@@ -36,6 +39,8 @@ export interface PackageSettings {
   readonly baseUrl: string;
   readonly signMethod: SignMethod;
   readonly maxBytes: number;
+  /** Where a package may be fetched from. */
+  readonly hosts: HostRules;
   readonly privateKey: KeyObject | null;
   /** How many packages there are, as the status says it in the runtime's language. */
   readonly inWords: (count: number) => string;
@@ -92,7 +97,7 @@ export class PackageCommands {
     lease?.release();
   }
 
-  async #answer(msg: Message): Promise<Package | Package[]> {
+  async #answer(msg: Message): Promise<Package | Package[] | PackagePage> {
     const { payload } = msg;
     if (!isObject(payload)) {
       throw badInput(`msg.payload must be an object with an "action", not ${typeName(payload)}`);
@@ -103,18 +108,30 @@ export class PackageCommands {
       case 'add':
         return this.#add(msg, payload);
       case 'list':
-        return (await this.#open()).list(baseUrl);
+        return listPage(await this.#open(), payload, baseUrl);
       case 'get':
-        return (await this.#open()).get(idOf(payload), baseUrl);
+        return (await this.#open()).get(readId(payload), baseUrl);
       case 'remove':
-        return (await this.#open()).remove(idOf(payload), baseUrl);
+        return this.#remove(readId(payload), readForce(payload));
       default:
         throw badInput('"action" must be "add", "list", "get" or "remove"');
     }
   }
 
+  /** @throws OtaError OTA_PACKAGE_IN_USE, OTA_PACKAGE_NOT_FOUND, OTA_FILE */
+  async #remove(id: string, force: boolean): Promise<Package> {
+    const { baseUrl } = this.#settings;
+    const library = await this.#open();
+    const { url } = library.get(id, baseUrl);
+    if (!force) {
+      const names = await tasksThatNeed({ id, url });
+      if (names.length > 0) throw inUse(names);
+    }
+    return library.remove(id, baseUrl);
+  }
+
   async #add(msg: Message, payload: JsonObject): Promise<Package> {
-    const { signMethod, baseUrl, privateKey, maxBytes, workingDirectory } = this.#settings;
+    const { signMethod, baseUrl, privateKey, maxBytes, hosts, workingDirectory } = this.#settings;
     const fields = readFields(payload, { signMethod });
     const source = readSource(msg, payload, workingDirectory);
     const library = await this.#open();
@@ -125,6 +142,7 @@ export class PackageCommands {
       baseUrl,
       privateKey,
       maxBytes,
+      hosts,
       stop: this.#stop.signal,
       onBytes: (bytes, total) => {
         if (total !== null && total > 0) this.#status.going(`${Math.floor((100 * bytes) / total)} %`);
@@ -179,12 +197,31 @@ function readSource(msg: Message, payload: JsonObject, workingDirectory: string)
   );
 }
 
-function idOf(payload: JsonObject): string {
-  const id = field(payload, 'id');
-  if (typeof id !== 'string' || id === '') throw badInput('"id" must be the id of a package');
-  return id;
+interface PackagePage {
+  readonly total: number;
+  readonly page: number;
+  readonly pageSize: number;
+  readonly packages: readonly Package[];
 }
 
-function badInput(reason: string): OtaError {
-  return new OtaError('OTA_BAD_INPUT', `The command can not be carried out: ${reason}.`);
+/** All that are found as an array, or one page of them where a page is asked for. */
+function listPage(library: Library, payload: JsonObject, baseUrl: string): Package[] | PackagePage {
+  const { search, page: asked } = readListQuery(payload);
+  const found = library.list(baseUrl, search);
+  if (asked === null) return found;
+  const { page, pageSize } = asked;
+  const from = (page - 1) * pageSize;
+  return { total: found.length, page, pageSize, packages: found.slice(from, from + pageSize) };
+}
+
+/** Names that an error shows. */
+const SHOWN = 5;
+
+function inUse(names: readonly string[]): OtaError {
+  const shown = names.slice(0, SHOWN).map((name) => JSON.stringify(name));
+  const more = names.length > SHOWN ? ` and ${names.length - SHOWN} more` : '';
+  return new OtaError(
+    'OTA_PACKAGE_IN_USE',
+    `The package was not removed: devices may still fetch it for ${shown.join(', ')}${more}. Wait until these tasks have ended, cancel them, or say "force": true.`,
+  );
 }

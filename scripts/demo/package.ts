@@ -19,6 +19,7 @@ export async function addFirstPackage(userDir: string): Promise<void> {
       // Only the way in is checked: Node-RED's node puts its own address before it.
       baseUrl: 'http://127.0.0.1',
       maxBytes: 4 * MEBIBYTE,
+      hosts: { allowedHosts: [], allowLocal: false },
       stop: new AbortController().signal,
       onBytes: () => undefined,
     });

@@ -16,8 +16,8 @@ const ROOT = path.resolve(__dirname, '../..');
 const EXAMPLE = path.join(ROOT, 'examples/device-agent.json');
 const TOKEN = 'demo-gateway';
 const FAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1';
-/** Seconds of Node-RED's clock in one of ours. */
-export const SPEED = fs.existsSync(FAKETIME) ? 10 : 1;
+/** Seconds of Node-RED's clock in one of ours; fewer where the machine is busy: its time limits go faster, too. */
+export const SPEED = fs.existsSync(FAKETIME) ? Number(process.env['GATEWAY_SPEED'] ?? 10) : 1;
 /** A resumed upgrade needs a minute of Node-RED's time, and machines are slow. */
 export const PATIENCE_MS = 240_000;
 
@@ -51,7 +51,13 @@ export class Gateway {
     await gateway.boot([]);
     // Credentials are taken from a deploy only.
     await gateway.deploy();
-    await until(() => gateway.heard.versions.includes('v1.0'), 'the first version', PATIENCE_MS);
+    await until(() => gateway.heard.versions.includes('v1.0'), 'the first version', PATIENCE_MS).catch(
+      async (error: unknown) => {
+        const log = gateway.log().slice(-10).join('\n');
+        await gateway.stop();
+        throw new Error(`${String(error)}\n${log}`);
+      },
+    );
     return gateway;
   }
 
@@ -62,6 +68,11 @@ export class Gateway {
   get red(): NodeRed {
     if (this.#red === null) throw new Error('Node-RED does not run');
     return this.#red;
+  }
+
+  /** Node-RED's log of this run; empty while it doesn't run. */
+  log(): readonly string[] {
+    return this.#red?.lines ?? [];
   }
 
   /** A file of the gateway's, below `ota`; null where there is none. */
@@ -117,7 +128,7 @@ export class Gateway {
   /** Starts Node-RED, with the flows that it has unless others are given. */
   async boot(flows?: readonly FlowNode[]): Promise<void> {
     const env: Record<string, string> = SPEED === 1 ? {} : { LD_PRELOAD: FAKETIME, FAKETIME: `+0 x${SPEED}` };
-    const options = { userDir: this.userDir, nodesDir: [ROOT], env };
+    const options = { userDir: this.userDir, nodesDir: [ROOT], env, startMs: PATIENCE_MS };
     this.#red = await startNodeRed(flows === undefined ? options : { ...options, flows });
   }
 
@@ -170,6 +181,11 @@ export class Gateway {
       steps: bodies.flatMap(({ step }) => (step === undefined ? [] : [Number(step)])),
       versions: bodies.flatMap(({ params }) => (params === undefined ? [] : [params.version])),
     };
+  }
+
+  /** What the platform heard, as it came: for whoever reads of a failure. */
+  get texts(): readonly string[] {
+    return this.#heard;
   }
 
   /** Forgets what the platform heard. */

@@ -138,15 +138,51 @@ describe('ota-package', () => {
   });
 
   it('adds from an address', async () => {
-    const flow = await load();
+    const flow = await load({ allowLocal: true });
     const first = await add(flow, { name: 'first.bin' });
     const added = await ask(flow, { action: 'add', version: 'v2', url: first['url'] });
     assert.equal(added['sha256'], SHA256);
     assert.notEqual(added['url'], first['url']);
   });
 
-  it('prefers msg.content to an address, and an address to msg.filename', async () => {
+  for (const [what, settings] of [
+    ['addresses of this machine, unless they are allowed', {}],
+    ['hosts that are not among the allowed ones', { allowLocal: 'true', allowedHosts: 'example.com' }],
+  ] as const) {
+    it(`refuses ${what}`, async () => {
+      const flow = await load(settings);
+      const { code } = await failure(flow, { action: 'add', version: 'v1', url: `${base}/fw.bin` });
+      assert.equal(code, 'OTA_HOST_REFUSED');
+    });
+  }
+
+  it('lists what is searched for, and one page where a page is asked for', async () => {
     const flow = await load();
+    for (const version of ['v1', 'v2', 'v3']) await add(flow, { version, name: `pump ${version}` });
+    await add(flow, { version: 'v1', name: 'valve' });
+    const versions = (payload: unknown): unknown[] => (payload as Payload[]).map(({ version }) => version);
+    assert.deepEqual(versions(await ask(flow, { action: 'list', search: 'PUMP' })), ['v3', 'v2', 'v1']);
+    const page = await ask(flow, { action: 'list', search: 'pump', page: 2, pageSize: '2' });
+    assert.deepEqual(
+      { ...page, packages: versions(page['packages']) },
+      {
+        ...{ total: 3, page: 2, pageSize: 2 },
+        packages: ['v1'],
+      },
+    );
+    assert.equal((await failure(flow, { action: 'list', page: 0 })).code, 'OTA_BAD_INPUT');
+    assert.equal((await failure(flow, { action: 'list', search: {} })).code, 'OTA_BAD_INPUT');
+  });
+
+  it('keeps the labels that a device needs', async () => {
+    const flow = await load();
+    const added = await add(flow, { requires: { board: ['a', 'b'] } });
+    assert.deepEqual(added['requires'], { board: ['a', 'b'] });
+    assert.deepEqual(await ask(flow, { action: 'get', id: added['id'] }), added);
+  });
+
+  it('prefers msg.content to an address, and an address to msg.filename', async () => {
+    const flow = await load({ allowLocal: true });
     const more = { content: FIRMWARE, filename: '/nowhere' };
     const first = await ask(flow, { action: 'add', version: 'v1', url: 'http://127.0.0.1:9/' }, more);
     assert.equal(first['sha256'], SHA256);
@@ -307,7 +343,7 @@ describe('ota-package', () => {
       await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
       later({ stop: () => void elsewhere.close() });
       const url = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/fw.bin`;
-      const flow = await load({ baseUrl: '' });
+      const flow = await load({ baseUrl: '', allowLocal: true });
       const added = await ask(flow, { action: 'add', version: 'v1', url });
       assert.equal(added['url'], url);
       assert.equal(checkUpgrade(added).sign, SHA256);
@@ -399,7 +435,7 @@ describe('ota-package', () => {
       },
     });
     const asked = new Promise((resolve) => slow.once('request', resolve));
-    const flow = await load();
+    const flow = await load({ allowLocal: true });
     const url = `http://127.0.0.1:${(slow.address() as AddressInfo).port}/`;
     const node = flow.node('n1');
     flow.send('n1', { payload: { action: 'add', version: 'v1', url } });

@@ -75,13 +75,22 @@ describe('a package of the library', () => {
       assert.equal(await exists(filename), false);
     });
 
-    it('copies what a symbolic link leads to, and takes the link', async () => {
+    it('refuses a symbolic link, which may lead to any file', async () => {
       const filename = await source('firmware');
       await fs.symlink(filename, `${filename}.link`);
-      const added = await library.add(request({ kind: 'file', filename: `${filename}.link` }));
-      assert.equal((await served(library, added)).toString(), 'firmware');
-      assert.equal(await exists(filename), true);
-      await assert.rejects(fs.lstat(`${filename}.link`), { code: 'ENOENT' });
+      const adding = library.add(request({ kind: 'file', filename: `${filename}.link` }));
+      await assert.rejects(adding, withCode('OTA_FILE'));
+      assert.equal(await exists(`${filename}.link`), true);
+      assert.equal(library.size, 0);
+    });
+
+    it('is readable by its owner only from then on', async () => {
+      const filename = await source('firmware');
+      await fs.chmod(filename, 0o644);
+      const added = await library.add(request({ kind: 'file', filename }));
+      const { folder: own, name } = library.find(added.id, added.url.split('/').at(-1)!)!;
+      assert.equal((await fs.stat(path.join(own, name))).mode & 0o777, 0o600);
+      assert.equal((await fs.stat(own)).mode & 0o777, 0o700);
     });
 
     it('moves it to another device', async function () {
@@ -182,6 +191,17 @@ describe('a package of the library', () => {
       assert.deepEqual((await reopened()).list(BASE), [added]);
     });
 
+    for (const [what, hosts] of [
+      ['of this machine, unless they are allowed', { allowedHosts: [], allowLocal: false }],
+      ['that are not among the allowed ones', { allowedHosts: ['example.com'], allowLocal: true }],
+    ] as const) {
+      it(`refuses addresses ${what}`, async () => {
+        const at = await serve((_request, response) => response.end('firmware'));
+        const adding = library.add(request({ kind: 'url', url: `${at}/fw.bin` }, {}, { hosts }));
+        await assert.rejects(adding, withCode('OTA_HOST_REFUSED'));
+      });
+    }
+
     it('follows a redirect from this machine to it', async () => {
       const at = await serve((_request, response) => response.end('firmware'));
       const location = at.replace('127.0.0.1', 'localhost');
@@ -229,7 +249,8 @@ describe('a package of the library', () => {
         ['100%25.bin', '100%.bin'],
         ['100%.bin', '100%.bin'],
       ] as const) {
-        assert.equal((await library.add(request({ kind: 'url', url: `${at}/${path}` }))).name, name);
+        const fields = { version: path };
+        assert.equal((await library.add(request({ kind: 'url', url: `${at}/${path}` }, fields))).name, name);
       }
     });
 

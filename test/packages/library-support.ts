@@ -29,6 +29,7 @@ export function request(
     baseUrl: BASE,
     privateKey: null,
     maxBytes: 64 * 1024 * 1024,
+    hosts: { allowedHosts: [], allowLocal: true },
     stop: new AbortController().signal,
     onBytes: () => {},
     ...more,

@@ -202,12 +202,11 @@ describe('the library of packages', () => {
       ['a file that is too short', (dir: string) => fs.truncate(path.join(dir, 'fw.bin'), 1)],
       ['no file', (dir: string) => fs.rm(path.join(dir, 'fw.bin'))],
     ] as const) {
-      it(`leaves out a package with ${what}, says so, and leaves it alone`, async () => {
+      it(`leaves out a package with ${what}, says so once, and sets it aside`, async () => {
         const good = await library.add(request(content('good')));
         const bad = await library.add(request(content('bad one'), { name: 'fw.bin' }));
         const packages = path.join(folder, 'packages');
         await damage(path.join(packages, bad.id));
-        const before = await tree(packages);
         const { library: again, faults } = await Library.open(packages);
         assert.deepEqual(again.list(BASE), [good]);
         assert.deepEqual(
@@ -215,9 +214,24 @@ describe('the library of packages', () => {
           ['OTA_FILE'],
         );
         assert.ok(faults[0]!.message.includes(bad.id.slice(0, 8)));
-        assert.deepEqual(await tree(packages), before);
+        const names = await tree(path.join(packages, bad.id));
+        assert.equal(names.includes('.ota-package.json'), false);
+        assert.equal(names.includes('.ota-package.json.bad'), what !== 'no description');
+        if (what !== 'no description') assert.deepEqual((await Library.open(packages)).faults, []);
+        // The same package can be added anew.
+        assert.equal((await again.add(request(content('bad one'), { name: 'fw.bin' }))).sha256, bad.sha256);
       });
     }
+
+    it('leaves the description of a newer release as it is, and says so', async () => {
+      const { id } = await library.add(request(content('good')));
+      const packages = path.join(folder, 'packages');
+      const description = path.join(packages, id, '.ota-package.json');
+      await fs.writeFile(description, JSON.stringify({ format: 2, id }));
+      const { faults } = await Library.open(packages);
+      assert.match(faults[0]!.message, /newer release/);
+      assert.deepEqual(await tree(packages), [id, `${id}/.ota-package.json`, `${id}/default-v1.bin`].sort());
+    });
 
     it('tells where its folder can not be made', async () => {
       await fs.writeFile(path.join(folder, 'file'), '');
@@ -251,6 +265,40 @@ describe('the library of packages', () => {
       await assert.rejects(again.remove(added.id, BASE), withCode('OTA_FILE'));
       assert.equal(again.size, 1);
     });
+  });
+
+  it('answers an equal package with the one that is there, also of two at once', async () => {
+    const packages = path.join(folder, 'packages');
+    const fields = { product: 'pump', module: 'MCU', requires: { board: 'a' } };
+    const [first, second] = await Promise.all([
+      library.add(request(content('1'), fields)),
+      library.add(request(content('1'), fields)),
+    ]);
+    assert.deepEqual(first, second);
+    assert.deepEqual(first.requires, { board: 'a' });
+    const filename = path.join(folder, 'again.bin');
+    await fs.writeFile(filename, '1');
+    assert.equal((await library.add(request({ kind: 'file', filename }, fields))).id, first.id);
+    await assert.rejects(fs.access(filename));
+    for (const other of [{ product: 'valve' }, { module: 'default' }, { version: 'v2' }]) {
+      assert.notEqual((await library.add(request(content('1'), { ...fields, ...other }))).id, first.id);
+    }
+    assert.notEqual((await library.add(request(content('2'), fields))).id, first.id);
+    assert.equal((await fs.readdir(packages)).length, 5);
+  });
+
+  it('finds packages by a part of their name, version, product or module', async () => {
+    const all = [
+      { name: 'Pump.bin' },
+      { name: 'x', version: 'v2-pump' },
+      { name: 'x', product: 'PUMP 7' },
+      { name: 'x', module: 'pump' },
+      { name: 'valve' },
+    ];
+    for (const [i, fields] of all.entries()) await library.add(request(content(`${i}`), fields));
+    assert.equal(library.list(BASE, 'pump').length, 4);
+    assert.equal(library.list(BASE, 'none').length, 0);
+    assert.equal(library.list(BASE).length, 5);
   });
 
   it('lets go of a package whose folder somebody took away, and takes new ones', async () => {

@@ -276,7 +276,7 @@ describe('the file server', () => {
   });
 
   it('no longer waits for a library that does not come back', async () => {
-    const one = new FileServer(20);
+    const one = new FileServer({ restartMs: 20 });
     files = one;
     one.add(finder)('restart');
     await until(async () => (await ask()).status === 299, 'the request to be left to others');
@@ -302,6 +302,49 @@ describe('the file server', () => {
     for (const [i, { body }] of answers.entries()) {
       assert.ok(body.equals(i % 2 === 0 ? BODY : BODY.subarray(i)), `answer ${i}`);
     }
+  });
+
+  it('lets other clients through while one has hundreds of downloads that it does not read', async () => {
+    files = new FileServer({ perClient: 8 });
+    later({ stop: files.add(finder) });
+    await fs.writeFile(path.join(folder, NAME), Buffer.alloc(20_000_000));
+    const idle = Array.from({ length: 300 }, () => {
+      const socket = net.connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' }, () => {
+        socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      });
+      socket.on('error', () => {});
+      return later({ socket, stop: () => void socket.destroy() });
+    });
+    await until(() => idle.every(({ socket }) => socket.bytesWritten > 0), 'all to have asked');
+    assert.equal((await ask()).body.length, 20_000_000);
+  });
+
+  it('asks a client to come back where too many of its downloads wait', async () => {
+    files = new FileServer({ perClient: 1, waiting: 0 });
+    later({ stop: files.add(finder) });
+    await fs.writeFile(path.join(folder, NAME), Buffer.alloc(20_000_000));
+    const first = net.connect(port, '127.0.0.1', () => {
+      first.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    });
+    later({ stop: () => void first.destroy() });
+    await new Promise((resolve) => first.once('readable', resolve));
+    const answer = await ask();
+    assert.deepEqual([answer.status, answer.headers['retry-after']], [503, '20']);
+    first.destroy();
+    await until(async () => (await ask()).status === 200, 'the place to be free');
+  });
+
+  it('ends a download that is not read, and gives its place to the next', async () => {
+    files = new FileServer({ perClient: 1, wantedMs: 20, everyMs: 10 });
+    later({ stop: files.add(finder) });
+    await fs.writeFile(path.join(folder, NAME), Buffer.alloc(20_000_000));
+    const lazy = net.connect(port, '127.0.0.1', () => {
+      lazy.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    });
+    lazy.on('error', () => {});
+    later({ stop: () => void lazy.destroy() });
+    await new Promise((resolve) => lazy.once('readable', resolve));
+    assert.equal((await ask()).body.length, 20_000_000);
   });
 
   it('goes on serving when devices hang up in the middle', async () => {

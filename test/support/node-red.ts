@@ -32,6 +32,8 @@ export interface NodeRedOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The Node.js to run it with. Default: this one. */
   readonly node?: string;
+  /** How long its start may take, in milliseconds. Default: a minute. */
+  readonly startMs?: number;
   /** Another Node-RED's red.js. Default: the one that the tests run on (runtime.ts). */
   readonly redJs?: string;
 }
@@ -58,6 +60,7 @@ export interface NodeRed {
 }
 
 const STARTED = /Started (flows|modified flows|modified nodes)/;
+const START_MS = 60_000;
 const MISSING = /Waiting for missing types/;
 
 /** Starts Node-RED on 127.0.0.1 and resolves when its flows run. @throws with its log where it doesn't start */
@@ -82,10 +85,10 @@ export async function startNodeRed(options: NodeRedOptions): Promise<NodeRed> {
     await until(
       () => !child.running || child.lines.some((line) => STARTED.test(line) || MISSING.test(line)),
       'Node-RED to start its flows',
-      60_000,
+      options.startMs ?? START_MS,
     );
     if (!child.running || child.lines.some((line) => MISSING.test(line))) throw new Error('it did not start');
-    await until(() => red.get('/settings'), 'Node-RED to answer');
+    await until(() => red.get('/settings'), 'Node-RED to answer', options.startMs ?? START_MS);
   } catch (error) {
     await child.end('SIGKILL');
     throw new Error(`Node-RED: ${String(error)}\n${child.lines.join('\n')}`, { cause: error });

@@ -93,6 +93,12 @@ export class TaskHost {
     return !this.#closed && this.#options.channel === channel;
   }
 
+  /** The tasks that aren't over; those that were seen last while the store can't be read. */
+  async openTasks(): Promise<readonly Task[]> {
+    await this.#starting;
+    return (await this.#engine?.openTasks().catch(() => null)) ?? this.#tasks;
+  }
+
   /** The first listener starts the engine. Its callbacks come later, never before this returns. */
   join(listener: TaskListener): void {
     this.#listeners.add(listener);

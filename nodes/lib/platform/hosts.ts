@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { OtaError } from '../protocol';
 import type { SqliteStore } from '../tasks/database';
+import type { PackageVariant } from '../tasks/types';
 import { type HostOptions, TaskHost } from './host';
 
 /** Tasks that nobody works on. */
@@ -77,6 +78,18 @@ export class TaskHosts {
     await Promise.all([...this.#hosts.values()].map((host) => host.stop(removed)));
     for (const [key, host] of this.#hosts) if (OWNED.get(key)?.host === host) OWNED.delete(key);
   }
+}
+
+/**
+ * The names of the tasks of this runtime that aren't over and have a package, by its id or by its address.
+ * @param url blank for a package that nothing serves
+ */
+export async function tasksThatNeed({ id, url }: { id: string; url: string }): Promise<string[]> {
+  const hosts = [...OWNED.values()].filter(({ host }) => !host.closed);
+  const tasks = (await Promise.all(hosts.map(({ host }) => host.openTasks()))).flat();
+  const isNeeded = ({ upgrade, package: given }: PackageVariant): boolean =>
+    given['id'] === id || (url !== '' && upgrade.url === url);
+  return tasks.filter(({ packages }) => packages.some(isNeeded)).map(({ name }) => name);
 }
 
 function sharedError(other: StoreOwner, file: string): OtaError {

@@ -5,6 +5,7 @@
 export * from './base-url';
 export * from './hosts';
 export * from './identity';
+export * from './labels';
 export * from './node-settings';
 export * from './policy';
 export * from './proxy';

@@ -5,6 +5,7 @@
  */
 import { baseUrlRule } from './base-url';
 import { hostsRule } from './hosts';
+import { MAX_LABEL_NAME, MAX_LABELS } from './labels';
 import { publicKeysRule } from './public-keys';
 import { refused, type Rule, taken } from './reason';
 import { setting } from './setting';
@@ -41,10 +42,6 @@ export const fleetRule: Rule<string> = {
       : taken(name);
   },
 };
-
-/** Labels that a device may have at most, and the characters of a label's name. */
-export const MAX_LABELS = 16;
-export const MAX_LABEL_NAME = 64;
 
 /** Names of fields that are taken as labels, e.g. `board, region`. */
 const labelNamesRule: Rule<readonly string[]> = {
@@ -165,6 +162,8 @@ export const VERIFY = {
 } as const;
 
 export const PACKAGE = {
+  allowedHosts: setting(hostsRule, []),
+  allowLocal: setting(flagRule, false),
   baseUrl: setting(baseUrlRule, ''),
   signMethod: setting(signMethodRule, 'SHA256'),
   maxBytes: setting(numberRule({ min: 1, integer: true }), GIBIBYTE),

@@ -47,6 +47,8 @@ export const REASON_KEYS = [
   'keyKind',
   'keysMissing',
   'proxy',
+  'labels',
+  'labelValues',
 ] as const;
 
 export type ReasonKey = (typeof REASON_KEYS)[number];

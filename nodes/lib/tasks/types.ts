@@ -3,7 +3,7 @@
  * they are made of. Everything in lib/tasks speaks these; nothing here knows a database, MQTT or Node-RED.
  */
 import type { UpgradeOut } from '../protocol';
-import type { FailReason, Policy } from '../rules';
+import type { FailReason, LabelFilter, Policy } from '../rules';
 
 export { type Day, DAYS, FAIL_REASONS, type FailReason, type Policy, type TimeWindow } from '../rules';
 
@@ -36,8 +36,7 @@ export type Hold = (typeof HOLDS)[number];
 /** Labels of a device: at most 16 names of 64 characters with values of 128. */
 export type Labels = Readonly<Record<string, string>>;
 
-/** Labels that a device must have: for each name the values that fit. */
-export type LabelFilter = Readonly<Record<string, readonly string[]>>;
+export type { LabelFilter } from '../rules';
 
 /** Devices by what is known of them; null means that it doesn't matter. */
 export interface DeviceFilter {

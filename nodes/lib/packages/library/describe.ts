@@ -23,11 +23,11 @@ export function describePackage(
   { size, digests }: Measured,
   at: Date,
 ): PackageRecord {
-  const { module, version, signMethod, expires, ...rest } = fields;
+  const { module, version, signMethod, expires, requires, ...rest } = fields;
   const sha256 = digestOf(digests, 'SHA256');
   const signed = {
     ...{ module, version, size, sha256, signed: at.toISOString() },
-    ...{ product: rest.product, requires: null, extData: rest.extData },
+    ...{ product: rest.product, requires, extData: rest.extData },
     ...(expires === null ? {} : { expires }),
   };
   const signature: Record<string, string> =
@@ -46,6 +46,7 @@ export function describePackage(
     fromVersion: rest.fromVersion,
     description: rest.description,
     extData: { ...rest.extData, ...signature },
+    ...(requires === null ? {} : { requires }),
     at: at.toISOString(),
     file,
     url: file === null && source.kind === 'url' ? source.url : null,
@@ -97,5 +98,6 @@ export function toPackage({ file, url, ...record }: PackageRecord, baseUrl: stri
   const address = file !== null ? (baseUrl === '' ? '' : fileUrl(baseUrl, id, file)) : (url ?? '');
   const head = { id, name, product, version, module, size, signMethod, sign, sha256, url: address };
   // A flow may change what it gets: the library keeps its own.
-  return { ...head, ...rest, extData: { ...rest.extData } };
+  const labels = rest.requires === undefined ? {} : { requires: structuredClone(rest.requires) };
+  return { ...head, ...rest, extData: { ...rest.extData }, ...labels };
 }

@@ -11,12 +11,17 @@ import {
   OtaError,
   readSignMethod,
   readTime,
+  reasonText,
   type SignMethod,
   toOtaError,
   typeName,
 } from '../../protocol';
+import { labelFilterRule } from '../../rules';
 
 export type PackageType = 'full' | 'differential';
+
+/** Labels that a device needs for a package, for each one value or several that fit. */
+export type RequiredLabels = { readonly [label: string]: string | readonly string[] };
 
 export interface PackageFields {
   /** Blank: the file's name stands in. */
@@ -30,6 +35,8 @@ export interface PackageFields {
   readonly fromVersion: string | null;
   readonly description: string;
   readonly extData: { readonly [key: string]: string };
+  /** Labels that a device needs for it; null for any device. */
+  readonly requires: RequiredLabels | null;
   /** The end of the signature's validity, ISO 8601, or null. */
   readonly expires: string | null;
 }
@@ -38,6 +45,8 @@ export interface PackageFields {
 export const MAX_LINE = 128;
 const MAX_DESCRIPTION = 4096;
 const MAX_EXT_DATA = 16 * 1024;
+/** A signature holds it too, and goes out with each push. */
+const MAX_REQUIRES = 4 * 1024;
 
 /**
  * Reads the fields beside `action: "add"`. Absent, null and blank are the same.
@@ -65,6 +74,7 @@ export function readFields(input: JsonObject, byDefault: { signMethod: SignMetho
     fromVersion: type === 'full' ? null : fromVersion,
     description: text(input, 'description', MAX_DESCRIPTION),
     extData: readExtData(field(input, 'extData'), { version, module }),
+    requires: readRequires(field(input, 'requires')),
     expires: readExpires(field(input, 'expires')),
   };
 }
@@ -125,6 +135,23 @@ function readExtData(
   const extData = checkPushable('extData', { version, module, extData: value }).extData ?? {};
   if (Buffer.byteLength(JSON.stringify(extData)) > MAX_EXT_DATA) throw bad('"extData" is over 16 KiB');
   return extData;
+}
+
+function readRequires(value: unknown): RequiredLabels | null {
+  if (value === undefined || value === null || value === '') return null;
+  const { value: labels, reason } = labelFilterRule.read(value);
+  if (reason !== null) {
+    throw bad(`"requires${reason.part === undefined ? '' : `.${reason.part}`}" ${reasonText(reason)}`);
+  }
+  const given = value as JsonObject;
+  // One value stays one, as it was given.
+  const entries = Object.entries(labels).map(([name, values]) => [
+    name,
+    Array.isArray(given[name]) ? values : (values[0] ?? ''),
+  ]);
+  const requires = Object.fromEntries(entries) as RequiredLabels;
+  if (Buffer.byteLength(JSON.stringify(requires)) > MAX_REQUIRES) throw bad('"requires" is over 4 KiB');
+  return entries.length === 0 ? null : requires;
 }
 
 function readExpires(value: unknown): string | null {

@@ -10,7 +10,7 @@ import { HASH_NAME, OtaError, type SignMethod } from '../../protocol';
 import { type Digests, tooLarge, type WantedContent } from '../transfer/content';
 import { download, type OnBytes } from '../transfer/download';
 import { checkFreeSpace } from '../transfer/files';
-import { checkUrl, isLocalHost } from '../transfer/hosts';
+import { checkUrl, type HostRules, isLocalHost } from '../transfer/hosts';
 import { BATCH_BYTES, HashingFileWriter } from '../transfer/hashing-file-writer';
 import { fullJitter } from '../transfer/retry';
 import { folderError } from './folder-errors';
@@ -31,6 +31,7 @@ export interface Measured {
 export interface ImportOptions {
   readonly method: SignMethod;
   readonly maxBytes: number;
+  readonly hosts: HostRules;
   readonly stop: AbortSignal;
   readonly onBytes: OnBytes;
 }
@@ -40,6 +41,8 @@ const TOTAL_MS = 60 * 60 * 1000;
 const RETRIES = 3;
 const MAX_REDIRECTS = 5;
 const STICKY = 0o1000;
+/** For its owner only. */
+const FILE_MODE = 0o600;
 const NO_LINKS: ReadonlySet<string> = new Set([
   'EXDEV',
   'EPERM',
@@ -73,7 +76,7 @@ export async function importFile(
 async function importContent(content: Uint8Array, target: string, options: ImportOptions): Promise<Measured> {
   checkSize(content.length, options.maxBytes);
   await checkFreeSpace(path.dirname(target), content.length);
-  const writer = await HashingFileWriter.open(target, methods(options));
+  const writer = await HashingFileWriter.create(target, methods(options));
   try {
     for (let at = 0; at < content.length; at += BATCH_BYTES) {
       options.stop.throwIfAborted();
@@ -90,11 +93,11 @@ async function importContent(content: Uint8Array, target: string, options: Impor
 }
 
 /**
- * The flow names the address, so local ones are fine; only http and https are. Where a server of another machine
- * redirects to, nobody here has named: what only this machine can reach isn't to be fetched for all devices.
+ * An address of this machine only where the node allows it, and never where a server of another machine redirects
+ * to it: what only this machine can reach isn't to be fetched for all devices.
  */
 async function importUrl(text: string, target: string, options: ImportOptions): Promise<Measured> {
-  const hosts = { allowedHosts: [], allowLocal: true };
+  const { hosts } = options;
   const url = checkUrl(text, hosts);
   const directory = path.dirname(target);
   const wanted: WantedContent = {
@@ -112,23 +115,12 @@ async function importUrl(text: string, target: string, options: ImportOptions): 
     totalMs: TOTAL_MS,
     maxBytes: options.maxBytes,
     maxRedirects: MAX_REDIRECTS,
-    allowLocalRedirects: isLocalHost(url),
+    allowLocalRedirects: hosts.allowLocal && isLocalHost(url),
     backoff: (retry: number) => fullJitter(retry),
   };
-  const stored = await download(url, wanted, 'download.part', rules, options.stop, options.onBytes).catch(
-    rethrowRedirect,
-  );
+  const stored = await download(url, wanted, 'download.part', rules, options.stop, options.onBytes);
   checkSize(stored.bytes, options.maxBytes);
   return { size: stored.bytes, digests: stored.digests, settle: nothingToSettle };
-}
-
-/** The node has no setting to allow it: the flow names the address itself. */
-function rethrowRedirect(error: unknown): never {
-  if (!(error instanceof OtaError) || error.code !== 'OTA_HOST_REFUSED') throw error;
-  throw new OtaError(
-    'OTA_HOST_REFUSED',
-    'The server redirects to this machine or to a link-local address: give that address itself.',
-  );
 }
 
 /**
@@ -138,24 +130,28 @@ function rethrowRedirect(error: unknown): never {
  */
 async function importPath(filename: string, target: string, options: ImportOptions): Promise<Measured> {
   const own = await fs.lstat(filename, { bigint: true }).catch(rethrowSource);
-  const isLink = own.isSymbolicLink();
-  const stat = isLink ? await fs.stat(filename, { bigint: true }).catch(rethrowSource) : own;
-  if (!stat.isFile()) throw new OtaError('OTA_FILE', `${WHOSE_FILE} is no ordinary file.`);
-  checkSize(Number(stat.size), options.maxBytes);
+  // A link may lead to any file of this machine, and would be served to everybody.
+  if (own.isSymbolicLink()) {
+    throw new OtaError('OTA_FILE', `${WHOSE_FILE} is a symbolic link: give the path of the file itself.`);
+  }
+  if (!own.isFile()) throw new OtaError('OTA_FILE', `${WHOSE_FILE} is no ordinary file.`);
+  checkSize(Number(own.size), options.maxBytes);
   const movable = await isMovable(filename, Number(own.uid));
   const settle = movable ? () => fs.rm(filename).catch(rethrowSource) : nothingToSettle;
-  // Another name of the same file would let its owner change the package.
-  if (movable && !isLink && stat.nlink === 1n && (await link(filename, target))) {
+  // Another name of the same file, or another owner, would let somebody change the package.
+  const isOurs = own.nlink === 1n && Number(own.uid) === (process.getuid?.() ?? Number(own.uid));
+  if (movable && isOurs && (await link(filename, target))) {
     const measured = await readThrough(target, options, methods(options));
+    await fs.chmod(target, FILE_MODE);
     await sync(target);
-    checkUnchanged(stat, await fs.stat(target, { bigint: true }), measured.size);
+    checkUnchanged(own, await fs.stat(target, { bigint: true }), measured.size);
     return { ...measured, settle };
   }
-  await checkFreeSpace(path.dirname(target), Number(stat.size));
-  const writer = await HashingFileWriter.open(target, methods(options));
+  await checkFreeSpace(path.dirname(target), Number(own.size));
+  const writer = await HashingFileWriter.create(target, methods(options));
   try {
     await readThrough(filename, options, [], (chunk) => writer.write(Buffer.from(chunk)));
-    checkUnchanged(stat, await fs.stat(filename, { bigint: true }).catch(rethrowSource), writer.bytes);
+    checkUnchanged(own, await fs.lstat(filename, { bigint: true }).catch(rethrowSource), writer.bytes);
     await writer.commit(target);
   } catch (error) {
     await writer.close();
@@ -197,7 +193,8 @@ async function readThrough(
   hashed: readonly SignMethod[],
   take?: (chunk: Uint8Array) => Promise<void>,
 ): Promise<Measured> {
-  const handle = await fs.open(file, 'r').catch(rethrowSource);
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+  const handle = await fs.open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(rethrowSource);
   try {
     const total = (await handle.stat()).size;
     const hashes = hashed.map((method) => createHash(HASH_NAME[method]));

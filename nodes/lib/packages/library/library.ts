@@ -13,6 +13,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { OtaError } from '../../protocol';
 import type { OnBytes } from '../transfer/download';
+import type { HostRules } from '../transfer/hosts';
 import { makeDirectory, syncDirectory } from '../transfer/files';
 import { Queue } from '../transfer/queue';
 import { newId } from './addresses';
@@ -20,13 +21,23 @@ import { describePackage, fileNameOf, type PackageRequest, toPackage } from './d
 import { checkPushable } from './fields';
 import { fileErrorOf, folderError } from './folder-errors';
 import { readFolder } from './read-folder';
-import { byAge, type Package, type PackageRecord, RECORD_FILE, writeRecord } from './record';
+import {
+  byAge,
+  isFound,
+  isSamePackage,
+  type Package,
+  type PackageRecord,
+  RECORD_FILE,
+  writeRecord,
+} from './record';
 import { importFile, type Measured, type PackageSource } from './import-file';
 
 export interface AddRequest extends PackageRequest {
   /** Where devices fetch it; blank: a package from a URL is measured and stays there, others are refused. */
   readonly baseUrl: string;
   readonly maxBytes: number;
+  /** Where a file may be fetched from. */
+  readonly hosts: HostRules;
   /** Aborts; its reason is thrown. */
   readonly stop: AbortSignal;
   readonly onBytes: OnBytes;
@@ -42,6 +53,9 @@ export interface ServedFile {
 
 /** Each holds some megabytes and the processor for its digest; the others wait in order. */
 const ADDS_AT_ONCE = 4;
+/** Adds that may wait besides, and the bytes that they may hold in memory. */
+const WAITING_ADDS = 100;
+const WAITING_BYTES = 2 * 1024 ** 3;
 
 export class Library {
   readonly #directory: string;
@@ -52,6 +66,10 @@ export class Library {
   readonly #listeners = new Set<() => void>();
   #busy = 0;
   #latest = 0;
+  #adds = 0;
+  #addBytes = 0;
+  /** Ends when the last package that was added is there: two equal ones must see each other. */
+  #publishing: Promise<unknown> = Promise.resolve();
   #whenIdle: (() => void)[] = [];
 
   private constructor(directory: string) {
@@ -80,10 +98,13 @@ export class Library {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Newest first. */
-  list(baseUrl: string): Package[] {
-    const records = [...this.#records.values()].sort(byAge).reverse();
-    return records.map((record) => toPackage(record, baseUrl));
+  /** Newest first. @param search part of a name, a version, a product or a module; blank: all */
+  list(baseUrl: string, search = ''): Package[] {
+    const found = [...this.#records.values()].filter((record) => isFound(record, search));
+    return found
+      .sort(byAge)
+      .reverse()
+      .map((record) => toPackage(record, baseUrl));
   }
 
   /** @throws OtaError OTA_PACKAGE_NOT_FOUND */
@@ -100,12 +121,24 @@ export class Library {
   }
 
   /**
-   * Adds a package: measured, signed, described, and then there as a whole or not at all.
+   * Adds a package: measured, signed, described, and then there as a whole or not at all. One that is there
+   * already (equal product, module, version and content) is answered as it is.
    * @throws OtaError what was wrong; nothing of it stays
    */
   async add(request: AddRequest): Promise<Package> {
     const id = newId();
-    return this.#work(() => this.#queue.add(id, () => this.#add(id, request)));
+    const bytes = request.source.kind === 'content' ? request.source.content.length : 0;
+    if (this.#adds > 0 && (this.#adds >= WAITING_ADDS || this.#addBytes + bytes > WAITING_BYTES)) {
+      throw new OtaError('OTA_QUEUE_FULL', 'Too many packages are being added: wait until some are there.');
+    }
+    this.#adds += 1;
+    this.#addBytes += bytes;
+    try {
+      return await this.#work(() => this.#queue.add(id, () => this.#add(id, request)));
+    } finally {
+      this.#adds -= 1;
+      this.#addBytes -= bytes;
+    }
   }
 
   async #add(id: string, request: AddRequest): Promise<Package> {
@@ -127,8 +160,9 @@ export class Library {
       await writeWhole(path.join(adding, RECORD_FILE), writeRecord(record));
       await syncDirectory(adding);
       stop.throwIfAborted();
-      await this.#publish(adding, record, measured);
-      return toPackage(record, baseUrl);
+      const published = this.#publishing.then(() => this.#publish(adding, record, measured));
+      this.#publishing = published.catch(() => undefined);
+      return toPackage(await published, baseUrl);
     } catch (error) {
       await fs.rm(adding, { recursive: true, force: true }).catch(() => {
         // The reason of the failure is what counts; the next start takes it away.
@@ -177,8 +211,17 @@ export class Library {
     }
   }
 
-  /** The rename is the moment from which on the package is there. */
-  async #publish(adding: string, record: PackageRecord, measured: Measured): Promise<void> {
+  /**
+   * The rename is the moment from which on the package is there. Returns what is there then: the new package, or
+   * an equal one that was there before.
+   */
+  async #publish(adding: string, record: PackageRecord, measured: Measured): Promise<PackageRecord> {
+    const same = [...this.#records.values()].find((known) => isSamePackage(known, record));
+    if (same !== undefined && !this.#leaving.has(same.id)) {
+      await fs.rm(adding, { recursive: true, force: true });
+      await measured.settle();
+      return same;
+    }
     const folder = path.join(this.#directory, record.id);
     await fs.rename(adding, folder);
     try {
@@ -191,6 +234,7 @@ export class Library {
     }
     this.#records.set(record.id, record);
     this.#changed();
+    return record;
   }
 
   /** No two packages of a moment have the same time: their order stays when they are read again. */

@@ -2,11 +2,11 @@
 import type { Dirent } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { type OtaError, toOtaError } from '../../protocol';
+import { OtaError, toOtaError } from '../../protocol';
 import { makeDirectory } from '../transfer/files';
 import { isId, safeName } from './addresses';
 import { folderError } from './folder-errors';
-import { type PackageRecord, readRecord, RECORD_FILE, unreadable } from './record';
+import { BAD_RECORD_FILE, DamagedPackage, type PackageRecord, readRecord, RECORD_FILE } from './record';
 
 const LEFTOVER = /^\.(adding|removing)-[0-9a-f]{32}$/;
 /** Descriptions read at once. */
@@ -14,7 +14,7 @@ const AT_ONCE = 16;
 
 export interface FolderContent {
   readonly records: readonly PackageRecord[];
-  /** A folder that can't be written; packages that can't be read, which are left out and left alone. */
+  /** A folder that can't be written; packages that can't be read, which are left out; damaged ones are set aside. */
   readonly faults: OtaError[];
 }
 
@@ -48,7 +48,8 @@ async function readPackages(directory: string, entries: readonly Dirent[]): Prom
     await Promise.all(
       ids.slice(at, at + AT_ONCE).map(async (id) => {
         try {
-          records.push(await readPackage(directory, id));
+          const record = await readPackage(directory, id);
+          if (record !== null) records.push(record);
         } catch (error) {
           faults.push(toOtaError(error, 'OTA_FILE'));
         }
@@ -58,20 +59,55 @@ async function readPackages(directory: string, entries: readonly Dirent[]): Prom
   return { records, faults };
 }
 
-async function readPackage(directory: string, id: string): Promise<PackageRecord> {
+/** null for a package that was set aside earlier. @throws OtaError OTA_FILE, OTA_DISK_FULL */
+async function readPackage(directory: string, id: string): Promise<PackageRecord | null> {
   const what = `The package ${id.slice(0, 8)}… is left out: its folder`;
+  const folder = path.join(directory, id);
   try {
-    const folder = path.join(directory, id);
-    const record = readRecord(await fs.readFile(path.join(folder, RECORD_FILE), 'utf8'), id);
-    if (record.file !== null && record.file !== safeName(record.file)) {
-      throw unreadable(id, 'its file has a wrong name');
-    }
-    const size = record.file === null ? record.size : (await fs.stat(path.join(folder, record.file))).size;
-    if (size !== record.size) throw unreadable(id, `its file has ${size} bytes, not ${record.size}`);
+    const text = await readDescription(folder);
+    if (text === null) return null;
+    const record = readRecord(text, id);
+    if (record.file !== null) await checkFile(folder, record.file, record.size);
     return record;
   } catch (error) {
-    throw folderError(error, what);
+    throw error instanceof DamagedPackage ? await setAside(folder, id, error) : folderError(error, what);
   }
+}
+
+/** null where there is none, because it was set aside. */
+async function readDescription(folder: string): Promise<string | null> {
+  try {
+    return await fs.readFile(path.join(folder, RECORD_FILE), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    const names = await fs.readdir(folder);
+    if (names.includes(BAD_RECORD_FILE)) return null;
+    throw new DamagedPackage('its description is gone');
+  }
+}
+
+async function checkFile(folder: string, name: string, expected: number): Promise<void> {
+  if (name !== safeName(name)) throw new DamagedPackage('its file has a wrong name');
+  const stat = await fs.lstat(path.join(folder, name)).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new DamagedPackage('its file is gone');
+    throw error;
+  });
+  if (!stat.isFile()) throw new DamagedPackage('its file is no ordinary one');
+  if (stat.size !== expected) {
+    throw new DamagedPackage(`its file has ${stat.size} bytes, not ${expected}`);
+  }
+}
+
+/** So that it is told once; who can mend it gives the description its name back. */
+async function setAside(folder: string, id: string, { message }: DamagedPackage): Promise<OtaError> {
+  const rename = fs.rename(path.join(folder, RECORD_FILE), path.join(folder, BAD_RECORD_FILE));
+  const isAside = await rename.then(
+    () => true,
+    () => false,
+  );
+  const where = isAside ? ` Its description was set aside as ${id.slice(0, 8)}…/${BAD_RECORD_FILE}.` : '';
+  const text = `The package ${id.slice(0, 8)}… is left out: ${message}.${where} Add the package anew, or remove its folder.`;
+  return new OtaError('OTA_FILE', text);
 }
 
 async function tidy(directory: string, entries: readonly Dirent[]): Promise<void> {

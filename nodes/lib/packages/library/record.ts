@@ -3,10 +3,13 @@
  * change one that it can't read.
  */
 import { isObject, isSign, OtaError, readSignMethod } from '../../protocol';
-import type { PackageType } from './fields';
+import { labelFilterRule } from '../../rules';
+import type { PackageType, RequiredLabels } from './fields';
 
 /** The description's name in a package's folder; a package's own name never begins with a dot. */
 export const RECORD_FILE = '.ota-package.json';
+/** Its name once it was found damaged, and told. */
+export const BAD_RECORD_FILE = `${RECORD_FILE}.bad`;
 
 const FORMAT = 1;
 
@@ -26,6 +29,8 @@ export interface PackageRecord {
   readonly fromVersion: string | null;
   readonly description: string;
   readonly extData: { readonly [key: string]: string };
+  /** Labels that a device needs for it; absent for any device. */
+  readonly requires?: RequiredLabels;
   /** ISO 8601. */
   readonly at: string;
   /** The file's name in the folder, or null where the package was only measured. */
@@ -37,6 +42,19 @@ export interface PackageRecord {
 /** A package as ota-push takes it. */
 export type Package = Omit<PackageRecord, 'file' | 'url'> & { readonly url: string };
 
+/** True where the text is part of a name, a version, a product or a module, in any case. */
+export function isFound({ name, version, product, module }: PackageRecord, search: string): boolean {
+  const part = search.toLowerCase();
+  return [name, version, product, module].some((text) => text.toLowerCase().includes(part));
+}
+
+/** The same package: product, module, version and content, at the same place. */
+export function isSamePackage(a: PackageRecord, b: PackageRecord): boolean {
+  const isSameContent = a.sha256 === b.sha256 && a.size === b.size;
+  const isSameUpgrade = a.product === b.product && a.module === b.module && a.version === b.version;
+  return isSameContent && isSameUpgrade && (a.file === null) === (b.file === null) && a.url === b.url;
+}
+
 /** Oldest first. */
 export function byAge(a: PackageRecord, b: PackageRecord): number {
   return a.at < b.at ? -1 : a.at > b.at ? 1 : 0;
@@ -46,7 +64,13 @@ export function writeRecord(record: PackageRecord): string {
   return `${JSON.stringify({ format: FORMAT, ...record }, null, 2)}\n`;
 }
 
-/** @throws OtaError OTA_FILE where the text is no description of the package `id` */
+/** A description that can't be read, or a file that isn't as described; the message is the reason. */
+export class DamagedPackage extends Error {}
+
+/**
+ * @throws DamagedPackage where the text is no description of the package `id`
+ * @throws OtaError OTA_FILE where a newer release wrote it: it is to be left as it is
+ */
 export function readRecord(text: string, id: string): PackageRecord {
   let value: unknown;
   try {
@@ -54,10 +78,11 @@ export function readRecord(text: string, id: string): PackageRecord {
   } catch {
     value = null;
   }
-  if (!isObject(value)) throw unreadable(id, 'its description is not JSON');
+  if (!isObject(value)) throw new DamagedPackage('its description is not JSON');
   const { format, ...record } = value;
-  if (format !== FORMAT) throw unreadable(id, 'its description was written by a newer version');
-  if (!isRecord(record) || record.id !== id) throw unreadable(id, 'its description is not complete');
+  if (typeof format === 'number' && format > FORMAT) throw newer(id);
+  if (format !== FORMAT || !isRecord(record) || record.id !== id)
+    throw new DamagedPackage('its description is not complete');
   return record;
 }
 
@@ -77,6 +102,7 @@ function isRecord(value: object): value is PackageRecord {
     isTextOrNull(record.fromVersion) &&
     isObject(extData) &&
     Object.values(extData).every((text) => typeof text === 'string') &&
+    (record.requires === undefined || labelFilterRule.read(record.requires).reason === null) &&
     isTextOrNull(file) &&
     isTextOrNull(url) &&
     (file === null) === (url !== null)
@@ -87,10 +113,9 @@ function isTextOrNull(value: unknown): value is string | null {
   return value === null || typeof value === 'string';
 }
 
-/** A package that is left out; also where its file isn't as described. */
-export function unreadable(id: string, why: string): OtaError {
+function newer(id: string): OtaError {
   return new OtaError(
     'OTA_FILE',
-    `The package ${id.slice(0, 8)}… is left out: ${why}. Its files stay as they are.`,
+    `The package ${id.slice(0, 8)}… is left out: a newer release of this node wrote its description. Its files stay as they are.`,
   );
 }

@@ -4,6 +4,8 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import send from 'send';
+import { type RateLimits, SlowReaders } from './slow-readers';
+import { type TurnLimits, Turns } from './turns';
 
 /** A file that may be served: its folder, its name there, its bytes and the SHA-256 of its content. */
 export interface Servable {
@@ -16,12 +18,28 @@ export interface Servable {
 /** Finds a file, or null; may take its time while a library is being opened. */
 export type Finder = (id: string, name: string) => Promise<Servable | null>;
 
-/** How long a library that is restarted may be away. */
-const RESTART_MS = 15_000;
-/** Seconds; for a device that asks meanwhile. */
+export interface ServeLimits extends TurnLimits, RateLimits {
+  /** Milliseconds that a library which is restarted may be away. */
+  readonly restartMs: number;
+}
+
+const LIMITS: ServeLimits = {
+  restartMs: 15_000,
+  // A fleet behind one router is one client.
+  perClient: 128,
+  total: 512,
+  waiting: 4096,
+  waitMs: 60_000,
+  // A line of 2,400 bit/s has 300; a device that writes its flash meanwhile takes nothing for a while.
+  leastRate: 128,
+  stretchMs: 120_000,
+  wantedRate: 1024,
+  wantedMs: 30_000,
+  everyMs: 5000,
+};
+/** Seconds; for a device that asks while a library is restarted, and while too many others are served. */
 const RETRY_AFTER = '2';
-/** A device that takes nothing for so long has gone. */
-const IDLE_MS = 120_000;
+const RETRY_BUSY_AFTER = '20';
 /** What all reads together may hold; each gets a share of it. */
 const READ_MEMORY = 64 * 1024 * 1024;
 const READ_LEAST = 64 * 1024;
@@ -33,13 +51,16 @@ const PATH = /^\/([0-9a-f]{32})\/([A-Za-z0-9._-]{1,64})$/;
 export class FileServer {
   readonly #finders = new Set<Finder>();
   readonly #restartMs: number;
+  readonly #turns: Turns;
+  readonly #slow: SlowReaders;
   /** One for each finder that is expected back. */
   readonly #away: NodeJS.Timeout[] = [];
-  #active = 0;
 
-  /** @param restartMs how long a finder that left for a restart is waited for */
-  constructor(restartMs = RESTART_MS) {
-    this.#restartMs = restartMs;
+  constructor(limits: Partial<ServeLimits> = {}) {
+    const all = { ...LIMITS, ...limits };
+    this.#restartMs = all.restartMs;
+    this.#turns = new Turns(all);
+    this.#slow = new SlowReaders(all, (client) => this.#turns.isWanted(client));
   }
 
   /**
@@ -69,7 +90,7 @@ export class FileServer {
     }
     const [, id, name] = PATH.exec(pathOf(request.url ?? '')) ?? [];
     const file = id === undefined || name === undefined ? null : await this.#find(id, name);
-    if (file !== null) return this.#send(request, response, file);
+    if (file !== null) return this.#sendInTurn(request, response, file);
     if (this.#away.length === 0) return refuse(response, 404);
     response.setHeader('Retry-After', RETRY_AFTER);
     refuse(response, 503);
@@ -90,6 +111,21 @@ export class FileServer {
     return null;
   }
 
+  async #sendInTurn(request: IncomingMessage, response: ServerResponse, file: Servable): Promise<void> {
+    const client = request.socket.remoteAddress ?? '';
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    if (request.socket.destroyed) return;
+    if (!(await this.#turns.enter(client, gone.signal))) {
+      response.setHeader('Retry-After', RETRY_BUSY_AFTER);
+      return refuse(response, 503, BUSY);
+    }
+    if (gone.signal.aborted) return this.#turns.leave(client);
+    response.once('close', () => this.#turns.leave(client));
+    this.#slow.watch(response, client);
+    this.#send(request, response, file);
+  }
+
   #send(request: IncomingMessage, response: ServerResponse, file: Servable): void {
     const etag = `"${file.sha256}"`;
     fitRange(request, etag, file.size);
@@ -98,9 +134,6 @@ export class FileServer {
     response.setHeader('Content-Type', 'application/octet-stream');
     response.setHeader('Content-Disposition', `attachment; filename="${file.name}"`);
     response.setHeader('X-Content-Type-Options', 'nosniff');
-    response.setTimeout(IDLE_MS, () => response.destroy());
-    this.#active += 1;
-    response.once('close', () => (this.#active -= 1));
     const options = {
       root: file.folder,
       index: false,
@@ -108,7 +141,7 @@ export class FileServer {
       cacheControl: false,
       lastModified: false,
       // It goes on to the stream that reads the file.
-      highWaterMark: Math.max(READ_LEAST, Math.min(READ_MOST, Math.floor(READ_MEMORY / this.#active))),
+      highWaterMark: Math.max(READ_LEAST, Math.min(READ_MOST, Math.floor(READ_MEMORY / this.#turns.running))),
     } as const;
     send(request, file.name, options)
       .on('error', (error: { status?: unknown }) => {
@@ -145,13 +178,15 @@ const TEXTS: { readonly [status: number]: string } = {
   503: 'The packages are not ready: try again.',
 };
 
+const BUSY = 'Too many downloads run: try again later.';
+
 /** A short text with its length; what was under way is cut, so that nobody takes it for the whole. */
-function refuse(response: ServerResponse, status: number): void {
+function refuse(response: ServerResponse, status: number, text = TEXTS[status]): void {
   if (response.headersSent) {
     response.destroy();
     return;
   }
-  const body = `${TEXTS[status] ?? 'The file can not be served.'}\n`;
+  const body = `${text ?? 'The file can not be served.'}\n`;
   for (const header of ['ETag', 'Content-Disposition', 'Accept-Ranges']) response.removeHeader(header);
   response.statusCode = status;
   response.setHeader('Cache-Control', 'no-store');

@@ -59,6 +59,13 @@ export class HashingFileWriter {
     return new HashingFileWriter(handle, file, methods, whenFull);
   }
 
+  /** The same for a file that must not be there yet. @throws OtaError OTA_FILE where it is */
+  static async create(file: string, methods: readonly SignMethod[]): Promise<HashingFileWriter> {
+    const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
+    const handle = await fs.open(file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600).catch(rethrow);
+    return new HashingFileWriter(handle, file, methods, null);
+  }
+
   /** Bytes taken so far. */
   get bytes(): number {
     return this.#bytes;

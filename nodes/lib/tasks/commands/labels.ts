@@ -1,11 +1,15 @@
 /** Labels of devices, and filters over them, as messages have them. Pure. */
-import { isObject, typeName } from '../../protocol';
-import { MAX_LABEL_NAME, MAX_LABELS } from '../../rules';
-import { isLabelName, MAX_LABEL_VALUE } from '../machine';
+import { isObject, reasonText, typeName } from '../../protocol';
+import {
+  isLabelName,
+  labelFilterRule,
+  labelValueOf,
+  MAX_LABEL_NAME,
+  MAX_LABEL_VALUE,
+  MAX_LABELS,
+} from '../../rules';
 import type { LabelFilter } from '../types';
 import { bad, storable } from './fields';
-
-const MAX_VALUES = 100;
 
 /** What `label` sets; null takes a label away. */
 export type LabelChanges = Readonly<Record<string, string | null>>;
@@ -21,14 +25,13 @@ export function readLabelChanges(value: unknown): LabelChanges {
 
 /** `{name: value or [values]}`. */
 export function readLabelFilter(value: unknown, field: string): LabelFilter {
-  const entries = entriesOf(value, field).map(([name, item]): [string, readonly string[]] => {
-    const values: readonly unknown[] = Array.isArray(item) ? item : [item];
-    if (values.length === 0 || values.length > MAX_VALUES) {
-      throw bad(`${field}.${name}`, `must be a text, or a list of 1 to ${MAX_VALUES} texts`);
-    }
-    return [name, values.map((one) => labelValue(one, `${field}.${name}`))];
-  });
-  return Object.fromEntries(entries);
+  const { value: filter, reason } = labelFilterRule.read(value);
+  if (reason !== null) {
+    throw bad(reason.part === undefined ? field : `${field}.${reason.part}`, reasonText(reason));
+  }
+  return Object.fromEntries(
+    Object.entries(filter).map(([name, values]) => [storable(name), values.map(storable)]),
+  );
 }
 
 function entriesOf(value: unknown, field: string): [string, unknown][] {
@@ -45,11 +48,8 @@ function entriesOf(value: unknown, field: string): [string, unknown][] {
   return entries.map(([name, item]) => [storable(name), item]);
 }
 
-/** Numbers and yes or no become text, as a device's own fields do. */
 function labelValue(value: unknown, field: string): string {
-  const text = typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
-  if (typeof text !== 'string' || text.length > MAX_LABEL_VALUE) {
-    throw bad(field, `must be a text of at most ${MAX_LABEL_VALUE} characters`);
-  }
+  const text = labelValueOf(value);
+  if (text === null) throw bad(field, `must be a text of at most ${MAX_LABEL_VALUE} characters`);
   return storable(text);
 }

@@ -8,6 +8,7 @@ import type { Moment, Report } from '../machine';
 import type { Command } from '../commands';
 import type { TaskDatabase } from '../database';
 import { type Push, repeat, type Repeated, repeatNeed } from '../transactions';
+import type { Task } from '../types';
 import { PlatformClock, SYSTEM_TIME, type Time } from './clock';
 import { type EngineListener, TaskEvents } from './events';
 import { Intents } from './intents';
@@ -149,6 +150,11 @@ export class Engine {
   /** Looks at everything that time brings. One look at a time; never rejects. */
   runScheduler(): Promise<void> {
     return this.#scheduler.run();
+  }
+
+  /** The tasks that aren't over, as they stand in the database. @throws OtaError where it can't be read */
+  async openTasks(): Promise<readonly Task[]> {
+    return this.#lane.database.live();
   }
 
   /** This moment, on both clocks. */

@@ -2,10 +2,8 @@
  * The labels of a device: those that an operator gave it, and those that it reports itself. Pure. Both are kept
  * apart, so that a report never undoes what a person set.
  */
-import { MAX_LABEL_NAME, MAX_LABELS } from '../../rules';
+import { isLabelName, MAX_LABEL_VALUE, MAX_LABELS } from '../../rules';
 import type { Labels } from '../types';
-
-export const MAX_LABEL_VALUE = 128;
 
 /** The labels of a device by their origin. */
 export interface OwnLabels {
@@ -51,11 +49,6 @@ function fitting(operator: ReadonlyMap<string, string>, device: Labels): Labels 
   let room = MAX_LABELS - operator.size;
   const kept = own.filter(([name]) => operator.has(name) || room-- > 0);
   return Object.fromEntries(kept.map(([name, value]) => [name, value.slice(0, MAX_LABEL_VALUE)]));
-}
-
-export function isLabelName(name: string): boolean {
-  const reserved = name === '__proto__' || name === 'constructor' || name === 'prototype';
-  return name !== '' && name.length <= MAX_LABEL_NAME && !reserved;
 }
 
 export function sameLabels(a: Labels, b: Labels): boolean {
