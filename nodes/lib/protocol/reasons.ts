@@ -47,7 +47,8 @@ const TEXTS: Readonly<Record<ReasonKey, string>> = {
     'holds a key of another kind: give Ed25519 public keys, as PEM or as base64 of 32 bytes or of SPKI',
   keysMissing: 'needs public keys to check a signature with',
   proxy: 'must be a proxy node or an address such as "http://proxy.example.com:3128"',
-  labels: 'must be an object {label: text or list of texts}, at most __max__ labels with names of 1 to __length__ characters',
+  labels:
+    'must be an object {label: text or list of texts}, at most __max__ labels with names of 1 to __length__ characters',
   labelValues: 'must be a text of at most __length__ characters, or a list of 1 to __max__ of them',
 };
 

@@ -16,8 +16,14 @@ function say(...words: string[]): void {
 async function work(): Promise<void> {
   const { library } = await Library.open(path.join(folder, 'packages'));
   const fields = readFields({ version: 'v1' }, { signMethod: 'Md5' });
-  const common = { fields, baseUrl: 'http://h', privateKey: null, hosts: { allowedHosts: [], allowLocal: false },
-    maxBytes: 1e9, onBytes: () => {} };
+  const common = {
+    fields,
+    baseUrl: 'http://h',
+    privateKey: null,
+    hosts: { allowedHosts: [], allowLocal: false },
+    maxBytes: 1e9,
+    onBytes: () => {},
+  };
   const stop = new AbortController().signal;
   const kept: string[] = [];
   say('ready');

@@ -53,8 +53,7 @@ export interface ServedFile {
 
 /** Each holds some megabytes and the processor for its digest; the others wait in order. */
 const ADDS_AT_ONCE = 4;
-/** Adds that may wait besides, and the bytes that they may hold in memory. */
-const WAITING_ADDS = 100;
+/** Bytes that all adds together may hold in memory. */
 const WAITING_BYTES = 2 * 1024 ** 3;
 
 export class Library {
@@ -66,7 +65,6 @@ export class Library {
   readonly #listeners = new Set<() => void>();
   #busy = 0;
   #latest = 0;
-  #adds = 0;
   #addBytes = 0;
   /** Ends when the last package that was added is there: two equal ones must see each other. */
   #publishing: Promise<unknown> = Promise.resolve();
@@ -128,15 +126,13 @@ export class Library {
   async add(request: AddRequest): Promise<Package> {
     const id = newId();
     const bytes = request.source.kind === 'content' ? request.source.content.length : 0;
-    if (this.#adds > 0 && (this.#adds >= WAITING_ADDS || this.#addBytes + bytes > WAITING_BYTES)) {
+    if (this.#addBytes > 0 && this.#addBytes + bytes > WAITING_BYTES) {
       throw new OtaError('OTA_QUEUE_FULL', 'Too many packages are being added: wait until some are there.');
     }
-    this.#adds += 1;
     this.#addBytes += bytes;
     try {
       return await this.#work(() => this.#queue.add(id, () => this.#add(id, request)));
     } finally {
-      this.#adds -= 1;
       this.#addBytes -= bytes;
     }
   }
