@@ -119,7 +119,8 @@ export class Gateway {
   flows(): FlowNode[] {
     const nodes = JSON.parse(fs.readFileSync(EXAMPLE, 'utf8')) as FlowNode[];
     return nodes.map((node) => {
-      if (node.id === 'ota_broker') return { ...node, port: String(this.broker.port), clientid: 'gateway' };
+      if (node.id === 'ota_agent_broker')
+        return { ...node, port: String(this.broker.port), clientid: 'gateway' };
       if (node.id === 'ota_agent_install') return { ...node, command: `${this.userDir}/installer.sh` };
       return node;
     });
