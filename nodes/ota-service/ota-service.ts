@@ -9,6 +9,7 @@ import { createScheme, OtaError, type Scheme, toOtaError } from '../lib/protocol
 import { storedToken } from '../lib/red/device';
 import { onClose } from '../lib/red/input';
 import { installationId } from '../lib/red/installation-id';
+import { LogBudget } from '../lib/red/log-budget';
 import type { OtaServiceNode } from '../lib/red/service';
 import { tellUsers } from '../lib/red/tell-users';
 import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
@@ -161,7 +162,7 @@ function idPart(id: string): string {
   return id.replace(/[^0-9A-Za-z_.-]/g, '').slice(-40);
 }
 
-/** Tells an error when the state changes to it, not at each try; a fault at most once a second. */
+/** Tells an error when the state changes to it, not at each try; a fault as often as a `LogBudget` has it. */
 function onceForEachChange(tell: (error: OtaError) => void): {
   connection(state: LinkState): void;
   subscription(filter: string, error: OtaError | null): void;
@@ -169,7 +170,8 @@ function onceForEachChange(tell: (error: OtaError) => void): {
 } {
   let last: string | null = null;
   const refused = new Set<string>();
-  let lastFault = -Infinity;
+  const budget = new LogBudget(performance.now());
+  let quietUntil = -Infinity;
   let leftOut = 0;
   return {
     connection(state) {
@@ -186,11 +188,12 @@ function onceForEachChange(tell: (error: OtaError) => void): {
       }
     },
     fault(error) {
-      if (performance.now() - lastFault < 1000) {
+      const now = performance.now();
+      if (now < quietUntil) {
         leftOut += 1;
         return;
       }
-      lastFault = performance.now();
+      quietUntil = now + budget.pause(now);
       const more = leftOut === 0 ? '' : ` (${leftOut} errors like this were left out before)`;
       leftOut = 0;
       tell(more === '' ? error : new OtaError(error.code, error.message + more, { cause: error }));

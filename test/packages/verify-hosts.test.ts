@@ -392,6 +392,37 @@ describe('TLS', () => {
   });
 });
 
+describe('another port of the same host', () => {
+  it('is shown no client certificate', async function () {
+    opensslMissing(this);
+    const folder = later(await temporaryFolder());
+    const made = makeCertificates(folder.path);
+    const [cert, key, ca] = [made.good.cert, made.good.key, made.ca].map((file) => fs.readFileSync(file));
+    const shown: string[] = [];
+    const wants = { cert, key, ca, requestCert: true, rejectUnauthorized: false };
+    const note = (who: string, socket: import('node:net').Socket): void => {
+      const peer = (socket as import('node:tls').TLSSocket).getPeerCertificate();
+      shown.push(`${who} ${Object.keys(peer).length > 0}`);
+    };
+    const other = later(
+      await startServer((socket, asked) => {
+        note('other', socket);
+        return good(FIRMWARE)(socket, asked);
+      }, wants),
+    );
+    const own = later(
+      await startServer((socket, asked) => {
+        note('own', socket);
+        return status(302, { Location: `${other.url}/fw` })(socket, asked);
+      }, wants),
+    );
+    const test = later(await startVerifier({ tls: () => ({ ca, cert, key }) }));
+    const { digest } = await test.verify(upgradeTo(FIRMWARE, own.url));
+    assert.equal(digest, digestOf(FIRMWARE));
+    assert.deepEqual(shown, ['own true', 'other false']);
+  });
+});
+
 describe('a local address', () => {
   it('is told from one that is not', () => {
     assert.equal(isLocalAddress('127.0.0.1'), true);

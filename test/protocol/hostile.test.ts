@@ -232,6 +232,37 @@ describe('hostile input', () => {
       assert.ok(excerpt.includes('a-ve…'));
     });
 
+    const device = 'Tok3n-of-a-device';
+    const sub = 'sub-device-0042';
+    for (const [what, key] of [
+      ['quoted', `\\"${device}\\"`],
+      ['with escapes', device.replaceAll('o', '\\u006f')],
+      ['in upper case', device.toUpperCase()],
+      ['in lower case', device.toLowerCase()],
+      ['in base64', Buffer.from(device).toString('base64')],
+      ['in base64url behind something', `x.${Buffer.from(device).toString('base64url')}`],
+      ['in hex', Buffer.from(device).toString('hex')],
+      ['with something around it', `sn:${device}.`],
+      ['of a sub-device', sub],
+    ] as const) {
+      it(`without a token ${what}, as a value or as a key`, () => {
+        const body = `{"values":{"${key}":{"${key}":["${key}"]}},"token":"${key}","step":"${key}"}`;
+        const { excerpt, error, topic } = tell(body, device);
+        const forms = [
+          device,
+          sub,
+          Buffer.from(device).toString('base64'),
+          Buffer.from(device).toString('hex'),
+        ];
+        for (const text of [excerpt, error.message, topic]) {
+          for (const form of forms) {
+            // Not even more than the first characters of one.
+            assert.ok(!text.toLowerCase().includes(form.slice(0, 9).toLowerCase()), text);
+          }
+        }
+      });
+    }
+
     it('without the value of a step that is none', () => {
       const result = readWire(scheme, scheme.topic('progress', secret), toBytes({ step: 'hunter2' }), false);
       assert.ok(!refused(result, 'OTA_BAD_STEP').error.message.includes('hunter2'));

@@ -147,10 +147,11 @@ describe('a device with a vendor’s SDK', function () {
             action: 'create',
             package: packageOf(method, module),
             targets: [DEVICE],
-            policy: { offline: 'wait', success: 'version' },
+            policy: { offline: 'wait' },
           });
           assert.equal(created.error, undefined);
           const task = created.payload as unknown as TaskShape;
+          assert.equal(task.policy.success, 'version', 'what the scheme says');
           assert.equal(created.payload['badTokens'], 0);
           const found =
             way === 'a push'

@@ -8,6 +8,7 @@ import { type OtaCode, OtaError } from '../protocol';
 import { Backoff } from './backoff';
 import { ClientIdConflictDetector } from './client-id-conflict';
 import { Inbox, type InboxOptions, UNCOMMITTED_LIMIT } from './inbox';
+import { filterOversize, OversizeFilter } from './oversize-filter';
 import { Outbox, type PublishOptions, type Settled } from './outbox';
 import { PacketIds } from './packet-ids';
 import { clientIdTaken, linkError, type LinkState } from './state';
@@ -35,8 +36,8 @@ export interface LinkOptions {
 const SESSION_EXPIRY_S = 24 * 60 * 60;
 const CONNECT_TIMEOUT_MS = 10_000;
 /**
- * Bytes of the largest packet that a broker of MQTT 5 may send us: it drops what is larger. Otherwise a huge message
- * in a kept session would end the process at each start.
+ * Bytes of the largest packet that is taken. A broker of MQTT 5 is told, and drops what is larger; of one that knows no
+ * such limit the body is left out. Otherwise a huge message in a kept session would end the process at each start.
  */
 const MAX_PACKET = 1024 * 1024;
 /** A connection that stood this long starts the back-off anew. */
@@ -131,6 +132,8 @@ export class Link {
       return;
     }
     this.#client = client;
+    const mqtt5 = this.#options.mqtt.protocolVersion === 5;
+    filterOversize(client.stream, new OversizeFilter(MAX_PACKET, mqtt5));
     let failure: unknown;
     let connected = false;
     client.on('error', (error) => {

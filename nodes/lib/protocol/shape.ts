@@ -1,10 +1,15 @@
-/** What of a refused input may be logged: its keys and types. Values have brought tokens into logs. */
+/**
+ * What of a refused input may be logged: its keys and types. Values have brought tokens into logs, and so may keys: a
+ * gateway's reports have those of its sub-devices there.
+ */
 import { isObject, parseBody } from './json';
 import { maskToken } from './token';
 
 /** Characters of a shape at most. */
 export const SHOWN_CHARACTERS = 200;
-const MAX_KEY = 32;
+/** Names of fields are shorter; tokens, and what was made of them, are longer or have digits in them. */
+const MAX_KEY = 16;
+const MAX_KEY_WITH_DIGIT = 8;
 const MAX_KEYS = 20;
 const MAX_LEVELS = 3;
 
@@ -19,7 +24,8 @@ export function shapeOf(body: Uint8Array, accessToken: string | null): string {
   } catch {
     return `${body.length} bytes that are no JSON object`;
   }
-  const secrets = accessToken === null || accessToken === '' ? [] : [accessToken, ...accessToken.split('/')];
+  const secrets =
+    accessToken === null ? [] : [accessToken, ...accessToken.split('/')].filter((part) => part !== '');
   const shape = describe(value, secrets, 0);
   const points = Array.from(shape);
   return points.length <= SHOWN_CHARACTERS ? shape : `${points.slice(0, SHOWN_CHARACTERS - 1).join('')}…`;
@@ -40,8 +46,21 @@ function describe(value: unknown, secrets: readonly string[], level: number): st
 }
 
 function shownKey(key: string, secrets: readonly string[]): string {
-  let shown = key;
-  for (const secret of secrets) shown = shown.replaceAll(secret, maskToken(secret));
-  if (shown.length > MAX_KEY) shown = `${shown.slice(0, 4)}…`;
+  const limit = /[0-9]/.test(key) ? MAX_KEY_WITH_DIGIT : MAX_KEY;
+  const isSecret = secrets.some((secret) => formsOf(secret).some((form) => key.toLowerCase().includes(form)));
+  const shown = isSecret || key.length > limit ? maskToken(key) : key;
   return shown.replace(/[\p{Cc}\p{Cs}]/gu, '\uFFFD');
+}
+
+/** A secret as it may stand in a text, in lower case. */
+function formsOf(secret: string): string[] {
+  const bytes = Buffer.from(secret);
+  const forms = [
+    secret,
+    encodeURIComponent(secret),
+    bytes.toString('hex'),
+    bytes.toString('base64').replaceAll('=', ''),
+    bytes.toString('base64url'),
+  ];
+  return forms.map((form) => form.toLowerCase());
 }

@@ -1,20 +1,20 @@
 /**
- * Errors of what comes from the wire, at most one a second for each node, with a count of what was left
+ * Errors of what comes from the wire, at most one a second for each node, see `LogBudget`, with a count of what was left
  * out: a hostile device must not be able to fill the log.
  */
 import type { Node } from 'node-red';
 import { OtaError } from '../protocol';
 import type { Message } from './input';
-
-const INTERVAL_MS = 1000;
+import { LogBudget } from './log-budget';
 
 export class LimitedErrors {
-  readonly #node: Node;
+  readonly #node: Pick<Node, 'error'>;
   #timer: NodeJS.Timeout | null = null;
   #leftOut = 0;
   #last: { error: OtaError; msg: Partial<Message> } | null = null;
+  readonly #budget = new LogBudget(performance.now());
 
-  constructor(node: Node) {
+  constructor(node: Pick<Node, 'error'>) {
     this.#node = node;
   }
 
@@ -43,7 +43,7 @@ export class LimitedErrors {
     this.#timer = setTimeout(() => {
       this.#timer = null;
       if (this.#flush()) this.#arm();
-    }, INTERVAL_MS);
+    }, this.#budget.pause(performance.now()));
     this.#timer.unref();
   }
 

@@ -1,6 +1,6 @@
 /**
  * What a package is called in a URL and on the disk: ids, safe names, addresses. Pure. Owns the rule that a URL
- * fits into the 256 characters that devices keep.
+ * fits into the 254 characters that devices keep.
  */
 import { randomBytes } from 'node:crypto';
 import { MAX_URL, OtaError, reasonText } from '../../protocol';
@@ -43,6 +43,16 @@ export function safeName(text: string): string {
   return (isDevice ? `file-${stem}`.slice(0, MAX_NAME - end.length) : stem) + end;
 }
 
+/** Without slashes at its end, and at its begin. A regular expression would take the square of their number. */
+function withoutSlashes(text: string, { begin }: { begin: boolean } = { begin: false }): string {
+  let from = 0;
+  let to = text.length;
+  while (to > 0 && text[to - 1] === '/') to -= 1;
+  while (begin && from < to && text[from] === '/') from += 1;
+  return text.slice(from, to);
+}
+
+/** @param text at most MAX_GIVEN characters: trimming takes the square of them */
 function harmless(text: string): string {
   return text
     .normalize('NFKD')
@@ -61,10 +71,10 @@ export function readBaseUrl(setting: string, httpNodeRoot: string): string {
   const { reason } = baseUrlRule.read(text);
   if (reason !== null) throw badBase(reasonText(reason));
   const url = new URL(text);
-  const root = httpNodeRoot.replace(/^\/+|\/+$/g, '');
-  const path = url.pathname.replace(/\/+$/, '');
+  const root = withoutSlashes(httpNodeRoot, { begin: true });
+  const path = withoutSlashes(url.pathname);
   if (path === '' && root !== '') url.pathname = `/${root}`;
-  const base = url.href.replace(/\/+$/, '');
+  const base = withoutSlashes(url.href);
   if (base.length > MAX_BASE_URL) {
     throw badBase(
       `has ${base.length} characters; with at most ${MAX_BASE_URL} a package's URL has at most ${MAX_URL}`,
