@@ -76,7 +76,7 @@ export function judge(tasks: readonly TaskSeen[], devices: readonly Device[], ha
   for (const task of tasks) found.push(...judgeTask(task));
   for (const device of devices) {
     found.push(
-      ...judgeRows(device, tasks),
+      ...judgeRows(device, tasks, isOneClock(happened)),
       ...judgeReports(device, tasks),
       ...judgePushes(device, tasks, happened),
     );
@@ -104,13 +104,14 @@ function judgeTask({ taskId, status, counts, rows }: TaskSeen): string[] {
 }
 
 /** Whether the end of each row can be, by what the device has reported. */
-function judgeRows(device: Device, tasks: readonly TaskSeen[]): string[] {
+function judgeRows(device: Device, tasks: readonly TaskSeen[], oneClock: boolean): string[] {
   const { token, acknowledged: reports } = device;
   const found: string[] = [];
   const rows = tasks.flatMap((task) =>
     task.rows.filter(({ accessToken }) => accessToken === token).map((row) => ({ task, row })),
   );
   const last = lastVersion(reports);
+  const attempts = attemptsOf(token, tasks);
   for (const { task, row } of rows) {
     const { status, reason } = row;
     const where = `${token} (${device.habit}) is ${status} ${reason ?? ''} in ${task.taskId} (${task.version}, attempt ${row.attempt})`;
@@ -124,8 +125,11 @@ function judgeRows(device: Device, tasks: readonly TaskSeen[]): string[] {
     if (step !== undefined && !reports.some((report) => report.step === step)) {
       found.push(`${where}, and never reported ${step}`);
     }
-    // A later task that pushed has the last word on what the device runs.
-    const pushedLater = device.pushes.some(({ version }) => isLater(version, task.version));
+    // Another task that pushed since has the last word on what the device runs.
+    const begun = attempts.findLast(({ version }) => version === task.version)?.start ?? 0;
+    const pushedLater = attempts.some(
+      ({ version, start }) => version !== task.version && (start >= begun || !oneClock),
+    );
     if (last === task.version && !pushedLater) found.push(`${where}, and runs the target version`);
     const isSilence = ['no-response', 'stalled', 'unconfirmed', 'rolled-back', 'version-mismatch'].includes(
       reason,
@@ -164,17 +168,16 @@ function judgeReports({ token, habit, acknowledged, pushes }: Device, tasks: rea
 /** Each push was an attempt of a task, one after the other; none older than the newest task that succeeded. */
 function judgePushes(device: Device, tasks: readonly TaskSeen[], happened: Happened): string[] {
   const { token, pushes, acknowledged } = device;
-  const { deeds, disturbances, slack } = happened;
+  const { deeds, slack } = happened;
   const found: string[] = [];
   const attempts = attemptsOf(token, tasks);
   const isWhole = tasks.every(({ rows }) =>
     rows.every(({ accessToken, history }) => accessToken !== token || history.length < 100),
   );
-  // Times of two clocks can't be compared.
-  const isOneClock = !disturbances.some(({ name }) => name === 'clock');
+  const oneClock = isOneClock(happened);
   for (const [i, attempt] of attempts.entries()) {
     const next = attempts[i + 1];
-    if (next !== undefined && isOneClock && (attempt.end === null || attempt.end > next.start)) {
+    if (next !== undefined && oneClock && (attempt.end === null || attempt.end > next.start)) {
       found.push(`${token} was pushed ${next.id} (${next.version}) while ${attempt.id} was under way`);
     }
   }
@@ -187,11 +190,12 @@ function judgePushes(device: Device, tasks: readonly TaskSeen[], happened: Happe
       found.push(`${token} got ${push.id} (${push.version}), which no task pushed`);
     }
     const task = tasks.find(({ version }) => version === push.version);
-    // A kept session gives out what it has held, whenever that was sent.
-    if (task === undefined || device.keepsSession) continue;
+    if (task === undefined || !oneClock) continue;
+    // What counts is when the push left: on the wire it may be late.
+    const sent = attempts.find(({ id }) => id === push.id)?.start ?? -Infinity;
     const newer = acknowledged.find(
       ({ at, version }) =>
-        version !== undefined && at < push.at - 5000 - slack && isNewer(version, push.version, tasks, token),
+        version !== undefined && at < sent - 5000 - slack && isNewer(version, push.version, tasks, token),
     );
     const isNamed = deeds.some(
       ({ action, taskId, tokens }) => action === 'retry' && taskId === task.taskId && tokens?.includes(token),
@@ -201,6 +205,11 @@ function judgePushes(device: Device, tasks: readonly TaskSeen[], happened: Happe
     }
   }
   return found;
+}
+
+/** Times of two clocks can't be compared. */
+function isOneClock({ disturbances }: Happened): boolean {
+  return !disturbances.some(({ name }) => name === 'clock');
 }
 
 interface Attempt {

@@ -239,7 +239,7 @@ export class Platform {
 }
 
 /** libfaketime, wherever this machine's architecture has it; undefined where it isn't installed. */
-function fakeTime(): string | undefined {
+export function fakeTime(): string | undefined {
   return readdirSync('/usr/lib')
     .map((name) => path.join('/usr/lib', name, 'faketime/libfaketime.so.1'))
     .find((file) => existsSync(file));

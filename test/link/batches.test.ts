@@ -12,7 +12,7 @@ import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
 import { type HandBroker, startHandBroker } from './hand-broker';
-import { MQTT311, startLink } from './support';
+import { MQTT311, startLink, type TestLink } from './support';
 
 const PUBLISH = { cmd: 'publish', qos: 1, dup: false, retain: false, payload: 'x' } as const;
 
@@ -257,6 +257,59 @@ describe('a batch of messages', () => {
     await until(() => link.states.filter(({ phase }) => phase === 'waiting').length === 3, 'three losses');
     const codes = new Set(link.states.flatMap(({ error }) => error?.code ?? []));
     assert.deepEqual([...codes], ['OTA_COMMIT_FAILED']);
+  });
+
+  describe('that comes again because its PUBACK was lost', () => {
+    const again = async (sessionPresent: boolean): Promise<{ link: TestLink; broker: HandBroker }> => {
+      const broker = later(await startHandBroker({ sessionPresent }));
+      const link = later(startLink(broker.url, {}, () => 'taken'));
+      await link.connected();
+      sendMany(broker, 1, 2);
+      await until(() => broker.pubacks.length === 2, 'both to be acknowledged');
+      broker.hangUp();
+      await link.connected(2);
+      // The second has another content: it is another message.
+      broker.send(
+        { ...PUBLISH, dup: true, messageId: 1, topic: 't/1' },
+        { ...PUBLISH, dup: true, messageId: 2, topic: 't/2', payload: 'y' },
+      );
+      await until(() => broker.pubacks.length === 4, 'both to be acknowledged again');
+      return { link, broker };
+    };
+
+    it('is acknowledged, and handed on no more', async () => {
+      const { link } = await again(true);
+      assert.equal(link.received.length, 3);
+      assert.equal(String(link.received[2]?.payload), 'y');
+    });
+
+    it('is handed on in a new session', async () => {
+      const { link } = await again(false);
+      assert.equal(link.received.length, 4);
+    });
+
+    it('is handed on where its commit failed', async () => {
+      const broker = later(await startHandBroker({ sessionPresent: true }));
+      let fails = true;
+      const committer: Committer = {
+        commit: () => {
+          if (fails) throw new Error('locked');
+        },
+      };
+      const link = later(
+        startLink(broker.url, {}, (_packet, batch) => {
+          batch.join(committer);
+          return 'taken';
+        }),
+      );
+      await link.connected();
+      sendMany(broker, 1, 1);
+      await link.connected(2);
+      fails = false;
+      broker.send({ ...PUBLISH, dup: true, messageId: 1, topic: 't/1' });
+      await until(() => broker.pubacks.length === 1, 'the acknowledgement');
+      assert.equal(link.received.length, 2);
+    });
   });
 
   it('is committed and acknowledged before a link ends', async () => {

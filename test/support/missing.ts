@@ -29,6 +29,21 @@ export function requireProgram(context: Mocha.Context, program: string, debianPa
   context.skip();
 }
 
+/** Skips the suite of a mocha context where something that was looked for isn't there, see `requireProgram`. */
+export function requireFound(
+  context: Mocha.Context,
+  found: string | undefined,
+  what: string,
+  debianPackage: string,
+): void {
+  requireListed(debianPackage);
+  if (found !== undefined) return;
+  const text = `${what} is not there: apt-get install ${debianPackage}`;
+  if (process.env['CI']) throw new Error(text);
+  console.warn(`      skipped: ${text}`);
+  context.skip();
+}
+
 /** Debian's own interpreter: a package of Debian installs for no other. */
 const PYTHON = '/usr/bin/python3';
 

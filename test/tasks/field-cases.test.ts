@@ -1,6 +1,7 @@
 /** What fleets do that a laboratory doesn't: sleepers, old news, tasks that overlap, bursts, clocks that jump. */
 import assert from 'node:assert/strict';
 import type { TaskShape } from '../../nodes/lib/tasks/shapes';
+import { WALL } from './support';
 import { PACKAGE, Platform, type Sent } from './support/engine-platform';
 
 const MINUTE = 60;
@@ -353,6 +354,94 @@ describe('a fleet in the field', () => {
     assert.deepEqual(await platform.devices(task), { a: 'succeeded', b: 'pushed' });
     assert.deepEqual(platform.tokens(), ['b']);
     for (const committer of committers) await committer.commit();
+  });
+
+  describe('whose platform has a clock that jumps', () => {
+    const DAY = 24 * 3600_000;
+    const everybody = async (): Promise<number> => {
+      const found = (await platform.run({ action: 'preview', package: PACKAGE, targets: 'all' })) as {
+        total: number;
+      };
+      return found.total;
+    };
+    const setClock = async (by: number): Promise<void> => {
+      platform.wallNow += by;
+      await platform.wait(1);
+    };
+
+    it('is found where the platform booted in 1970', async () => {
+      await setClock(-platform.wallNow);
+      platform.inform('a', 'v1');
+      await platform.wait(5);
+      await setClock(WALL);
+      assert.equal(await everybody(), 1);
+    });
+
+    it('is found where the clock went 40 days back and was set', async () => {
+      platform.inform('before', 'v1');
+      await setClock(-40 * DAY);
+      platform.inform('meanwhile', 'v1');
+      await setClock(40 * DAY);
+      assert.equal(await everybody(), 2);
+      const { devices } = (await platform.run({ action: 'fleet' })) as { devices: { seenAt: string }[] };
+      for (const { seenAt } of devices) assert.ok(Math.abs(Date.parse(seenAt) - platform.wallNow) < 60_000);
+    });
+
+    it('is found where the process ended before the clock was set', async () => {
+      platform.inform('before', 'v1');
+      await platform.engine.stop();
+      platform.wallNow -= 40 * DAY;
+      await platform.restart();
+      platform.inform('meanwhile', 'v1');
+      await platform.engine.stop();
+      platform.wallNow += 40 * DAY;
+      await platform.restart();
+      assert.equal(await everybody(), 2);
+    });
+
+    it('is not seen later than it was where the machine slept', async () => {
+      platform.inform('a', 'v1');
+      await setClock(31 * DAY);
+      assert.equal(await everybody(), 0);
+    });
+
+    it('keeps its history while the clock is wrong, and afterwards', async () => {
+      await setClock(-platform.wallNow);
+      const task = await platform.create(['a']);
+      await platform.wait(20);
+      await setClock(WALL);
+      await platform.wait(60);
+      const { events } = (await platform.run({
+        action: 'history',
+        taskId: task.taskId,
+        accessToken: 'a',
+      })) as { events: { at: string }[] };
+      assert.ok(events.length > 0);
+      assert.ok(events.every(({ at }) => Math.abs(Date.parse(at) - platform.wallNow) < 600_000));
+      const { createdAt } = await platform.task(task);
+      assert.ok(Math.abs(Date.parse(createdAt ?? '') - platform.wallNow) < 600_000);
+      await setClock(400 * DAY);
+      await platform.wait(60);
+      await setClock(-400 * DAY);
+      const again = (await platform.run({
+        action: 'history',
+        taskId: task.taskId,
+        accessToken: 'a',
+      })) as { events: object[] };
+      assert.ok(again.events.length >= events.length, 'nothing is pruned by a clock that is ahead');
+    });
+
+    it('is pushed to at its hours again when the clock is right', async () => {
+      const at = new Date(WALL).toISOString().slice(11, 16);
+      const later = new Date(WALL + 60_000 * 60).toISOString().slice(11, 16);
+      await setClock(-5 * 3600_000);
+      await platform.create(['a'], { window: { from: at, to: later, timeZone: 'UTC' } });
+      await platform.wait(5);
+      assert.deepEqual(platform.tokens(), []);
+      await setClock(5 * 3600_000);
+      await platform.wait(2);
+      assert.deepEqual(platform.tokens(), ['a']);
+    });
   });
 
   it('goes on within a minute after the clock went back', async () => {

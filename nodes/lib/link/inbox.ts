@@ -3,10 +3,12 @@
  * committed. mqtt.js takes the next packet, and sends no PUBACK, once `handleMessage` calls back with an error;
  * the PUBACKs are written here, those of a batch in their order as one buffer. Nothing else that goes out waits
  * for a commit. While one batch is committed the next one gathers; batches are committed one after the other.
- * After a commit that failed nothing more is acknowledged on that connection: the broker sends it again.
+ * After a commit that failed nothing more is acknowledged on that connection: the broker sends it again. What was
+ * committed and comes again, because its PUBACK was lost, is acknowledged and handed on no more.
  */
 import type { IPublishPacket, MqttClient } from 'mqtt';
 import { type Batch, type Committer, OtaError } from '../protocol';
+import { CommittedMessages } from './committed-messages';
 import { encodePubacks } from './puback-packet';
 
 /** `hold`: nobody is there for it yet; it is offered again when `resume` is called. */
@@ -31,6 +33,8 @@ interface OpenBatch extends Batch {
   readonly committers: Set<Committer>;
   /** The packet ids to acknowledge, in their order. */
   readonly ids: number[];
+  /** What tells these messages from others. */
+  readonly keys: string[];
   messages: number;
 }
 
@@ -50,6 +54,7 @@ export class Inbox {
   #client: MqttClient | null = null;
   /** Taken and not committed, oldest first; the first one may be under way. */
   readonly #batches: OpenBatch[] = [];
+  readonly #committed = new CommittedMessages();
   #uncommitted = 0;
   #committing = false;
   #scheduled = false;
@@ -62,7 +67,9 @@ export class Inbox {
     this.#commitTimeoutMs = options.commitTimeoutMs ?? COMMIT_TIMEOUT_MS;
   }
 
-  attach(client: MqttClient): void {
+  /** @param options `isResumed`: the broker goes on with the session of the connection before */
+  attach(client: MqttClient, { isResumed }: { readonly isResumed: boolean }): void {
+    if (!isResumed) this.#committed.clear();
     this.#client = client;
     this.#waiting = null;
     client.handleMessage = (packet, callback) => this.#take(client, packet, callback);
@@ -102,17 +109,20 @@ export class Inbox {
       return;
     }
     const batch = this.#gathering(client);
-    if (this.#options.handle(packet, batch) === 'hold') {
+    const key = CommittedMessages.keyOf(packet);
+    const isKnown = this.#committed.has(packet, key);
+    if (!isKnown && this.#options.handle(packet, batch) === 'hold') {
       this.#waiting = { packet, callback };
       return;
     }
     batch.messages += 1;
     this.#uncommitted += 1;
-    if (packet.qos !== 1 || packet.messageId === undefined) {
+    if (key === null || packet.messageId === undefined) {
       callback();
       return;
     }
     batch.ids.push(packet.messageId);
+    batch.keys.push(key);
     callback(LATER);
   }
 
@@ -128,6 +138,7 @@ export class Inbox {
       client,
       committers,
       ids: [],
+      keys: [],
       messages: 0,
       join(committer) {
         if (committers.has(committer)) return false;
@@ -193,6 +204,7 @@ export class Inbox {
   #finish(batch: OpenBatch, failure: { error: unknown } | null): void {
     this.#batches.shift();
     this.#uncommitted -= batch.messages;
+    if (failure === null) batch.ids.forEach((id, i) => this.#committed.add(id, batch.keys[i] ?? ''));
     if (failure !== null) this.#options.onCommitFailed(batch.client, failure.error);
     else if (batch.client === this.#client && batch.ids.length > 0) {
       batch.client.stream.write(encodePubacks(batch.ids));

@@ -148,7 +148,9 @@ export class Link {
       if (client !== this.#client) return;
       if (packet.cmd === 'puback') this.outbox.acknowledged(packet.messageId ?? 0, packet.reasonCode ?? 0);
       // Before the messages of a kept session, which may follow in the same TCP segment.
-      else if (packet.cmd === 'connack') this.inbox.attach(client);
+      else if (packet.cmd === 'connack') {
+        this.inbox.attach(client, { isResumed: packet.sessionPresent });
+      }
     });
     client.on('connect', (connack) => {
       if (client !== this.#client) return;

@@ -206,14 +206,14 @@ export class TaskHost {
         ...common('progress'),
         kind: 'progress',
         onMessage: ({ accessToken, message: { module, step, desc } }, batch) =>
-          this.#enqueue({ kind: 'progress', accessToken, module, step, desc, wall: Date.now() }, batch),
+          this.#enqueue({ kind: 'progress', accessToken, module, step, desc, wall: this.#wall() }, batch),
       }),
       channel.listen<'inform'>({
         ...common('inform'),
         kind: 'inform',
         onMessage: ({ accessToken, retained, message: { id, module, version, params } }, batch) => {
           const own = { accessToken, id, module, version, ...this.#labels(params) };
-          const report = { kind: 'inform', ...own, wall: Date.now() } as const;
+          const report = { kind: 'inform', ...own, wall: this.#wall() } as const;
           const subscribedAt = this.#connectedAt;
           this.#enqueue(retained ? { ...report, retained, subscribedAt } : report, batch);
         },
@@ -247,6 +247,11 @@ export class TaskHost {
     });
   }
 
+  /** What stamps a report: the engine notices where the clock was set between two of them. */
+  #wall(): number {
+    return this.#engine?.wall() ?? Date.now();
+  }
+
   /** Labels among the fields of a report; absent where no node takes any. */
   #labels(params: Readonly<Record<string, unknown>> | null): { labels?: Labels } {
     const fields = [...this.#listeners].flatMap((listener) => listener.labelsFrom ?? []);
@@ -276,7 +281,7 @@ export class TaskHost {
     this.#lost = error;
     if (connected !== this.#connected) {
       this.#connected = connected;
-      if (connected) this.#connectedAt = Date.now();
+      if (connected) this.#connectedAt = this.#wall();
       this.#setConnected();
     }
     // The status of the connection stands there now: what is more important comes back.

@@ -345,6 +345,9 @@ export interface TaskDatabase {
    */
   makeRoom(before: number): Awaitable<boolean>;
 
+  /** Stamps of the process's wall clock; absent where the database's own clock stamps. */
+  readonly stamps?: StampStore;
+
   /** The platform's own time, as it was saved last. */
   clock(): Awaitable<Ticks>;
   /** Never sets it back. */
@@ -388,6 +391,35 @@ export interface TaskDatabase {
   }>;
   /** What is known of these devices. */
   versions(module: string, accessTokens: readonly string[]): Awaitable<ReadonlyMap<string, KnownDevice>>;
+}
+
+/** The wall clock by which a fleet's rows were stamped. */
+export interface Stamps {
+  /** What it stamped since then is moved with it when it is set. */
+  readonly from: number;
+  /** What it showed last. */
+  readonly to: number;
+  /** The latest time that was ever stamped; saving never sets it back. */
+  readonly newest: number;
+}
+
+/** What was stamped from one time to another belongs so many milliseconds later. */
+export interface ClockJump {
+  readonly from: number;
+  readonly to: number;
+  readonly by: number;
+}
+
+export interface StampStore {
+  /** Null where none was ever saved. */
+  read(): Awaitable<Stamps | null>;
+  save(stamps: Stamps): Awaitable<void>;
+  /**
+   * Moves some of the stamps: when devices were seen, times of tasks, their rows and their history.
+   * @param after what the call before answered; null for the first
+   * @returns null after the last
+   */
+  move(jump: ClockJump, after: string | null): Awaitable<string | null>;
 }
 
 /** Devices and modules that are remembered at most, over all fleets: anyone who may publish can add one. */

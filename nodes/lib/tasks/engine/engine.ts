@@ -18,6 +18,7 @@ import { operate } from './operations';
 import { type EngineLink, Pushes, type Question } from './pushes';
 import { Questions } from './questions';
 import { Scheduler, type SchedulerOptions } from './scheduler';
+import { Stamps } from './stamps';
 import { TaskWrites } from './task-writes';
 import { EventLoopYielder, SLICE } from './yielder';
 
@@ -41,12 +42,15 @@ export class Engine {
   readonly #pushes: Pushes;
   readonly #writes: TaskWrites;
   readonly #intents: Intents;
+  readonly #stamps: Stamps;
   readonly #scheduler: Scheduler;
   readonly #questions: Questions;
   /** Commands, by the task that they change. */
   readonly #commands = new KeyedQueue<number>();
 
-  constructor({ database, link, time = SYSTEM_TIME, ...options }: EngineOptions) {
+  constructor({ database, link, time: clocks = SYSTEM_TIME, ...options }: EngineOptions) {
+    const stamps = new Stamps(clocks, database.stamps);
+    const time: Time = { wall: () => stamps.wall(), steady: () => clocks.steady() };
     const clock = new PlatformClock(time);
     const events = new TaskEvents(time);
     const lane = new Lane({ database, clock, time, events });
@@ -61,7 +65,9 @@ export class Engine {
     this.#pushes = pushes;
     this.#writes = writes;
     this.#intents = intents;
-    this.#scheduler = new Scheduler({ lane, pushes, writes, intents, events, clock, time }, options);
+    this.#stamps = stamps;
+    const parts = { lane, pushes, writes, intents, events, clock, time, stamps };
+    this.#scheduler = new Scheduler(parts, options);
     this.#questions = new Questions({ lane, pushes, events, time, nextId: options.nextId ?? nextId });
   }
 
@@ -73,6 +79,9 @@ export class Engine {
   async start({ paused }: { readonly paused: boolean } = { paused: false }): Promise<void> {
     const ticks = await this.#lane.database.clock();
     this.#clock.resume(ticks);
+    const jump = await this.#stamps.start();
+    if (jump !== null) await this.#writes.moveStamps(jump);
+    await this.#stamps.save();
     if (paused) await this.#pauseAll();
     for (const task of await this.#lane.database.live()) {
       await this.#repeatUnsure(task.id, ticks - UNSURE_MS);
@@ -89,6 +98,7 @@ export class Engine {
     this.setConnected(false);
     try {
       await this.#lane.write((database) => database.saveClock(this.#clock.now()));
+      await this.#stamps.save();
     } catch (error) {
       this.#events.fail(error);
     }
@@ -155,6 +165,11 @@ export class Engine {
   /** The tasks that aren't over, as they stand in the database. @throws OtaError where it can't be read */
   async openTasks(): Promise<readonly Task[]> {
     return this.#lane.database.live();
+  }
+
+  /** The time by which reports are stamped. */
+  wall(): number {
+    return this.#time.wall();
   }
 
   /** This moment, on both clocks. */

@@ -23,6 +23,7 @@ import type { TaskEvents } from './events';
 import type { Intents } from './intents';
 import type { Lane } from './lane';
 import type { Pushes } from './pushes';
+import type { Stamps } from './stamps';
 import type { TaskWrites } from './task-writes';
 import { EventLoopYielder, SLICE } from './yielder';
 
@@ -40,12 +41,14 @@ export interface SchedulerParts {
   readonly events: TaskEvents;
   readonly clock: PlatformClock;
   readonly time: Time;
+  readonly stamps: Stamps;
 }
 
 const EVERY_MS = 250;
 /** After something happened the next run comes sooner. */
 const WAKE_MS = 20;
 const SAVE_CLOCK_MS = 10_000;
+const SAVE_STAMPS_MS = 60_000;
 const PRUNE_MS = 10_000;
 /** All waiting devices are looked for out of their turn once in this time at most. */
 const PROBE_ALL_MS = 5 * 60_000;
@@ -74,6 +77,7 @@ export class Scheduler {
   #wake: NodeJS.Timeout | null = null;
   #savedClock = -Infinity;
   #pruned = -Infinity;
+  #stamped = -Infinity;
   #needsCleanup = true;
   #probed = -Infinity;
   #makesRoom = false;
@@ -177,6 +181,7 @@ export class Scheduler {
       // Reading goes well on a full disk: only a write tells that it is over.
       if (events.problem !== null) await lane.write((database) => database.saveClock(clock.now()));
       await lane.flush();
+      await this.#moveStamps();
       const tasks = await this.#begin(await this.#finishIntents(await lane.database.live()));
       await this.#end(tasks);
       await this.#supersede(tasks);
@@ -196,6 +201,16 @@ export class Scheduler {
       events.schedulerDone();
     } catch (error) {
       events.schedulerFailed(error);
+    }
+  }
+
+  /** The wall clock was set. */
+  async #moveStamps(): Promise<void> {
+    const { stamps, writes, time } = this.#parts;
+    time.wall();
+    for (let { jump } = stamps; jump !== null; jump = stamps.jump) {
+      await writes.moveStamps(jump);
+      await stamps.moved();
     }
   }
 
@@ -322,7 +337,7 @@ export class Scheduler {
   }
 
   async #tidy(busy: boolean): Promise<void> {
-    const { lane, clock, time } = this.#parts;
+    const { lane, clock, time, stamps } = this.#parts;
     const steady = time.steady();
     if (busy && steady - this.#savedClock >= SAVE_CLOCK_MS) {
       this.#savedClock = steady;
@@ -334,6 +349,11 @@ export class Scheduler {
       this.#needsCleanup = await lane.write((database) => database.deleteSlice(SLICE, madeBefore));
       await yielder.next();
     }
+    if (steady - this.#stamped >= SAVE_STAMPS_MS) {
+      this.#stamped = steady;
+      await stamps.save();
+    }
+    if (!stamps.believed) return;
     await this.#makeRoom(yielder);
     if (steady - this.#pruned < PRUNE_MS) return;
     this.#pruned = steady;

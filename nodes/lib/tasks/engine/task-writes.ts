@@ -2,6 +2,7 @@
  * The writes that commands and the scheduler have in common: what becomes of a whole task, and of its devices in
  * slices. Each is in the database before anybody hears of it.
  */
+import type { ClockJump } from '../database';
 import type { DeviceStatus, Intent, Task } from '../types';
 import { decide, openDevices } from '../machine';
 import {
@@ -34,6 +35,8 @@ export interface MovedDevices {
 export class TaskWrites {
   readonly #lane: Lane;
   readonly #events: TaskEvents;
+  /** Where the moving of stamps stands. */
+  #movedUpTo: string | null = null;
 
   constructor(lane: Lane, events: TaskEvents) {
     this.#lane = lane;
@@ -98,6 +101,17 @@ export class TaskWrites {
       after = done.next;
       await yielder.next();
     }
+  }
+
+  /** The wall clock was set: what it had stamped goes with it, in slices. */
+  async moveStamps(jump: ClockJump): Promise<void> {
+    const yielder = new EventLoopYielder();
+    do {
+      // What can't be written now goes on from here.
+      const after = this.#movedUpTo;
+      this.#movedUpTo = await this.#lane.write((database) => database.stamps?.move(jump, after) ?? null);
+      await yielder.next();
+    } while (this.#movedUpTo !== null);
   }
 
   /** Moves devices as a person asked, in slices. */

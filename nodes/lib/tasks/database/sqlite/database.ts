@@ -32,6 +32,7 @@ import { OpenDevices } from './open-devices';
 import { fleetPage } from './fleet';
 import { toCandidate, toDeviceRow, toHistory, toKnownModules, toTask, toWaveCounts } from './rows';
 import { save } from './save';
+import { SqliteStamps } from './stamps';
 import type { Statements } from './statements';
 
 /** Goes on in the same turn where it can. */
@@ -54,9 +55,17 @@ export class SqliteTasks implements TaskDatabase {
   /** The last device that was looked at for room. */
   #looked = FIRST;
 
+  readonly stamps: SqliteStamps;
+
   constructor(file: SqliteFile, service: string) {
     this.#file = file;
     this.#keys = new KeyCache(file, service);
+    this.stamps = new SqliteStamps(
+      (work) => this.#write(work),
+      () => this.#sql,
+      () => this.#keys.service(),
+      () => this.#forget(),
+    );
   }
 
   transact<T>(need: Need, decide: (rows: Rows) => Decision<T>): Awaitable<T> {

@@ -2,6 +2,7 @@
 import type { KnownDevice, Ticks } from '../../types';
 import { prepareDeviceStatements } from './device-statements';
 import { prepareFleetStatements } from './fleet-statements';
+import { prepareStampStatements } from './stamps';
 import type { KnownQuery, NewTask, PlanChange, TaskQuery, TaskState } from '../database';
 import type { CountDeltas } from '../effects';
 import type { SqlDatabase, SqlRow, SqlStatement } from './driver';
@@ -114,6 +115,7 @@ export function prepareStatements(db: SqlDatabase) {
   return {
     ...fleet,
     ...prepareDeviceStatements(db),
+    ...prepareStampStatements(db),
     begin: () => begin.run(),
     commit: () => commit.run(),
     rollback: () => rollback.run(),
