@@ -16,7 +16,7 @@ describe('a platform under kills, cuts, deploys, a full disk, a locked store and
     it(`brings every device to an end that its reports allow, with ${name}`, async () => {
       const lines: string[] = [];
       const log = (line: string): void => void lines.push(line);
-      const found = await runChaos({ seed, seconds: 15, protocolVersion, devices: 60, log });
+      const found = await runChaos({ seed, seconds: 10, protocolVersion, devices: 40, waitLimit: 10, log });
       assert.deepEqual(found, [], lines.join('\n'));
     });
   }

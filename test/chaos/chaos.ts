@@ -23,6 +23,8 @@ export interface ChaosOptions {
   readonly seconds: number;
   readonly protocolVersion: 4 | 5;
   readonly devices?: number;
+  /** Longest time for which a device is waited for, seconds: the quiet at the end takes as long. */
+  readonly waitLimit?: number;
   readonly log?: (line: string) => void;
 }
 
@@ -168,7 +170,7 @@ class ChaosRun {
     const policy = {
       success: random.one(['progress', 'version'] as const),
       offline: random.one(['fail', 'wait'] as const),
-      waitLimit: 40,
+      waitLimit: this.#options.waitLimit ?? 40,
       repush: 2,
       noResponse: random.between(6, 10),
       stalled: 10,

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
 import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
 import { decideTask, move, moveNeed, taskNeed } from '../../nodes/lib/tasks/transactions';
+import type { Policy } from '../../nodes/lib/tasks/types';
 import { temporaryFolder } from '../support/temporary-folder';
 import { PACKAGE, Platform } from './support/engine-platform';
 
@@ -831,6 +833,38 @@ describe('the engine', () => {
     platform.store.open();
     await platform.wait(1);
     assert.deepEqual(platform.problems, ['OTA_STORE_FAILED', null]);
+  });
+
+  it('answers a preview with the policy by which the task would go', async () => {
+    const { policy } = (await platform.run({
+      action: 'preview',
+      package: PACKAGE,
+      targets: ['a'],
+      policy: { retries: 3 },
+    })) as { policy: Policy };
+    assert.deepEqual(policy, { ...DEFAULT_POLICY, retries: 3 });
+  });
+
+  it('says of an empty result who was left out, and why', async () => {
+    platform.inform('current', 'v2');
+    platform.inform('other', 'v7');
+    const filter = { version: 'v2' };
+    await assert.rejects(() => platform.create(filter, { skipCurrent: true }), {
+      code: 'OTA_BAD_INPUT',
+      message: /1 run the version already, 1 are not meant by the filter/,
+    });
+  });
+
+  it('refuses commands that it can not write, says what to do, and takes them at once when it can', async () => {
+    await platform.create(['a']);
+    platform.store.close();
+    await platform.wait(1);
+    await assert.rejects(() => platform.create(['b']), {
+      code: 'OTA_STORE_FAILED',
+      message: /Nothing was done: send the command again/,
+    });
+    platform.store.open();
+    assert.equal((await platform.create(['b'])).status, 'running');
   });
 
   it('says that its disk is full until a report can be stored again', async function () {

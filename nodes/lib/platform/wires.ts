@@ -36,6 +36,8 @@ type Send = (push: WirePush) => void;
 
 /** Pushes whose outcome may still be told. */
 const MAX_PUSHES = 20_000;
+/** Reports that may wait for their commit: a flow that sends more gets them back. */
+const MAX_REPORTS = 10_000;
 const CONNECTED = { phase: 'connected', error: null } as const;
 
 export class WiresChannel implements TaskChannel {
@@ -51,6 +53,7 @@ export class WiresChannel implements TaskChannel {
   readonly #pushes = new Map<string, Push>();
   #batch: WireBatch | null = null;
   #users = 0;
+  #uncommitted = 0;
 
   get isUsed(): boolean {
     return this.#users > 0;
@@ -111,6 +114,12 @@ export class WiresChannel implements TaskChannel {
     if (listener?.ready?.() !== true) {
       throw new OtaError('OTA_CLOSED', 'The node is starting, or its store is away: send the report again.');
     }
+    if (this.#uncommitted >= MAX_REPORTS) {
+      throw new OtaError(
+        'OTA_STORE_BUSY',
+        `${MAX_REPORTS} reports wait for the store already: send this one again later.`,
+      );
+    }
     const batch = this.#openBatch();
     const { accessToken } = report;
     const message =
@@ -118,7 +127,12 @@ export class WiresChannel implements TaskChannel {
         ? { id: report.id, module: report.module, version: report.version, params: report.params }
         : { module: report.module, step: report.step, desc: report.desc, ...stepStatus(report.step) };
     listener.onMessage({ accessToken, message, topic: '', retained: false } as never, batch);
-    await batch.done;
+    this.#uncommitted += 1;
+    try {
+      await batch.done;
+    } finally {
+      this.#uncommitted -= 1;
+    }
   }
 
   /** The push of an id; null where none is remembered. */

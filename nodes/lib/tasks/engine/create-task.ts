@@ -10,7 +10,7 @@ import { taskShape } from '../shapes';
 import type { NewTask } from '../database';
 import { addDevices, addNeed, join, joinNeed } from '../transactions';
 import { find, momentOf, type Operating } from './operating';
-import { type Chosen, chooseTargets, shuffle, type Skipped, toDevices, waveSizes } from './targets';
+import { type Chosen, chooseTargets, shuffle, toDevices, waveSizes } from './targets';
 import { EventLoopYielder, SLICE } from './yielder';
 
 /** The task, with who was left out and why. @throws OtaError OTA_BAD_INPUT, OTA_TASK_STATE */
@@ -148,23 +148,26 @@ export async function preview(
     unknownTokens,
     badTokens,
     waves: waveSizes(tokens.length, input.policy.waves),
+    policy: input.policy,
     devices,
   };
 }
 
 /** An empty result says who was left out, and why. */
-function nobody({ skipped, badTokens }: Chosen, { policy }: TaskInput): OtaError {
-  const reasons = reasonsOf(skipped, badTokens, Math.round(policy.seenWithin / 86_400));
+function nobody(chosen: Chosen, { policy }: TaskInput): OtaError {
+  const reasons = reasonsOf(chosen, Math.round(policy.seenWithin / 86_400));
   const why = reasons.length === 0 ? 'no device was found' : reasons.join(', ');
   return new OtaError('OTA_BAD_INPUT', `"targets" leaves nobody to upgrade (${why}); nothing was stored.`);
 }
 
-function reasonsOf({ current, version, unseen }: Skipped, badTokens: number, days: number): string[] {
+function reasonsOf({ skipped, badTokens, unmatched }: Chosen, days: number): string[] {
+  const { current, version, unseen } = skipped;
   const texts: [number, string][] = [
     [current, 'run the version already'],
     [version, 'run one that the package is not made for'],
     [unseen, `were seen more than ${days} days ago`],
     [badTokens, 'can be no access token'],
+    [unmatched, 'are not meant by the filter'],
   ];
   return texts.flatMap(([n, text]) => (n === 0 ? [] : [`${n} ${text}`]));
 }

@@ -3,7 +3,7 @@
  * nor Node-RED. Whatever it does is in the database first: killed at any moment and started again, it goes on where
  * it was.
  */
-import { type Batch, type Delivery, nextId, OtaError } from '../../protocol';
+import { type Batch, type Delivery, nextId, OtaError, toOtaError } from '../../protocol';
 import type { Moment, Report } from '../machine';
 import type { Command } from '../commands';
 import type { TaskDatabase } from '../database';
@@ -28,6 +28,23 @@ export interface EngineOptions extends SchedulerOptions {
   readonly time?: Time;
 }
 
+/** Commands that change something: they need a store that can be written. */
+const WRITES: ReadonlySet<Command['action']> = new Set<Command['action']>([
+  'create',
+  'start',
+  'pause',
+  'resume',
+  'advance',
+  'update',
+  'cancel',
+  'retry',
+  'remove',
+  'label',
+  'forget',
+  'seen',
+]);
+/** Of these so many may be under way. */
+const MAX_COMMANDS = 1000;
 /** Why a task is paused that came up so. */
 const START_PAUSED = 'start-paused';
 /** Every push is answered within this time; a younger one may not have left before a kill. */
@@ -45,6 +62,8 @@ export class Engine {
   readonly #stamps: Stamps;
   readonly #scheduler: Scheduler;
   readonly #questions: Questions;
+  /** Commands that change something and are under way. */
+  #open = 0;
   /** Commands, by the task that they change. */
   readonly #commands = new KeyedQueue<number>();
 
@@ -131,8 +150,9 @@ export class Engine {
     this.#questions.enqueue(question, batch);
   }
 
-  /** What became of a push, as somebody tells; resolves after the commit. */
+  /** What became of a push, as somebody tells; resolves after the commit. @throws OtaError */
   async outcome(push: Push, delivery: Delivery): Promise<void> {
+    await this.#checkStore();
     this.#pushes.outcome(push, delivery);
     await this.#lane.flush();
     this.#scheduler.wake();
@@ -141,6 +161,38 @@ export class Engine {
   /** Carries a command out and answers it. @throws OtaError */
   async command(command: Command): Promise<object> {
     if (this.#scheduler.stopped) throw this.problem ?? new OtaError('OTA_CLOSED', 'The node was stopped.');
+    if (!WRITES.has(command.action)) return this.#operate(command);
+    if (this.#open >= MAX_COMMANDS) {
+      throw new OtaError(
+        'OTA_STORE_BUSY',
+        `${MAX_COMMANDS} commands wait for the store already. Nothing was done: send this one again later.`,
+      );
+    }
+    this.#open += 1;
+    try {
+      await this.#checkStore();
+      return await this.#operate(command);
+    } finally {
+      this.#open -= 1;
+    }
+  }
+
+  /** What can't be written now isn't kept in memory until it can. @throws OtaError */
+  async #checkStore(): Promise<void> {
+    if (this.problem === null) return;
+    try {
+      await this.#lane.write((database) => database.saveClock(this.#clock.now()));
+    } catch (error) {
+      const problem = toOtaError(error);
+      throw new OtaError(
+        problem.code,
+        `${problem.message} Nothing was done: send the command again when the store is there.`,
+        { cause: error },
+      );
+    }
+  }
+
+  #operate(command: Command): Promise<object> {
     return operate(
       {
         database: this.#lane.database,

@@ -35,6 +35,8 @@ export interface Chosen {
   readonly unknownTokens: number;
   /** What was named and can't be a token. */
   readonly badTokens: number;
+  /** Devices that the filter doesn't mean. */
+  readonly unmatched: number;
 }
 
 const SLICE = 1000;
@@ -108,6 +110,7 @@ async function* reported(
     const slice = await database.known({ module, after, limit: SLICE, since: Number.MIN_SAFE_INTEGER });
     const matching = slice.filter((device) => matchesFilter(filter, device));
     const seen = matching.filter(({ seenAt }) => seenAt >= since);
+    choice.unmatched += slice.length - matching.length;
     choice.skipped.unseen += matching.length - seen.length;
     if (module === upgrade.module) yield seen;
     else yield await ofModule(database, upgrade.module, seen);
@@ -152,6 +155,7 @@ class Choice implements Chosen {
   readonly needsLabels: boolean;
   unknownTokens = 0;
   badTokens = 0;
+  unmatched = 0;
   readonly #seen = new Set<string>();
   readonly #versions = new Map<string, string>();
   readonly #input: TaskInput;

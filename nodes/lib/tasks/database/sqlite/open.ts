@@ -31,6 +31,8 @@ export class SqliteStore implements SqliteFile {
   #statements: Statements | null = null;
   /** Which files were opened, whatever stands in their place now. */
   #opened: readonly string[] = [];
+  /** Since when another process has had it locked; null where a write went well since. */
+  #lockedSince: number | null = null;
   devices = 0;
 
   constructor(options: SqliteOptions) {
@@ -99,12 +101,14 @@ export class SqliteStore implements SqliteFile {
 
   async #writeLater<T>(work: () => T, undone: () => void): Promise<T> {
     const { busyMs = BUSY_LIMIT_MS } = this.#options;
-    for (const begun = performance.now(); ;) {
+    const since = (this.#lockedSince ??= performance.now());
+    for (;;) {
       await sleep(BUSY_RETRY_MS);
       try {
         return this.#writeNow(work, undone);
       } catch (error) {
-        if (!isBusy(error) || performance.now() - begun > busyMs) throw error;
+        // Those that waited behind this one are not made to wait as long again.
+        if (!isBusy(error) || performance.now() - (this.#lockedSince ?? since) > busyMs) throw error;
       }
     }
   }
@@ -118,6 +122,7 @@ export class SqliteStore implements SqliteFile {
       try {
         const result = work();
         commit();
+        this.#lockedSince = null;
         return result;
       } catch (error) {
         this.devices = devices;
