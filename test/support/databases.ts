@@ -4,12 +4,12 @@
  * database nodes run it.
  */
 import { execFile, spawnSync } from 'node:child_process';
-import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { openSqlite, type SqlValue } from '../../nodes/lib/tasks/database/sqlite/driver';
 import { type Child, startChild } from './child';
 import { hasProgram, requireProgram } from './missing';
+import { postgresFolder, startPostgresServer } from './postgres';
 import { temporaryFolder } from './temporary-folder';
 import { until } from './wait';
 
@@ -21,14 +21,6 @@ export interface Database {
   /** Rows as texts; NULL is null. */
   rows(query: string): Promise<(string | null)[][]>;
   stop(): Promise<void>;
-}
-
-/** The newest of Debian's folders of PostgreSQL programs, which aren't in PATH. */
-function postgresFolder(): string {
-  const root = '/usr/lib/postgresql';
-  const versions = fs.existsSync(root) ? fs.readdirSync(root) : [];
-  const newest = versions.sort((a, b) => Number(b) - Number(a))[0];
-  return newest === undefined ? '' : path.join(root, newest, 'bin');
 }
 
 const MARIADBD = hasProgram('mariadbd') ? 'mariadbd' : '/usr/sbin/mariadbd';
@@ -49,50 +41,14 @@ export const START: Readonly<Record<keyof typeof MISSING, () => Promise<Database
 };
 
 async function startPostgres(): Promise<Database> {
-  const folder = await temporaryFolder('ota-postgres-');
-  const bin = postgresFolder();
-  const data = path.join(folder.path, 'data');
-  // It refuses to run as root.
-  const asRoot = os.userInfo().uid === 0;
-  const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-  const command = (program: string, ...args: string[]): string[] => [
-    ...(asRoot ? nobody : []),
-    path.join(bin, program),
-    ...args,
-  ];
-  if (asRoot) fs.chownSync(folder.path, 65534, 65534);
-  const [init = '', ...initArgs] = command(
-    'initdb',
-    '-D',
-    data,
-    '-U',
-    'ota',
-    '-A',
-    'trust',
-    '-E',
-    'UTF8',
-    '-N',
-  );
-  const made = spawnSync(init, [...initArgs, '--locale=C'], { encoding: 'utf8', cwd: folder.path });
-  if (made.status !== 0) throw new Error(`initdb: ${made.stderr}`);
-  const [serve = '', ...args] = command(
-    'postgres',
-    '-D',
-    data,
-    '-k',
-    folder.path,
-    '-F',
-    '-c',
-    'listen_addresses=',
-  );
-  const child = startChild(serve, args, { cwd: folder.path });
+  const server = await startPostgresServer();
   const psql = (sql: string, ...more: string[]): Promise<string> =>
     answer(
       'psql',
-      ['-h', folder.path, '-U', 'ota', '-X', '-q', '-v', 'ON_ERROR_STOP=1', ...more, 'postgres'],
+      ['-h', server.folder, '-U', 'ota', '-X', '-q', '-v', 'ON_ERROR_STOP=1', ...more, 'postgres'],
       sql,
     );
-  return database(child, folder, psql, {
+  return clientOf(psql, () => server.stop(), {
     table: ['-A', '-t', '-F', '\t', '-P', 'null=NULL'],
     prepared: (statement, values) =>
       `PREPARE recipe AS ${statement};\nEXECUTE recipe(${values.map((value) => literal(value, "'")).join(', ')});`,
@@ -172,29 +128,36 @@ function literal(value: SqlValue, quote: string): string {
   return `'${text.replaceAll("'", quote === "'" ? "''" : quote)}'`;
 }
 
+interface Dialect {
+  readonly table: readonly string[];
+  readonly prepared: (statement: string, values: readonly SqlValue[]) => string;
+}
+
 /** A server whose client is a program: it answers as soon as it is ready. */
 async function database(
   child: Child,
   folder: { stop(): Promise<void> },
   client: (sql: string, ...more: string[]) => Promise<string>,
-  dialect: {
-    readonly ready?: () => Promise<unknown>;
-    readonly table: readonly string[];
-    readonly prepared: (statement: string, values: readonly SqlValue[]) => string;
-  },
+  dialect: Dialect & { readonly ready: () => Promise<unknown> },
 ): Promise<Database> {
   const stop = async (): Promise<void> => {
-    // A fast shutdown of PostgreSQL; MariaDB ends on it, too.
-    await child.end(child.process.spawnargs.includes('--skip-networking') ? 'SIGTERM' : 'SIGINT');
+    await child.end('SIGTERM');
     await folder.stop();
   };
   try {
-    const ready = dialect.ready ?? (() => client('SELECT 1'));
-    await until(async () => (await ready(), true), 'the database to answer', 60_000);
+    await until(async () => (await dialect.ready(), true), 'the database to answer', 60_000);
   } catch (error) {
     await stop();
     throw new Error(`${String(error)}\n${child.lines.join('\n')}`, { cause: error });
   }
+  return clientOf(client, stop, dialect);
+}
+
+function clientOf(
+  client: (sql: string, ...more: string[]) => Promise<string>,
+  stop: () => Promise<void>,
+  dialect: Dialect,
+): Database {
   return {
     exec: async (sql) => {
       await client(sql);

@@ -79,9 +79,16 @@ export type Search =
   | { readonly in: 'device'; readonly accessToken: string }
   /**
    * Devices of `Need.task` that are pushed since a time, in the order of their tokens after `after`: whether these
-   * pushes left isn't known after a start. Those that another living instance sent are left out.
+   * pushes left isn't known after a start. Those that a living instance sent are left out,
+   * but with `own` this one's.
    */
-  | { readonly in: 'pushed'; readonly since: Ticks; readonly after: string; readonly limit: number }
+  | {
+      readonly in: 'pushed';
+      readonly since: Ticks;
+      readonly after: string;
+      readonly limit: number;
+      readonly own?: boolean;
+    }
   /** Devices of `Need.task` that wait (`hold: wait`) and whose next push is later than `after`, in any order. */
   | { readonly in: 'waiting'; readonly after: Ticks; readonly limit: number }
   /** Devices of `Need.task` in one state, in the order of their tokens after `after`. Locks are waited for. */

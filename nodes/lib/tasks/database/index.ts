@@ -3,3 +3,4 @@ export * from './database';
 export * from './effects';
 export { type SqliteOptions, SqliteStore } from './sqlite/open';
 export type { SqliteDriver } from './sqlite/driver';
+export { PostgresStore, type PostgresStoreOptions } from './postgres/open';

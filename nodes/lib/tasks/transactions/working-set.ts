@@ -23,14 +23,14 @@ export class WorkingSet {
     return device === member.device ? member : { ...member, device };
   }
 
-  /** The device's rows that a report may still move. */
+  /** The device's rows that a report may still move, the oldest first: databases have no order of their own. */
   open(accessToken: string): Member[] {
     const open: Member[] = [];
     for (const loaded of this.#rows.open(accessToken)) {
       const member = this.current(loaded);
       if (isOpen(member.device)) open.push(member);
     }
-    return open;
+    return open.length < 2 ? open : open.sort((a, b) => a.device.id - b.device.id);
   }
 
   /** The newest row of a device and module that no report moves any more. */

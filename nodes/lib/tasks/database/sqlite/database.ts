@@ -30,7 +30,7 @@ import { KeyCache } from './keys';
 import { SqliteRows } from './load';
 import { OpenDevices } from './open-devices';
 import { fleetPage } from './fleet';
-import { toCandidate, toDeviceRow, toHistory, toKnownModules, toTask, toWaveCounts } from './rows';
+import { toCandidate, toDeviceRow, toHistory, toKnownModules, toTask, toWaveCounts } from '../rows';
 import { save } from './save';
 import { SqliteStamps } from './stamps';
 import type { Statements } from './statements';

@@ -3,7 +3,7 @@ import type { Rules } from '../../machine';
 import { type Device, type DeviceStatus, type HistoryEvent, HOLDS, type Ticks } from '../../types';
 import { type DeviceQuery, MAX_HISTORY, type NewDevice } from '../database';
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './driver';
-import { BUSY_CODE, deviceColumns, queueStart, statusCode, toLine, WAIT_CODE } from './rows';
+import { BUSY_CODE, deviceColumns, keepsDue, queueStart, statusCode, toLine, WAIT_CODE } from '../rows';
 
 const PENDING_CODE = statusCode('pending');
 const PUSHED_CODE = statusCode('pushed');
@@ -17,15 +17,8 @@ export const MAX_COUNTED = 200_000;
 const DEVICE_COLUMNS = deviceColumns();
 const ALL_BUT_DUE = DEVICE_COLUMNS.slice(0, -1);
 
-/**
- * Progress moves the limit on with each report; an index that followed would cost more than the row. What is
- * due too early is looked at once, and then gets its real time.
- */
 function columnsOf(before: Device, after: Device): typeof DEVICE_COLUMNS {
-  const goesOn =
-    before.status === 'upgrading' && after.status === 'upgrading' && before.reported100 === after.reported100;
-  const isSooner = after.rebootAt !== null && after.rebootAt !== before.rebootAt;
-  return goesOn && !isSooner ? ALL_BUT_DUE : DEVICE_COLUMNS;
+  return keepsDue(before, after) ? ALL_BUT_DUE : DEVICE_COLUMNS;
 }
 
 /**

@@ -4,9 +4,9 @@
  */
 import { createRequire } from 'node:module';
 import { OtaError } from '../../../protocol';
+import type { SqlRow, SqlValue } from '../rows';
 
-export type SqlValue = string | number | null;
-export type SqlRow = { readonly [column: string]: SqlValue };
+export type { SqlRow, SqlValue };
 
 export interface SqlStatement {
   /** Rows changed. */

@@ -4,7 +4,7 @@
  * that were made in it are not there.
  */
 import type { TaskPlan } from '../../types';
-import { toPlan } from './rows';
+import { toPlan } from '../rows';
 import type { Statements } from './statements';
 import type { SqliteFile } from './file';
 

@@ -16,7 +16,7 @@ import type { SqlRow } from './driver';
 import type { SqliteFile } from './file';
 import type { KeyCache } from './keys';
 import type { OpenDevices } from './open-devices';
-import { toDevice, toKnownModules, toNewer, toTask, toWaveCounts } from './rows';
+import { toDevice, toKnownModules, toNewer, toTask, toWaveCounts } from '../rows';
 import type { Statements } from './statements';
 
 export class SqliteRows implements Rows {

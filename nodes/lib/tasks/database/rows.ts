@@ -1,7 +1,10 @@
-/** How a device and a task stand in SQLite's rows, both ways. The only place that knows the column names. */
-import type { UpgradeOut } from '../../../protocol';
-import { dueOf, effectiveLabels, isOpen, type NewerTask, queueRank, type Rules } from '../../machine';
-import { DEFAULT_POLICY } from '../../policy';
+/**
+ * How a device and a task stand in a database's rows, both ways: the columns have the same names and values in each
+ * of them. The only place that knows them.
+ */
+import type { UpgradeOut } from '../../protocol';
+import { dueOf, effectiveLabels, isOpen, type NewerTask, queueRank, type Rules } from '../machine';
+import { DEFAULT_POLICY } from '../policy';
 import {
   type Counts,
   type Device,
@@ -16,9 +19,11 @@ import {
   type TaskPlan,
   type TaskStatus,
   type WaveCounts,
-} from '../../types';
-import type { DeviceRow, KnownCandidate, KnownModule } from '../database';
-import type { SqlRow, SqlValue } from './driver';
+} from '../types';
+import type { DeviceRow, KnownCandidate, KnownModule } from './database';
+
+export type SqlValue = string | number | null;
+export type SqlRow = { readonly [column: string]: SqlValue };
 
 const STATUS_CODES = new Map(DEVICE_STATUSES.map((status, i) => [status, i]));
 
@@ -237,6 +242,16 @@ const COLUMNS: readonly Column[] = [
 /** Columns of a device that may change, with what stands in them; `due` is the last. */
 export function deviceColumns(): readonly Column[] {
   return COLUMNS;
+}
+
+/**
+ * True where `due` stays as it is although the limit moved: progress moves it on with each report, and an index that
+ * followed would cost more than the row. What is due too early is looked at once, and then gets its real time.
+ */
+export function keepsDue(before: Device, after: Device): boolean {
+  const goesOn =
+    before.status === 'upgrading' && after.status === 'upgrading' && before.reported100 === after.reported100;
+  return goesOn && (after.rebootAt === null || after.rebootAt === before.rebootAt);
 }
 
 /** @param seenAt when the device gave a sign of life that was no report */

@@ -1,0 +1,119 @@
+/**
+ * The numbers that a service and the modules of its devices have in the database, and what the rules need of its
+ * tasks. Numbers never change and are kept; a task's rules are kept by their revision, which another instance may
+ * have moved on. Decides nothing.
+ */
+import type { TaskPlan } from '../../types';
+import { type SqlRow, toPlan } from '../rows';
+import type { PostgresPool, Transaction } from './driver';
+import * as sql from './statements';
+
+/** Modules of a service's devices at most: a hostile device could name a new one each time. */
+const MAX_MODULES = 1000;
+const MAX_MODULE_NAME = 128;
+const MAX_PLANS = 1000;
+
+/** A statement's sender: a transaction, or the pool outside of one. */
+export type Reader = Pick<Transaction | PostgresPool, 'read'>;
+
+interface Kept {
+  readonly revision: number;
+  readonly plan: TaskPlan;
+}
+
+export class KeyCache {
+  readonly #pool: PostgresPool;
+  readonly #key: string;
+  readonly #plans = new Map<number, Kept>();
+  readonly #modules = new Map<string, number>();
+  readonly #names = new Map<number, string>();
+  #service: number | null = null;
+
+  /** @param key the fleet's name */
+  constructor(pool: PostgresPool, key: string) {
+    this.#pool = pool;
+    this.#key = key;
+  }
+
+  /** The service's number; made where there is none. */
+  async service(): Promise<number> {
+    if (this.#service !== null) return this.#service;
+    let rows = await this.#pool.read(sql.FIND_SERVICE, [this.#key]);
+    if (rows.length === 0) {
+      await this.#pool.read(sql.ADD_SERVICE, [this.#key]);
+      rows = await this.#pool.read(sql.FIND_SERVICE, [this.#key]);
+    }
+    const id = Number(rows[0]?.['id']);
+    this.#service = id;
+    await this.readModules(this.#pool);
+    return id;
+  }
+
+  /** Learns the modules that other instances have named. */
+  async readModules(reader: Reader): Promise<void> {
+    for (const row of await reader.read(sql.MODULES, [this.#service ?? 0])) {
+      this.#modules.set(row['module'] as string, row['id'] as number);
+      this.#names.set(row['id'] as number, row['module'] as string);
+    }
+  }
+
+  get modules(): ReadonlyMap<string, number> {
+    return this.#modules;
+  }
+
+  /** The number of a module that is known here; null where nobody has named it yet. */
+  async findModule(module: string): Promise<number | null> {
+    await this.service();
+    if (!this.#modules.has(module)) await this.readModules(this.#pool);
+    return this.#modules.get(module) ?? null;
+  }
+
+  /** The number of a module, made where there is none; outside of the transaction that needs it. */
+  async moduleOf(module: string): Promise<number> {
+    const found = await this.findModule(module);
+    if (found !== null) return found;
+    await this.#pool.read(sql.ADD_MODULE, [await this.service(), module]);
+    return (await this.findModule(module)) ?? 0;
+  }
+
+  nameOf(moduleId: number): string {
+    return this.#names.get(moduleId) ?? '';
+  }
+
+  /** False for a new module that a device names where there are too many of them, with `more` others. */
+  mayAddModule(module: string, more: number): boolean {
+    return module.length <= MAX_MODULE_NAME && this.#modules.size + more < MAX_MODULES;
+  }
+
+  /** The rules of the tasks of these rows (`task`, `revision`, `visible`); a task that isn't visible has none. */
+  async plansOf(reader: Reader, rows: readonly SqlRow[]): Promise<ReadonlyMap<number, TaskPlan>> {
+    const found = new Map<number, TaskPlan>();
+    const missing = new Set<number>();
+    for (const row of rows) {
+      const id = row['task'] as number;
+      if (row['visible'] !== 1 || found.has(id)) continue;
+      const kept = this.#plans.get(id);
+      if (kept !== undefined && kept.revision === row['revision']) found.set(id, kept.plan);
+      else missing.add(id);
+    }
+    if (missing.size === 0) return found;
+    for (const row of await reader.read(sql.PLANS, [[...missing]])) {
+      const plan = this.keep(row);
+      if (plan !== null) found.set(plan.id, plan);
+    }
+    return found;
+  }
+
+  /** The rules of a task from its whole row. */
+  keep(row: SqlRow): TaskPlan | null {
+    if (row['visible'] !== 1) return null;
+    const id = row['id'] as number;
+    const revision = row['revision'] as number;
+    const kept = this.#plans.get(id);
+    if (kept !== undefined && kept.revision === revision) return kept.plan;
+    if (this.#plans.size >= MAX_PLANS) this.#plans.clear();
+    const plan = toPlan(row);
+    this.#plans.set(id, { revision, plan });
+    return plan;
+  }
+}

@@ -1,0 +1,406 @@
+/**
+ * What a transaction reads of PostgreSQL: everything that its need names is loaded and locked ahead, set by set, and
+ * looked up afterwards without the database. Writes nothing.
+ */
+import {
+  effectiveLabels,
+  isOpen,
+  type Member,
+  NO_LABELS,
+  type OwnLabels,
+  queueRank,
+  type TurnFacts,
+} from '../../machine';
+import type { Device, KnownDevice, Labels, Task, TaskPlan, WaveCounts } from '../../types';
+import type { Found, Instant, KnownModule, Need, Rows, Search } from '../database';
+import { queueStart, type SqlRow, statusCode, toDevice, toKnownModules, toTask, toWaveCounts } from '../rows';
+import type { Transaction } from './driver';
+import type { KeyCache } from './keys';
+import * as sql from './statements';
+
+/** What does not change within a process, for a load. */
+export interface LoadContext {
+  readonly keys: KeyCache;
+  readonly service: number;
+  /** The instance's own row; null where nobody shares the database. */
+  readonly member: number | null;
+  /** Whose time a decision counts with: the database's, or the caller's. */
+  readonly time: 'database' | 'caller';
+  /** How many devices more may be remembered, over all fleets. */
+  readonly room: number;
+}
+
+/** The instance's session was taken over by another one: nothing of what it heard may be written. */
+export class FencedError extends Error {}
+
+/** The counts of a task's open wave, as `sql.TASK` has them. */
+function openWave(row: SqlRow): WaveCounts {
+  const names = ['total', 'waiting', 'active', 'succeeded', 'failed', 'incompatible', 'cancelled'];
+  return toWaveCounts(Object.fromEntries(names.map((name) => [name, row[`open_${name}`] ?? 0])));
+}
+
+/** A task from its whole row; null where it isn't visible. */
+export function taskOf(keys: KeyCache, row: SqlRow | undefined): Task | null {
+  const plan = row === undefined ? null : keys.keep(row);
+  return row === undefined || plan === null ? null : toTask(row, plan, openWave(row));
+}
+
+/** A row of `tokens`. */
+export function toOwnLabels(row: SqlRow | undefined): (OwnLabels & { readonly seenAt: number }) | null {
+  if (row === undefined) return null;
+  return {
+    operator: JSON.parse(row['operator'] as string) as Labels,
+    device: JSON.parse(row['device'] as string) as Labels,
+    seenAt: (row['seen_at'] as number | null) ?? 0,
+  };
+}
+
+export function toKnown(row: SqlRow): KnownDevice {
+  return {
+    version: row['version'] as string,
+    lastId: row['last_id'] as string | null,
+    at: row['at'] as number,
+    retained: row['retained'] === 1,
+  };
+}
+
+function groupBy(rows: readonly SqlRow[], column: string): Map<string, SqlRow[]> {
+  const groups = new Map<string, SqlRow[]>();
+  for (const row of rows) {
+    const key = row[column] as string;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [row]);
+    else group.push(row);
+  }
+  return groups;
+}
+
+interface Loaded {
+  readonly at: Instant;
+  readonly task: Task | null;
+  readonly waves: ReadonlyMap<number, WaveCounts>;
+  readonly devices: readonly SqlRow[];
+  /** Rows that a search found, in its order. */
+  readonly found: readonly SqlRow[];
+  readonly plans: ReadonlyMap<number, TaskPlan>;
+  readonly facts: ReadonlyMap<number, SqlRow>;
+  readonly known: readonly SqlRow[];
+  readonly tokens: readonly SqlRow[];
+  readonly joining: readonly Task[];
+  readonly unknown: number;
+  readonly lastName: number;
+}
+
+export class PostgresRows implements Rows {
+  readonly at: Instant;
+  readonly task: Task | null;
+  readonly joining: readonly Task[];
+  readonly found: readonly Found[];
+  readonly unknown: number;
+  /** The last of the names that were read, by its number; 0 where none was. */
+  readonly lastName: number;
+  /** Rows that were due and belong to no task any more. */
+  readonly orphans: readonly number[];
+  readonly #context: LoadContext;
+  readonly #waves: ReadonlyMap<number, WaveCounts>;
+  readonly #open = new Map<string, Member[]>();
+  /** Closed rows, also of tasks that aren't visible, by token and module; the newest only. */
+  readonly #latest = new Map<string, { readonly id: number; readonly member: Member | null }>();
+  readonly #byId = new Map<number, Member>();
+  readonly #inWork = new Set<string>();
+  readonly #known: ReadonlyMap<string, readonly SqlRow[]>;
+  readonly #tokens: ReadonlyMap<string, readonly SqlRow[]>;
+  readonly #newModules = new Set<string>();
+
+  constructor(loaded: Loaded, context: LoadContext) {
+    this.at = loaded.at;
+    this.task = loaded.task;
+    this.joining = loaded.joining;
+    this.unknown = loaded.unknown;
+    this.lastName = loaded.lastName;
+    this.#context = context;
+    this.#waves = loaded.waves;
+    this.#known = groupBy(loaded.known, 'token');
+    this.#tokens = groupBy(loaded.tokens, 'token');
+    for (const row of loaded.devices) this.#take(row, loaded.plans);
+    const orphans: number[] = [];
+    this.found = loaded.found.flatMap((row): Found[] => {
+      const member = this.#byId.get(row['id'] as number);
+      if (member === undefined) {
+        orphans.push(row['id'] as number);
+        return [];
+      }
+      const facts = loaded.facts.get(member.device.id);
+      return [{ ...member, facts: facts === undefined ? null : this.#turnFacts(member, facts) }];
+    });
+    this.orphans = orphans;
+  }
+
+  wave(number: number): WaveCounts {
+    return this.#waves.get(number) ?? toWaveCounts(undefined);
+  }
+
+  open(accessToken: string): readonly Member[] {
+    return this.#open.get(accessToken) ?? [];
+  }
+
+  latest(accessToken: string, module: string): Member | null {
+    return this.#latest.get(keyOf(accessToken, this.#context.keys.modules.get(module)))?.member ?? null;
+  }
+
+  busy(accessToken: string, module: string): readonly Member[] {
+    return this.open(accessToken).filter(
+      ({ device, plan }) => device.hold === 'busy' && plan.upgrade.module === module,
+    );
+  }
+
+  known(accessToken: string, module: string): KnownDevice | null {
+    const row = this.#known.get(accessToken)?.find((each) => each['module'] === module);
+    return row === undefined ? null : toKnown(row);
+  }
+
+  hasRoom(_accessToken: string, module: string, taken: number): boolean {
+    if (taken >= this.#context.room) return false;
+    const { keys } = this.#context;
+    if (this.#newModules.has(module) || keys.modules.has(module)) return true;
+    if (!keys.mayAddModule(module, this.#newModules.size)) return false;
+    this.#newModules.add(module);
+    return true;
+  }
+
+  labels(accessToken: string): OwnLabels {
+    return toOwnLabels(this.#tokens.get(accessToken)?.[0]) ?? NO_LABELS;
+  }
+
+  modules(accessToken: string): readonly KnownModule[] {
+    const seenAt = toOwnLabels(this.#tokens.get(accessToken)?.[0])?.seenAt ?? 0;
+    return toKnownModules(this.#known.get(accessToken) ?? [], seenAt);
+  }
+
+  isInWork(accessToken: string): boolean {
+    return this.#inWork.has(accessToken);
+  }
+
+  device(id: number): Member | null {
+    return this.#byId.get(id) ?? null;
+  }
+
+  #take(row: SqlRow, plans: ReadonlyMap<number, TaskPlan>): void {
+    const device = toDevice(row);
+    const plan = plans.get(device.task);
+    const member = plan === undefined ? null : { device, plan };
+    if (device.status === 'pending' || device.status === 'pushed' || device.status === 'upgrading') {
+      this.#inWork.add(device.accessToken);
+    }
+    if (member !== null) this.#byId.set(device.id, member);
+    if (isOpen(device)) {
+      if (member === null) return;
+      const open = this.#open.get(device.accessToken);
+      if (open === undefined) this.#open.set(device.accessToken, [member]);
+      else open.push(member);
+      return;
+    }
+    const key = keyOf(device.accessToken, row['scope'] as number);
+    if ((this.#latest.get(key)?.id ?? -1) < device.id) this.#latest.set(key, { id: device.id, member });
+  }
+
+  #turnFacts({ device }: Member, row: SqlRow): TurnFacts {
+    const own = row['operator'] === null ? null : toOwnLabels(row);
+    return {
+      knownVersion: row['known'] as string | null,
+      knownAt: row['known_at'] as number | null,
+      labels: own === null ? {} : effectiveLabels(own),
+      open: this.open(device.accessToken),
+      lateReportUntil: row['until'] as number | null,
+      newer:
+        row['key'] === null
+          ? null
+          : { taskId: row['key'] as string, name: row['name'] as string, version: row['version'] as string },
+    };
+  }
+}
+
+function keyOf(accessToken: string, module: number | undefined): string {
+  return `${module ?? ''} ${accessToken}`;
+}
+
+/** Loads and locks what a need names. */
+export async function load(
+  transaction: Transaction,
+  context: LoadContext,
+  need: Need,
+): Promise<PostgresRows> {
+  const { keys, service, member } = context;
+  const tokens = need.tokens === undefined ? [] : [...new Set(need.tokens)];
+  const isQueue = need.search?.in === 'queue';
+  // All of this goes out at once.
+  const time = loadTime(transaction, context, need);
+  const locked =
+    need.task === undefined
+      ? null
+      : transaction.read(isQueue ? sql.TRY_LOCK_TASK : sql.LOCK_TASK, [need.task]);
+  const taskRow = need.task === undefined ? null : transaction.read(sql.TASK_BY_ID, [need.task]);
+  const waves =
+    need.waves === true && need.task !== undefined ? transaction.read(sql.WAVES, [need.task]) : null;
+  const isNamed = need.tokens !== undefined || (need.devices?.length ?? 0) > 0;
+  const named = isNamed
+    ? transaction.read(sql.LOCK_TOKENS, [service, tokens, [...(need.devices ?? [])]])
+    : null;
+  const known = tokens.length === 0 ? null : transaction.read(sql.KNOWN, [service, tokens]);
+  const labels = tokens.length === 0 ? null : transaction.read(sql.TOKENS, [service, tokens]);
+  const joining = tokens.length === 0 ? null : transaction.read(sql.JOINING_TASKS, [service]);
+  const searched =
+    need.search === undefined || isQueue ? null : search(transaction, context, need, need.search);
+  const at = await time;
+  const isLocked = locked === null || (await locked).length > 0;
+  const task = isLocked ? taskOf(keys, (await taskRow)?.[0]) : null;
+  const found =
+    need.search?.in === 'queue'
+      ? await queue(transaction, context, { task, at, room: need.search.room })
+      : ((await searched) ?? NOTHING);
+  const devices = [...((await named) ?? []), ...found.devices];
+  const facts = isQueue ? await loadFacts(transaction, found.found) : NO_FACTS;
+  const joiners = ((await joining) ?? []).flatMap((row) => taskOf(keys, row) ?? []);
+  return new PostgresRows(
+    {
+      at,
+      task,
+      waves: new Map(((await waves) ?? []).map((row) => [row['wave'] as number, toWaveCounts(row)])),
+      devices,
+      found: found.found,
+      plans: await keys.plansOf(transaction, devices),
+      facts,
+      known: (await known) ?? [],
+      tokens: (await labels) ?? [],
+      joining: joiners,
+      unknown: found.unknown,
+      lastName: found.lastName,
+    },
+    { ...context, member },
+  );
+}
+
+const NO_FACTS: ReadonlyMap<number, SqlRow> = new Map();
+
+async function loadTime(
+  transaction: Transaction,
+  { service, member, time }: LoadContext,
+  need: Need,
+): Promise<Instant> {
+  if (time === 'caller') return need.at;
+  const isHeard = need.tokens !== undefined && member !== null;
+  const [row] = await (isHeard
+    ? transaction.read(sql.FENCED_TIME, [member])
+    : transaction.read(sql.TIME, [service]));
+  if (row === undefined) throw new FencedError('The session was taken over by another instance.');
+  return { wall: row['wall'] as number, ticks: Math.round(row['clock'] as number) };
+}
+
+interface SearchResult {
+  /** All rows of the devices that were found. */
+  readonly devices: readonly SqlRow[];
+  readonly found: readonly SqlRow[];
+  readonly unknown: number;
+  readonly lastName: number;
+}
+
+const NOTHING: SearchResult = { devices: [], found: [], unknown: 0, lastName: 0 };
+
+/** Rows that were found, whole devices only, in the order of the search; a row that has changed since is left out. */
+function sorted(rows: readonly SqlRow[], isStill: (row: SqlRow) => boolean): SearchResult {
+  const got = new Map<string, number>();
+  for (const row of rows) got.set(row['token'] as string, (got.get(row['token'] as string) ?? 0) + 1);
+  const devices = rows.filter((row) => got.get(row['token'] as string) === row['whole']);
+  const found = devices
+    .filter((row) => row['place'] !== null && isStill(row))
+    .sort((a, b) => (a['place'] as number) - (b['place'] as number));
+  return { ...NOTHING, devices, found };
+}
+
+async function search(
+  transaction: Transaction,
+  { service, member }: LoadContext,
+  { task = 0, at }: Need,
+  what: Exclude<Search, { in: 'queue' }>,
+): Promise<SearchResult> {
+  switch (what.in) {
+    case 'due':
+      return due(transaction, service, what);
+    case 'pushed': {
+      const values = [
+        service,
+        task,
+        what.after,
+        what.since,
+        what.limit,
+        what.own === true ? (member ?? 0) : 0,
+      ];
+      const rows = await transaction.read(sql.FIND_PUSHED, values);
+      return sorted(rows, (row) => row['status'] === statusCode('pushed'));
+    }
+    case 'waiting': {
+      const rows = await transaction.read(sql.FIND_WAITING, [service, task, what.after, what.limit]);
+      return sorted(rows, (row) => toDevice(row).hold === 'wait');
+    }
+    case 'task': {
+      const code = statusCode(what.status);
+      const rows = await transaction.read(sql.FIND_OF_TASK, [service, task, code, what.after, what.limit]);
+      return sorted(rows, (row) => row['status'] === code);
+    }
+    case 'names':
+      return names(transaction, service, { task, limit: what.limit, at });
+  }
+}
+
+async function due(
+  transaction: Transaction,
+  service: number,
+  { until, limit }: { readonly until: number; readonly limit: number },
+): Promise<SearchResult> {
+  const rows = await transaction.read(sql.FIND_DUE, [service, until, limit]);
+  return sorted(rows, ({ due: at }) => at !== null && Number(at) <= until);
+}
+
+async function names(
+  transaction: Transaction,
+  service: number,
+  { task, limit }: { readonly task: number; readonly limit: number; readonly at: Instant },
+): Promise<SearchResult> {
+  const named = await transaction.read(sql.NEXT_NAMES, [task, limit]);
+  const lastName = Number(named.at(-1)?.['n'] ?? 0);
+  if (lastName === 0) return NOTHING;
+  const result = sorted(await transaction.read(sql.FIND_NAMES, [service, task, lastName]), () => true);
+  return { ...result, lastName, unknown: named.length - result.found.length };
+}
+
+/** The next pushes of a task: repeats, first pushes, probes, as many as there is room for. */
+async function queue(
+  transaction: Transaction,
+  { service }: LoadContext,
+  { task, at, room }: { task: Task | null; at: Instant; room: Extract<Search, { in: 'queue' }>['room'] },
+): Promise<SearchResult> {
+  // A command that works in slices, here or in another instance, comes first.
+  if (task?.status !== 'running' || task.intent !== null) return NOTHING;
+  const { pushes, first } = room(task, at);
+  if (pushes <= 0) return NOTHING;
+  const values = [service, task.id, at.ticks, pushes, queueStart(task.wave + 1), Math.min(first, pushes)];
+  const rows = await transaction.read(sql.FIND_QUEUE, values);
+  return sorted(rows, (row) => isNext(toDevice(row), at));
+}
+
+function isNext(device: Device, { ticks }: Instant): boolean {
+  if (queueRank(device) !== null) return true;
+  const isTime = device.nextPush !== null && device.nextPush <= ticks;
+  return isTime && (device.status === 'pushed' || device.hold === 'wait');
+}
+
+/** Of those whose turn has come; a repeat needs none. */
+async function loadFacts(
+  transaction: Transaction,
+  found: readonly SqlRow[],
+): Promise<ReadonlyMap<number, SqlRow>> {
+  const ids = found.flatMap((row) => (row['status'] === statusCode('pushed') ? [] : [row['id'] as number]));
+  if (ids.length === 0) return NO_FACTS;
+  const rows = await transaction.read(sql.TURN_FACTS, [ids]);
+  return new Map(rows.map((row) => [row['id'] as number, row]));
+}

@@ -1,0 +1,210 @@
+/**
+ * Pages of devices: of a task, and of a fleet. A page far behind begins at a token that is kept for its place, or is
+ * read from the end, so that no page reads all those before it. Reads only.
+ */
+import { effectiveLabels, NO_LABELS } from '../../machine';
+import type { FleetRow } from '../../shapes';
+import { HOLDS } from '../../types';
+import type { DeviceQuery, DeviceRow, FleetQuery, VersionCount } from '../database';
+import { type SqlRow, statusCode, toDeviceRow } from '../rows';
+import type { PgValue, PostgresPool } from './driver';
+import type { KeyCache } from './keys';
+import { toOwnLabels } from './load';
+
+/** So many matches of a search are counted; more are told as this many. */
+const MAX_COUNTED = 200_000;
+/** The end of all texts that begin with a prefix. */
+const LAST_CHARACTER = '\u{10FFFF}';
+/** Between two tokens of a task that are kept for their place. */
+export const PLACE_STEP = 1000;
+
+/** Conditions with their values, in order. */
+class Where {
+  readonly values: PgValue[] = [];
+  readonly #conditions: string[] = [];
+
+  /** @param condition with `?` for each value */
+  add(condition: string, ...values: readonly PgValue[]): void {
+    let text = condition;
+    for (const value of values) {
+      this.values.push(value);
+      text = text.replace('?', `$${this.values.length}`);
+    }
+    this.#conditions.push(text);
+  }
+
+  get text(): string {
+    return this.#conditions.join(' AND ');
+  }
+}
+
+export async function devicePage(
+  pool: PostgresPool,
+  query: DeviceQuery,
+): Promise<{ total: number; devices: readonly DeviceRow[] }> {
+  const { task, status, search, reason = null, wave = null, hold = null, page, pageSize } = query;
+  const where = new Where();
+  where.add('task = ?', task.id);
+  if (status !== null) where.add('status = ?', statusCode(status));
+  if (search !== '') where.add('token >= ? AND token < ?', search, search + LAST_CHARACTER);
+  if (reason !== null) where.add('reason = ?', reason);
+  if (wave !== null) where.add('wave = ?', wave);
+  if (hold !== null) where.add('hold = ?', HOLDS.indexOf(hold));
+  const isPlain = search === '' && reason === null && wave === null && hold === null;
+  const all = Object.values(task.counts).reduce((sum, n) => sum + n, 0);
+  const total = !isPlain ? await count(pool, where) : status === null ? all : task.counts[status];
+  const offset = (page - 1) * pageSize;
+  const isWhole = isPlain && status === null && task.joining === null;
+  const rows = await slice(pool, where, { offset, limit: pageSize, total, task: isWhole ? task.id : null });
+  return { total, devices: rows.map(toDeviceRow) };
+}
+
+async function count(pool: PostgresPool, where: Where): Promise<number> {
+  const text = `SELECT count(*)::int AS n FROM (SELECT 1 FROM task_devices WHERE ${where.text} LIMIT ${MAX_COUNTED}) AS c`;
+  return Number((await pool.read({ text }, where.values))[0]?.['n'] ?? 0);
+}
+
+interface Slice {
+  readonly offset: number;
+  readonly limit: number;
+  readonly total: number;
+  /** The task where all its devices are meant: their places are kept. */
+  readonly task: number | null;
+}
+
+async function slice(
+  pool: PostgresPool,
+  where: Where,
+  { offset, limit, total, task }: Slice,
+): Promise<readonly SqlRow[]> {
+  const isBehind = offset > total / 2 && total < MAX_COUNTED && task === null;
+  if (isBehind) {
+    // From the end: as many rows lie behind the page as before it otherwise.
+    const size = Math.max(0, Math.min(limit, total - offset));
+    const rows = await read(pool, where, {
+      order: 'DESC',
+      offset: Math.max(0, total - offset - size),
+      limit: size,
+    });
+    return [...rows].reverse();
+  }
+  const place = task === null ? 0 : Math.floor(offset / PLACE_STEP) * PLACE_STEP;
+  if (place > 0) {
+    const text = 'SELECT token FROM task_places WHERE task = $1 AND place = $2';
+    const [from] = await pool.read({ text }, [task, place]);
+    if (from !== undefined) {
+      where.add('token >= ?', from['token'] as string);
+      return read(pool, where, { order: 'ASC', offset: offset - place, limit });
+    }
+  }
+  return read(pool, where, { order: 'ASC', offset, limit });
+}
+
+function read(
+  pool: PostgresPool,
+  where: Where,
+  { order, offset, limit }: { order: 'ASC' | 'DESC'; offset: number; limit: number },
+): Promise<SqlRow[]> {
+  const n = where.values.length;
+  const text = `SELECT d.*, v.version AS current_version FROM
+      (SELECT id FROM task_devices WHERE ${where.text} ORDER BY token ${order} LIMIT $${n + 1} OFFSET $${n + 2}) AS p
+      JOIN task_devices AS d ON d.id = p.id
+      LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token
+    ORDER BY d.token ${order}`;
+  return pool.read({ text }, [...where.values, limit, offset]);
+}
+
+/** Keeps the tokens at every so many places of a task that is about to be published. */
+export const KEEP_PLACES = {
+  text: `INSERT INTO task_places (task, place, token)
+    SELECT $1, r.place, r.token FROM (
+      SELECT token, row_number() OVER (ORDER BY token) - 1 AS place FROM task_devices WHERE task = $1) AS r
+    WHERE r.place > 0 AND r.place % ${PLACE_STEP} = 0 ON CONFLICT DO NOTHING`,
+};
+
+export async function fleetPage(
+  pool: PostgresPool,
+  keys: KeyCache,
+  query: FleetQuery,
+): Promise<{ total: number; versions: readonly VersionCount[]; devices: readonly FleetRow[] }> {
+  const service = await keys.service();
+  await keys.readModules(pool);
+  const modules = [...keys.modules]
+    .filter(([module]) => query.module === null || module === query.module)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  const ids = modules.map(([, id]) => id);
+  if (ids.length === 0) return { total: 0, versions: [], devices: [] };
+  const versions = await countVersions(pool, modules, ids);
+  const where = fleetWhere(query, ids, service);
+  const isCounted = query.search === '' && query.labels === null;
+  const counted = versions.filter(({ version }) => query.version === null || version === query.version);
+  const total = isCounted ? counted.reduce((sum, { count: n }) => sum + n, 0) : await countFleet(pool, where);
+  const n = where.values.length;
+  const text = `SELECT p.token, p.scope, v.version, v.at, k.operator, k.device, k.seen_at, t.key, t.name, t.status
+    FROM (SELECT d.token, d.scope FROM devices AS d WHERE ${where.text}
+        ORDER BY d.token, d.scope LIMIT $${n + 1} OFFSET $${n + 2}) AS p
+      JOIN devices AS v ON v.scope = p.scope AND v.token = p.token
+      LEFT JOIN tokens AS k ON k.service = $${n + 3} AND k.token = p.token
+      LEFT JOIN LATERAL (SELECT t.key, t.name, t.status FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
+        WHERE d.token = p.token AND d.scope = p.scope AND t.visible = 1 ORDER BY d.id DESC LIMIT 1) AS t ON true
+    ORDER BY p.token, p.scope`;
+  const values = [...where.values, query.pageSize, (query.page - 1) * query.pageSize, service];
+  const rows = await pool.read({ text }, values);
+  return { total, versions, devices: rows.map((row) => fleetRow(row, keys)) };
+}
+
+async function countVersions(
+  pool: PostgresPool,
+  modules: readonly (readonly [string, number])[],
+  ids: readonly number[],
+): Promise<VersionCount[]> {
+  const text = `SELECT scope, version, sum(n)::int AS n FROM version_counts WHERE scope = ANY ($1::int[])
+    GROUP BY scope, version HAVING sum(n) > 0 ORDER BY n DESC, version`;
+  const rows = await pool.read({ text }, [ids]);
+  return modules.flatMap(([module, id]) =>
+    rows
+      .filter((row) => row['scope'] === id)
+      .map((row) => ({ module, version: row['version'] as string, count: row['n'] as number })),
+  );
+}
+
+async function countFleet(pool: PostgresPool, where: Where): Promise<number> {
+  const text = `SELECT count(*)::int AS n FROM (SELECT 1 FROM devices AS d WHERE ${where.text} LIMIT ${MAX_COUNTED}) AS c`;
+  return Number((await pool.read({ text }, where.values))[0]?.['n'] ?? 0);
+}
+
+function fleetWhere(
+  { version, search, labels }: FleetQuery,
+  modules: readonly number[],
+  service: number,
+): Where {
+  const where = new Where();
+  where.add('d.scope = ANY (?::int[])', modules);
+  if (version !== null) where.add('d.version = ?', version);
+  if (search !== '') where.add('d.token >= ? AND d.token < ?', search, search + LAST_CHARACTER);
+  for (const [name, wanted] of Object.entries(labels ?? {})) {
+    where.add(
+      `d.token IN (SELECT l.token FROM label_values AS l
+        WHERE l.service = ? AND l.name = ? AND l.value = ANY (?::text[]))`,
+      service,
+      name,
+      [...wanted],
+    );
+  }
+  return where;
+}
+
+function fleetRow(row: SqlRow, keys: KeyCache): FleetRow {
+  const own = row['operator'] === null ? null : toOwnLabels(row);
+  return {
+    accessToken: row['token'] as string,
+    module: keys.nameOf(row['scope'] as number),
+    version: row['version'] as string,
+    labels: effectiveLabels(own ?? NO_LABELS),
+    seenAt: Math.max(row['at'] as number, own?.seenAt ?? 0),
+    task:
+      row['key'] === null
+        ? null
+        : { taskId: row['key'] as string, name: row['name'] as string, status: row['status'] as string },
+  };
+}
