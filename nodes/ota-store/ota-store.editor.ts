@@ -1,8 +1,9 @@
 /** ota-store in the editor: a file, or nothing at all to set. */
 import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
 import { textsOf } from '../lib/red/editor/texts';
-import { anyText, ruled } from '../lib/red/editor/validators';
-import { choiceRule } from '../lib/rules';
+import { secretField } from '../lib/red/editor/form';
+import { anyText, entry, ruled } from '../lib/red/editor/validators';
+import { STORE } from '../lib/rules';
 
 const texts = textsOf('ota-store');
 
@@ -11,16 +12,19 @@ RED.nodes.registerType('ota-store', {
   icon: 'ota-store.svg',
   defaults: {
     name: { value: '', label: texts('common.label.name'), validate: anyText(texts) },
-    driver: {
-      value: 'sqlite',
-      label: texts('ota-store.label.driver'),
-      validate: ruled(texts, choiceRule(['sqlite'])),
-    },
+    driver: entry(texts, 'ota-store.label.driver', STORE.driver),
     file: { value: '', label: texts('ota-store.label.file'), validate: anyText(texts) },
+    schema: entry(texts, 'ota-store.label.schema', STORE.schema),
+    poolSize: entry(texts, 'ota-store.label.poolSize', STORE.poolSize),
     settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
   },
+  credentials: {
+    url: { type: 'password', label: texts('ota-store.label.url'), validate: ruled(texts, STORE.url) },
+  },
   label() {
-    const { file } = this;
+    const { driver, file, schema } = this;
+    if (driver === 'postgres')
+      return this.name || `PostgreSQL: ${typeof schema === 'string' && schema !== '' ? schema : 'ota'}`;
     return this.name || (typeof file === 'string' && file !== '' ? file : texts('ota-store.name'));
   },
   labelStyle() {
@@ -28,6 +32,15 @@ RED.nodes.registerType('ota-store', {
   },
   oneditprepare() {
     dialogOpened(this, 'node-config-input');
+    secretField(this, 'url', texts, 'node-config-input');
+    const driver = $('#node-config-input-driver');
+    const update = (): void => {
+      const isPostgres = driver.val() === 'postgres';
+      $('#dialog-form .ota-sqlite, #node-config-dialog-edit-form .ota-sqlite').toggle(!isPostgres);
+      $('#dialog-form .ota-postgres, #node-config-dialog-edit-form .ota-postgres').toggle(isPostgres);
+    };
+    driver.on('change', update);
+    update();
   },
   oneditsave() {
     dialogClosed();

@@ -5,15 +5,22 @@
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { OtaError, toOtaError } from '../lib/protocol';
 import { onClose } from '../lib/red/input';
-import { textSetting, settingsOf } from '../lib/red/settings';
+import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
 import type { OtaStoreNode } from '../lib/red/store';
 import { userFolder } from '../lib/red/user-directory';
-import { TaskHosts } from '../lib/platform';
-import { SqliteStore } from '../lib/tasks/database';
+import { type StorePlace, TaskHosts } from '../lib/platform';
+import { STORE } from '../lib/rules';
+import { PostgresStore, SqliteStore, type TaskStore } from '../lib/tasks/database';
 
 interface Config extends NodeDef {
   driver?: unknown;
   file?: unknown;
+  schema?: unknown;
+  poolSize?: unknown;
+}
+
+interface Credentials {
+  readonly url?: string;
 }
 
 const FILE = 'ota/tasks.db';
@@ -27,23 +34,23 @@ module.exports = (RED: NodeAPI): void => {
     node.host = () => {
       throw node.problem ?? new OtaError('OTA_CLOSED', 'The store was stopped.');
     };
-    let store: SqliteStore;
+    let store: TaskStore;
     let hosts: TaskHosts;
     try {
-      const file = fileOf(RED, settingsOf(RED, this, config));
-      store = new SqliteStore({ file });
-      hosts = new TaskHosts(this, store, file);
+      const made = makeStore(RED, settingsOf(RED, this, config), this.credentials as Credentials | undefined);
+      store = made.store;
+      hosts = new TaskHosts(this, store, made.place);
     } catch (error) {
       node.problem = toOtaError(error, 'OTA_BAD_SETTINGS');
       return;
     }
     node.host = (options) => hosts.host(options);
-    const tellUnused = (): void => warnOfUnused(this, hosts);
+    const tellUnused = (): void => void warnOfUnused(this, hosts);
     RED.events.once('flows:started', tellUnused);
     onClose(this, async (removed) => {
       RED.events.removeListener('flows:started', tellUnused);
       await hosts.stop(removed);
-      store.close();
+      await store.close();
     });
   }
 
@@ -53,9 +60,9 @@ module.exports = (RED: NodeAPI): void => {
 };
 
 /** A service that is made anew has another name, and would begin with nothing. */
-function warnOfUnused(node: Node, hosts: TaskHosts): void {
+async function warnOfUnused(node: Node, hosts: TaskHosts): Promise<void> {
   try {
-    for (const { fleet, tasks } of hosts.unused()) {
+    for (const { fleet, tasks } of await hosts.unused()) {
       const name = fleet.length > 80 ? `${fleet.slice(0, 80)}…` : fleet;
       node.warn(
         `OTA_FLEET_UNUSED: the store has ${tasks} tasks of the fleet "${name}", which no ota-task uses. To take them up, set "Fleet" of the ota-service to that name; else remove the tasks there, or leave them.`,
@@ -67,14 +74,26 @@ function warnOfUnused(node: Node, hosts: TaskHosts): void {
   }
 }
 
-/** The database's file. @throws OtaError OTA_BAD_SETTINGS */
-function fileOf(RED: NodeAPI, config: Config): string {
-  const driver = textSetting(config.driver, 'sqlite');
-  if (driver !== 'sqlite') {
+/** @throws OtaError OTA_BAD_SETTINGS */
+function makeStore(
+  RED: NodeAPI,
+  config: Config,
+  credentials: Credentials = {},
+): { readonly store: TaskStore; readonly place: StorePlace } {
+  const read = settingsReader(STORE, { ...config, url: credentials.url });
+  if (read('driver') === 'sqlite') {
+    const file = userFolder(RED, textSetting(config.file).trim(), FILE);
+    return { store: new SqliteStore({ file }), place: { file } };
+  }
+  const url = read('url');
+  if (url === '') {
     throw new OtaError(
       'OTA_BAD_SETTINGS',
-      'The setting "driver" must be sqlite: this version has no other store.',
+      'The setting "url" is missing: PostgreSQL needs an address such as "postgresql://user:password@host:5432/database".',
     );
   }
-  return userFolder(RED, textSetting(config.file).trim(), FILE);
+  const schema = read('schema');
+  const { host, pathname } = new URL(url);
+  const store = new PostgresStore({ url, schema, poolSize: read('poolSize') });
+  return { store, place: { database: `${host}${pathname} ${schema}` } };
 }

@@ -119,6 +119,7 @@ function run(node: Node, { host, service, wires, status, defaults, labelsFrom }:
       if (error !== null) node.error(error, {} as never);
       if (error?.code !== 'OTA_STORE_FULL') shown.problem(error);
     },
+    onFault: (error) => node.error(error, {} as never),
     onSubscription: (error) => shown.subscription(error),
     onRefused: (refused) => reportRefused(errors, refused, status),
     onFirstReport: () => shown.firstReport(),

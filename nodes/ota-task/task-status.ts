@@ -8,6 +8,11 @@ const STORE_STATUS: { readonly [code: string]: string } = {
   OTA_NO_SQLITE: 'ota-task.status.noSqlite',
   OTA_STORE_NEWER: 'ota-task.status.storeNewer',
   OTA_DISK_FULL: 'ota-task.status.diskFull',
+  OTA_NO_PG: 'ota-task.status.noPg',
+  OTA_STORE_AUTH: 'ota-task.status.storeAuth',
+  OTA_STORE_UNREACHABLE: 'ota-task.status.storeAway',
+  OTA_STORE_TLS: 'ota-task.status.storeTls',
+  OTA_INSTANCE_DEAF: 'ota-task.status.instanceDeaf',
 };
 
 export class TaskStatus {

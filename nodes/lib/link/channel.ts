@@ -3,6 +3,7 @@
  * Owns who uses the link and who hears what; a message is read once, whatever the number of nodes that want
  * it. Nothing that comes in makes it throw.
  */
+import { randomBytes } from 'node:crypto';
 import type { IPublishPacket } from 'mqtt';
 import {
   type Batch,
@@ -20,6 +21,7 @@ import {
   type TopicKind,
   type WireMessage,
 } from '../protocol';
+import { type Adopted, adoptSession } from './adoption';
 import { Filters, LINGER_MS } from './filters';
 import type { Taken } from './inbox';
 import { Link, type LinkOptions } from './link';
@@ -108,6 +110,10 @@ export class Channel {
   #downSince: number | null = null;
   #allLeft: (() => void) | null = null;
   #patience: NodeJS.Timeout | null = null;
+  /** The kept session of this life; null: none yet, and no connection before; absent: nobody keeps any. */
+  #session: string | null | undefined;
+  /** Takes over sessions of instances that are gone. */
+  readonly #adopting = new Set<Link>();
 
   constructor(options: ChannelOptions) {
     this.#options = options;
@@ -127,6 +133,49 @@ export class Channel {
   /** Since when there is no connection, in milliseconds of performance.now(); null while there is one. */
   get downSince(): number | null {
     return this.#downSince;
+  }
+
+  /** True where several instances share what devices report. */
+  get isShared(): boolean {
+    return this.#options.shareGroup !== '';
+  }
+
+  /** A client id that nobody has had: a life of this instance gets one of its own. */
+  newClientId(): string {
+    return `${this.#options.clientId}-${randomBytes(6).toString('hex')}`;
+  }
+
+  /** No connection before `useSession`; nothing where a session is in use. */
+  awaitSession(): void {
+    if (this.#session === undefined) this.useSession(null);
+  }
+
+  /**
+   * From now on the connection is one of this client id, and its session is kept: whoever made the id known sees to
+   * it that somebody adopts it. What stood before is left without ending its session. Null: no connection until
+   * there is an id; absent: one that keeps nothing.
+   */
+  useSession(clientId: string | null | undefined): void {
+    if (this.#closed || this.#session === clientId) return;
+    this.#session = clientId;
+    this.#shut();
+    if (this.#users.size > 0) this.#open();
+  }
+
+  /**
+   * Takes over the session of an instance that is gone: its messages are handed to the listeners here.
+   * @throws OtaError why it can't be taken over
+   */
+  adopt(clientId: string): Promise<Adopted> {
+    return adoptSession({
+      ...this.#options,
+      clientId,
+      filters: this.#filters.held(),
+      handle: (link, packet, batch) => {
+        this.#adopting.add(link);
+        return this.#take(link, packet, batch);
+      },
+    }).finally(() => this.#adopting.clear());
   }
 
   /** Unacknowledged publishes at most, as the settings say. */
@@ -307,6 +356,7 @@ export class Channel {
   }
 
   #open(): void {
+    if (this.#session === null) return;
     this.#downSince = performance.now();
     const link = this.#newLink();
     this.#link = link;
@@ -326,8 +376,14 @@ export class Channel {
   }
 
   #newLink(): Link {
+    const { shareGroup, clientId, persistent } = this.#options;
+    const own =
+      shareGroup === ''
+        ? { clientId, persistent }
+        : { clientId: this.#session ?? this.newClientId(), persistent: this.#session !== undefined };
     const link: Link = new Link({
       ...this.#options,
+      ...own,
       handle: (packet, batch) => this.#take(link, packet, batch),
       onState: (state) => {
         if (link === this.#link) this.#changed(state);
@@ -399,7 +455,7 @@ export class Channel {
   }
 
   #take(link: Link, packet: IPublishPacket, batch: Batch): Taken {
-    if (link !== this.#link) return 'hold';
+    if (link !== this.#link && !this.#adopting.has(link)) return 'hold';
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     const read = readWire(this.scheme, packet.topic, payload, packet.retain);
     if (!read.ok)

@@ -28,6 +28,8 @@ export interface LinkOptions {
   readonly commitTimeoutMs?: number;
   readonly onFilter: SubscriptionsOptions['onState'];
   readonly onState: (state: LinkState) => void;
+  /** At each connection, before `onState`: whether the broker had kept the session. */
+  readonly onConnected?: (sessionPresent: boolean) => void;
   /** Something to tell the user once: a callback that threw, a commit that failed. */
   readonly onFault: (error: OtaError) => void;
 }
@@ -194,6 +196,7 @@ export class Link {
     this.#since = performance.now();
     this.#stable = setTimeout(() => this.#backoff.reset(), STABLE_MS);
     const { receiveMaximum, maximumPacketSize } = connack.properties ?? {};
+    this.#options.onConnected?.(connack.sessionPresent);
     this.#set({ phase: 'connected', error: null });
     this.subscriptions.attach(client);
     const mqtt5 = this.#options.mqtt.protocolVersion === 5;

@@ -44,4 +44,14 @@ export interface TaskChannel {
   resume(): void;
   /** Resolves when everything that listeners were handed is committed. */
   committed(): Promise<void>;
+
+  /** True where several instances share what devices report; the sessions below are for those only. */
+  readonly isShared: boolean;
+  newClientId(): string;
+  /** No connection before `useSession`; nothing where a session is in use. */
+  awaitSession(): void;
+  /** The kept session of this life; null: no connection for now; absent: a connection that keeps nothing. */
+  useSession(clientId: string | null | undefined): void;
+  /** Takes over the session of an instance that is gone. @throws OtaError why it can't be */
+  adopt(clientId: string): Promise<'drained' | 'absent'>;
 }

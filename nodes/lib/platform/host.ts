@@ -14,8 +14,9 @@ import {
   toOtaError,
 } from '../protocol';
 import type { Command } from '../tasks/commands';
-import type { Change, SqliteStore } from '../tasks/database';
+import type { Change, TaskStore } from '../tasks/database';
 import { Engine } from '../tasks/engine';
+import { Instance, SharedTime } from './instance';
 import type { Push } from '../tasks/transactions';
 import type { TaskChannel } from './channel';
 import { labelsFrom, type Moment } from '../tasks/machine';
@@ -31,6 +32,8 @@ export interface TaskListener {
   readonly onTasks: (tasks: readonly Task[]) => void;
   /** What is wrong with the store; null once it isn't. */
   readonly onProblem: (error: OtaError | null) => void;
+  /** Something to tell once, that stops nothing. */
+  readonly onFault?: (error: OtaError) => void;
   /** What is wrong with the subscriptions; null once nothing is. */
   readonly onSubscription: (error: OtaError | null) => void;
   /** Something from the wire that can't be read. */
@@ -40,7 +43,7 @@ export interface TaskListener {
 }
 
 export interface HostOptions {
-  readonly store: SqliteStore;
+  readonly store: TaskStore;
   /** The id of the service: devices and tasks are its own. */
   readonly service: string;
   readonly channel: TaskChannel;
@@ -49,7 +52,12 @@ export interface HostOptions {
 }
 
 /** A store that can't be opened now may be there later; these won't cure themselves. */
-const FINAL: ReadonlySet<OtaCode> = new Set(['OTA_BAD_SETTINGS', 'OTA_NO_SQLITE', 'OTA_STORE_NEWER']);
+const FINAL: ReadonlySet<OtaCode> = new Set([
+  'OTA_BAD_SETTINGS',
+  'OTA_NO_SQLITE',
+  'OTA_NO_PG',
+  'OTA_STORE_NEWER',
+]);
 const RETRY_MS = 5000;
 
 export class TaskHost {
@@ -61,11 +69,15 @@ export class TaskHost {
   #refusal: OtaError | null = null;
   readonly #user = { onState: (state: LinkState) => this.#connection(state) };
   readonly #stops: ((removed: boolean) => void)[] = [];
+  /** The clock of instances that share the store; null where this one has it for itself. */
+  readonly #shared: SharedTime | null;
+  #instance: Instance | null = null;
   #engine: Engine | null = null;
   #starting: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
   #retry: NodeJS.Timeout | null = null;
   #problem: OtaError | null = null;
+  #beatProblem: OtaError | null = null;
   #tasks: readonly Task[] = [];
   #connected = false;
   #heard = false;
@@ -80,6 +92,9 @@ export class TaskHost {
   /** @param before the one that it comes after: there is never more than one engine at work */
   constructor(options: HostOptions, before?: TaskHost) {
     this.#options = options;
+    this.#shared = options.store.members === undefined ? null : new SharedTime();
+    // Whatever an instance hears belongs to a session that others can adopt.
+    if (this.#shared !== null && options.channel.isShared) options.channel.awaitSession();
     this.#before = before ?? null;
   }
 
@@ -145,6 +160,7 @@ export class TaskHost {
     // What was heard is committed and acknowledged before the store is closed.
     await this.#options.channel.committed();
     await this.#engine?.stop();
+    await this.#instance?.stop();
     release();
   }
 
@@ -155,6 +171,7 @@ export class TaskHost {
     const { store, service, channel, startPaused } = this.#options;
     const engine = new Engine({
       database: store.tasks(service),
+      ...(this.#shared === null ? {} : { time: this.#shared, shared: true }),
       link: {
         isDevice: (identity) => channel.scheme.identity.is(identity),
         prepare: (upgrade) => channel.scheme.prepare(upgrade),
@@ -169,7 +186,8 @@ export class TaskHost {
       onProblem: (error) => this.#emitProblem(error),
     });
     try {
-      store.open();
+      await store.open();
+      await this.#beginLife(engine);
       await engine.start({ paused: startPaused });
     } catch (error) {
       const problem = toOtaError(error, 'OTA_STORE_FAILED');
@@ -189,6 +207,35 @@ export class TaskHost {
     this.#setConnected();
     this.#emitSubscription();
     channel.resume();
+  }
+
+  /** Where other instances share the store: this one is among them before its engine works. */
+  async #beginLife(engine: Engine): Promise<void> {
+    const { store, service, channel } = this.#options;
+    if (this.#shared === null || store.members === undefined) return;
+    await this.#instance?.stop();
+    const instance = new Instance({
+      members: store.members(service),
+      channel,
+      engine,
+      time: this.#shared,
+      onFault: (error) => this.#each((listener) => listener.onFault?.(error)),
+      onDeaf: (error) => this.#each((listener) => listener.onProblem(error)),
+      onProblem: (error) => this.#away(error),
+    });
+    this.#instance = instance;
+    await instance.start();
+  }
+
+  /** The beat can't be written: nothing else can. */
+  #away(error: OtaError | null): void {
+    if (error === null ? this.#beatProblem === null : this.#beatProblem?.code === error.code) return;
+    this.#beatProblem = error;
+    if (error !== null || this.#engine?.problem === null) this.#emitProblem(error);
+  }
+
+  #wall(): number {
+    return this.#shared?.wall() ?? Date.now();
   }
 
   /** From before the engine runs: what a kept session brings waits for it, instead of being dropped. */

@@ -5,7 +5,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { OtaError } from '../protocol';
-import type { SqliteStore } from '../tasks/database';
+import type { TaskStore } from '../tasks/database';
 import type { PackageVariant } from '../tasks/types';
 import { type HostOptions, TaskHost } from './host';
 
@@ -22,12 +22,15 @@ export interface StoreOwner {
   readonly name?: string;
 }
 
+/** Where a store's tasks lie: a file, or a name that two stores on the same database have in common. */
+export type StorePlace = { readonly file: string } | { readonly database: string };
+
 interface Owned {
   readonly owner: StoreOwner;
   readonly host: TaskHost;
 }
 
-/** The engines of this runtime, by file and service. */
+/** The engines of this runtime, by place and service. */
 const OWNED = new Map<string, Owned>();
 
 /** Those that were started since this process runs: a deploy pauses nothing again. */
@@ -35,25 +38,27 @@ const STARTED = new Set<string>();
 
 export class TaskHosts {
   readonly #owner: StoreOwner;
-  readonly #store: SqliteStore;
-  readonly #file: string;
+  readonly #store: TaskStore;
+  readonly #place: string;
+  readonly #file: string | null;
   readonly #hosts = new Map<string, TaskHost>();
 
-  constructor(owner: StoreOwner, store: SqliteStore, file: string) {
+  constructor(owner: StoreOwner, store: TaskStore, place: StorePlace) {
     this.#owner = owner;
     this.#store = store;
-    this.#file = realPath(file);
+    this.#file = 'file' in place ? realPath(place.file) : null;
+    this.#place = 'file' in place ? realPath(place.file) : place.database;
   }
 
   /**
    * The engine of a service; a new one where the last was stopped.
-   * @throws OtaError OTA_BAD_SETTINGS where another store has one at work on the same file
+   * @throws OtaError OTA_BAD_SETTINGS where another store has one at work on the same place
    */
   host(options: Omit<HostOptions, 'store'>): TaskHost {
-    const key = JSON.stringify([this.#file, options.service]);
+    const key = JSON.stringify([this.#place, options.service]);
     const found = OWNED.get(key);
     if (found !== undefined && !found.host.closed) {
-      if (found.owner !== this.#owner) throw sharedError(found.owner, this.#file);
+      if (found.owner !== this.#owner) throw sharedError(found.owner, this.#place);
       if (found.host.serves(options.channel)) return found.host;
     }
     const startPaused = options.startPaused && !STARTED.has(key);
@@ -68,10 +73,11 @@ export class TaskHosts {
    * Fleets that have tasks in the store, but no engine: of a service that was made anew, or taken out.
    * @throws OtaError where the store can't be read
    */
-  unused(): readonly UnusedFleet[] {
-    if (!fs.existsSync(this.#file)) return [];
-    this.#store.open();
-    return this.#store.fleets().filter(({ fleet }) => !OWNED.has(JSON.stringify([this.#file, fleet])));
+  async unused(): Promise<readonly UnusedFleet[]> {
+    if (this.#file !== null && !fs.existsSync(this.#file)) return [];
+    await this.#store.open();
+    const fleets = await this.#store.fleets();
+    return fleets.filter(({ fleet }) => !OWNED.has(JSON.stringify([this.#place, fleet])));
   }
 
   async stop(removed: boolean): Promise<void> {
@@ -92,11 +98,11 @@ export async function tasksThatNeed({ id, url }: { id: string; url: string }): P
   return tasks.filter(({ packages }) => packages.some(isNeeded)).map(({ name }) => name);
 }
 
-function sharedError(other: StoreOwner, file: string): OtaError {
+function sharedError(other: StoreOwner, place: string): OtaError {
   const name = other.name === undefined || other.name === '' ? other.id : other.name;
   return new OtaError(
     'OTA_BAD_SETTINGS',
-    `Another ota-store, "${name}", has the same file for the same service (${file}): use one ota-store for both.`,
+    `Another ota-store, "${name}", has the same place for the same service (${place}): use one ota-store for both.`,
   );
 }
 

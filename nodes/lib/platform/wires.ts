@@ -2,6 +2,7 @@
  * The way to devices without MQTT: pushes leave by a node's output, reports come by its input. Owns which node sends,
  * and that a report is answered after its commit. Knows neither Node-RED nor tasks' rules.
  */
+import { randomUUID } from 'node:crypto';
 import type { ChannelUser, Listener, Settled } from '../link';
 import {
   type Batch,
@@ -47,6 +48,8 @@ export class WiresChannel implements TaskChannel {
     has: (): boolean => false,
     identity: { is: (value: unknown): boolean => typeof value === 'string' && value.length <= MAX_IDENTITY },
   };
+  /** Reports come to one flow only: no broker shares them out, and none keeps a session. */
+  readonly isShared = false;
   readonly #senders = new Set<Send>();
   readonly #listeners = new Map<MessageKind, Listener>();
   /** By their ids, the oldest first. */
@@ -91,6 +94,22 @@ export class WiresChannel implements TaskChannel {
         this.#listeners.delete(listener.kind);
       }
     };
+  }
+
+  newClientId(): string {
+    return `wires-${randomUUID()}`;
+  }
+
+  awaitSession(): void {
+    // There is none.
+  }
+
+  useSession(): void {
+    // There is none.
+  }
+
+  adopt(): Promise<'absent'> {
+    return Promise.resolve('absent');
   }
 
   acquire(user: ChannelUser): void {

@@ -50,6 +50,9 @@ const TEXTS: Readonly<Record<ReasonKey, string>> = {
   labels:
     'must be an object {label: text or list of texts}, at most __max__ labels with names of 1 to __length__ characters',
   labelValues: 'must be a text of at most __length__ characters, or a list of 1 to __max__ of them',
+  postgresUrl: 'must be an address such as "postgresql://user:password@host:5432/database"',
+  schema:
+    'must be a name of small letters, digits and "_", not beginning with a digit, 63 characters at most',
 };
 
 /** What is wrong, without the name of what is wrong in front and without a full stop. */

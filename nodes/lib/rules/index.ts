@@ -8,6 +8,7 @@ export * from './identity';
 export * from './labels';
 export * from './node-settings';
 export * from './policy';
+export * from './postgres';
 export * from './proxy';
 export * from './public-keys';
 export * from './reason';

@@ -6,6 +6,7 @@
 import { baseUrlRule } from './base-url';
 import { hostsRule } from './hosts';
 import { MAX_LABEL_NAME, MAX_LABELS } from './labels';
+import { postgresUrlRule, schemaRule } from './postgres';
 import { publicKeysRule } from './public-keys';
 import { refused, type Rule, taken } from './reason';
 import { setting } from './setting';
@@ -92,6 +93,17 @@ export const SERVICE = {
   maxUrlLength: setting(numberRule({ min: 64, max: 2048, integer: true }), 254),
   /** Blank: the node's id. */
   fleet: setting(fleetRule, ''),
+} as const;
+
+/** The databases that a store may lie in. */
+export const DRIVERS = ['sqlite', 'postgres'] as const;
+
+export const STORE = {
+  driver: setting(choiceRule(DRIVERS), 'sqlite'),
+  url: setting(postgresUrlRule, ''),
+  schema: setting(schemaRule, 'ota'),
+  /** Connections of one instance at most: one beats, one writes, the others read. */
+  poolSize: setting(numberRule({ min: 3, max: 100, integer: true }), 8),
 } as const;
 
 /** Beside its policy. */

@@ -49,6 +49,8 @@ export const REASON_KEYS = [
   'proxy',
   'labels',
   'labelValues',
+  'postgresUrl',
+  'schema',
 ] as const;
 
 export type ReasonKey = (typeof REASON_KEYS)[number];

@@ -33,6 +33,8 @@ export class PlatformClock {
   #connectedSince: number | null = null;
   #lastReport = -Infinity;
   #drained = false;
+  /** The time that all instances share, as it was told last; null where this clock is the only one. */
+  #followed: Ticks | null = null;
   /** How long it drained in each second that has passed lately; `at` is of `steady`. */
   #drains: { readonly at: number; ms: number }[] = [];
 
@@ -44,6 +46,17 @@ export class PlatformClock {
   /** Goes on from a time that was saved. */
   resume(ticks: Ticks): void {
     this.#ticks = Math.max(this.#ticks, ticks);
+  }
+
+  /** From now on the time is told from outside; only whether this instance hears its devices is its own. */
+  follow(ticks: Ticks): void {
+    this.#followed = Math.max(this.#followed ?? 0, ticks);
+  }
+
+  /** Connected, and through with what the broker had kept. */
+  get hears(): boolean {
+    this.now();
+    return this.#drained;
   }
 
   get connected(): boolean {
@@ -67,7 +80,7 @@ export class PlatformClock {
     this.#last = steady;
     if (this.#drained) this.#ticks += passed;
     else if (this.connected) this.#drain(steady, passed);
-    return Math.round(this.#ticks);
+    return this.#followed ?? Math.round(this.#ticks);
   }
 
   #drain(steady: number, passed: number): void {

@@ -7,8 +7,8 @@ import { type Batch, type Delivery, nextId, OtaError, toOtaError } from '../../p
 import type { Moment, Report } from '../machine';
 import type { Command } from '../commands';
 import type { TaskDatabase } from '../database';
-import { type Push, repeat, type Repeated, repeatNeed } from '../transactions';
-import type { Task } from '../types';
+import type { Push } from '../transactions';
+import type { Task, Ticks } from '../types';
 import { PlatformClock, SYSTEM_TIME, type Time } from './clock';
 import { type EngineListener, TaskEvents } from './events';
 import { Intents } from './intents';
@@ -20,7 +20,6 @@ import { Questions } from './questions';
 import { Scheduler, type SchedulerOptions } from './scheduler';
 import { Stamps } from './stamps';
 import { TaskWrites } from './task-writes';
-import { EventLoopYielder, SLICE } from './yielder';
 
 export interface EngineOptions extends SchedulerOptions {
   readonly database: TaskDatabase;
@@ -47,8 +46,6 @@ const WRITES: ReadonlySet<Command['action']> = new Set<Command['action']>([
 const MAX_COMMANDS = 1000;
 /** Why a task is paused that came up so. */
 const START_PAUSED = 'start-paused';
-/** Every push is answered within this time; a younger one may not have left before a kill. */
-const UNSURE_MS = 40_000;
 
 export class Engine {
   readonly #link: EngineLink;
@@ -96,14 +93,13 @@ export class Engine {
    * @throws OtaError where it can't be used
    */
   async start({ paused }: { readonly paused: boolean } = { paused: false }): Promise<void> {
-    const ticks = await this.#lane.database.clock();
-    this.#clock.resume(ticks);
+    this.#clock.resume(await this.#lane.database.clock());
     const jump = await this.#stamps.start();
     if (jump !== null) await this.#writes.moveStamps(jump);
     await this.#stamps.save();
     if (paused) await this.#pauseAll();
     for (const task of await this.#lane.database.live()) {
-      await this.#repeatUnsure(task.id, ticks - UNSURE_MS);
+      await this.#scheduler.repeatUnsure(task.id);
       this.#scheduler.markDirty(task.id);
     }
     this.#scheduler.start();
@@ -138,6 +134,22 @@ export class Engine {
     this.#clock.setConnected(connected);
     if (connected && this.#pushes.returned) this.#scheduler.reconnected();
     if (connected) this.#scheduler.wake();
+  }
+
+  /** The time that instances share, as the database tells it. */
+  follow(ticks: Ticks): void {
+    this.#clock.follow(ticks);
+  }
+
+  /** It hears its devices: connected, and through with what the broker had kept. */
+  get hears(): boolean {
+    return this.#clock.hears;
+  }
+
+  /** Pushes of instances that are gone may not have left: they are repeated soon. */
+  async repeatUnsure(): Promise<void> {
+    for (const { id } of await this.#lane.database.live()) await this.#scheduler.repeatUnsure(id);
+    this.#scheduler.wake();
   }
 
   /** A report; it is committed, with the others of its batch, before the broker hears of it. */
@@ -236,19 +248,6 @@ export class Engine {
           ? { status: 'paused', reason: START_PAUSED, wave, soakFrom }
           : null,
       );
-    }
-  }
-
-  async #repeatUnsure(task: number, since: number): Promise<void> {
-    const yielder = new EventLoopYielder();
-    for (let after: string | null = ''; after !== null;) {
-      const slice = { since, after, limit: SLICE };
-      const repeated: Repeated = await this.#lane.transact(
-        (at) => repeatNeed(task, slice, at),
-        (rows) => repeat(SLICE, rows),
-      );
-      after = repeated.next;
-      await yielder.next();
     }
   }
 }

@@ -78,6 +78,11 @@ export class TaskEvents {
     for (const listener of this.#listeners) listener.onTask?.(task);
   }
 
+  /** Somebody else may have changed the tasks: all that aren't over are emitted again. */
+  markNew(): void {
+    this.#isNew = true;
+  }
+
   /** Emits the tasks whose counts changed, each once a second, and then all that aren't over. */
   async emitCounts(database: TaskDatabase): Promise<void> {
     const now = this.#time.steady();

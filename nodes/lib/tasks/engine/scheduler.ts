@@ -15,6 +15,9 @@ import {
   dueNeed,
   probeNeed,
   probeSoon,
+  repeat,
+  type Repeated,
+  repeatNeed,
 } from '../transactions';
 import { type Change, HISTORY_DAYS } from '../database';
 import type { Task } from '../types';
@@ -31,6 +34,8 @@ export interface SchedulerOptions {
   readonly nextId?: IdSource;
   /** Milliseconds between runs; 0: only `run()` runs. */
   readonly everyMs?: number;
+  /** Other instances work on the same tasks: each looks at all of them, for whoever touched one may be gone. */
+  readonly shared?: boolean;
 }
 
 export interface SchedulerParts {
@@ -45,6 +50,7 @@ export interface SchedulerParts {
 }
 
 const EVERY_MS = 250;
+const EVERY_SHARED_MS = 1000;
 /** After something happened the next run comes sooner. */
 const WAKE_MS = 20;
 const SAVE_CLOCK_MS = 10_000;
@@ -57,6 +63,8 @@ const ROOM_MS = 10 * 60_000;
 /** …and so many slices of it in one run. */
 const ROOM_SLICES = 20;
 const DAY_MS = 24 * 3600 * 1000;
+/** Every push is answered within this time; a younger one may not have left before a kill. */
+const UNSURE_MS = 40_000;
 /** A task whose making took longer than this was broken off. */
 const MAKING_MS = 10 * 60_000;
 
@@ -64,6 +72,10 @@ export class Scheduler {
   readonly #parts: SchedulerParts;
   readonly #nextId: IdSource;
   readonly #everyMs: number;
+  readonly #shared: boolean;
+  #lookedAtAll = -Infinity;
+  /** Tasks with a claim of which nobody knows whether it was committed. */
+  readonly #unsure = new Set<number>();
   /** Tasks whose devices changed: what does that make of them? */
   readonly #dirty = new Set<number>();
   /** Tasks with `supersede` that have taken their devices out of older ones. */
@@ -87,7 +99,8 @@ export class Scheduler {
   constructor(parts: SchedulerParts, options: SchedulerOptions) {
     this.#parts = parts;
     this.#nextId = options.nextId ?? nextId;
-    this.#everyMs = options.everyMs ?? EVERY_MS;
+    this.#everyMs = options.everyMs ?? (options.shared === true ? EVERY_SHARED_MS : EVERY_MS);
+    this.#shared = options.shared === true;
     parts.events.listen({ onChange: (change) => this.#changed(change) });
     parts.pushes.onOutcome(() => this.wake());
   }
@@ -183,6 +196,7 @@ export class Scheduler {
       await lane.flush();
       await this.#moveStamps();
       const tasks = await this.#begin(await this.#finishIntents(await lane.database.live()));
+      if (this.#shared) this.#lookAtAll(tasks);
       await this.#end(tasks);
       await this.#supersede(tasks);
       this.#markSoaked(tasks);
@@ -212,6 +226,15 @@ export class Scheduler {
       await writes.moveStamps(jump);
       await stamps.moved();
     }
+  }
+
+  /** Once a second: what other instances made of the tasks, or left undone. */
+  #lookAtAll(tasks: readonly Task[]): void {
+    const now = this.#parts.time.steady();
+    if (now - this.#lookedAtAll < EVERY_SHARED_MS * 0.9) return;
+    this.#lookedAtAll = now;
+    for (const { id } of tasks) this.#dirty.add(id);
+    this.#parts.events.markNew();
   }
 
   /** Goes on with commands that were broken off. */
@@ -311,13 +334,40 @@ export class Scheduler {
     for (let more = true; more && !this.#stopped && !this.#locked.has(id);) {
       const rules = { task: id, limit: Math.min(SLICE, pushes.room), nextId: this.#nextId };
       if (rules.limit <= 0) return;
-      const claimed: Claimed = await lane.transact(
-        (at) => claimNeed(rules, at),
-        (rows) => claim(rules, rows),
-      );
+      if (this.#unsure.has(id)) await this.repeatUnsure(id, { own: true });
+      this.#unsure.delete(id);
+      let claimed: Claimed;
+      try {
+        claimed = await lane.transact(
+          (at) => claimNeed(rules, at),
+          (rows) => claim(rules, rows),
+        );
+      } catch (error) {
+        // It may have been committed all the same: its pushes go out before the next ones.
+        if (this.#shared) this.#unsure.add(id);
+        throw error;
+      }
       pushes.send(claimed.pushes);
       events.emitChanges(claimed.changes);
       more = claimed.more && (claimed.changes.length > 0 || claimed.pushes.length > 0);
+      await yielder.next();
+    }
+  }
+
+  /**
+   * Pushes of a task that may not have left are repeated soon: those of an instance that is gone, and with `own` this
+   * one's.
+   */
+  async repeatUnsure(task: number, { own = false }: { readonly own?: boolean } = {}): Promise<void> {
+    const since = this.#parts.clock.now() - UNSURE_MS;
+    const yielder = new EventLoopYielder();
+    for (let after: string | null = ''; after !== null;) {
+      const slice = { since, after, limit: SLICE, own };
+      const repeated: Repeated = await this.#parts.lane.transact(
+        (at) => repeatNeed(task, slice, at),
+        (rows) => repeat(SLICE, rows),
+      );
+      after = repeated.next;
       await yielder.next();
     }
   }

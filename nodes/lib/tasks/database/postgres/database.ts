@@ -32,6 +32,9 @@ import * as sql from './statements';
 
 /** Devices whose history is looked at in one pruning. */
 const PRUNE_SLICE = 5000;
+/** Devices that are looked at for room at once. */
+const ROOM_SLICE = 200;
+const FIRST = { scope: 0, token: '' };
 /** How long the number of known devices, which others add to, is believed. */
 const ROOM_MS = 2000;
 
@@ -56,6 +59,8 @@ export class PostgresTasks implements TaskDatabase {
   readonly #context: StoreContext;
   #writer: Writer = { member: null, part: Math.floor(Math.random() * PARTS) };
   #pruned = 0;
+  /** The last device that was looked at for room. */
+  #looked = FIRST;
   #known = { n: 0, at: -Infinity };
 
   constructor(context: StoreContext, service: string) {
@@ -161,6 +166,26 @@ export class PostgresTasks implements TaskDatabase {
     const upTo = this.#pruned + PRUNE_SLICE;
     await this.#write(sql.PRUNE_HISTORY, [this.#pruned, upTo, before]);
     this.#pruned = upTo >= Number(row?.['id'] ?? 0) ? 0 : upTo;
+  }
+
+  async makeRoom(before: number): Promise<boolean> {
+    const rows = await this.#read(sql.KNOWN_SLICE, [
+      this.#looked.scope,
+      this.#looked.token,
+      before,
+      ROOM_SLICE,
+    ]);
+    const idle = rows.filter((row) => Boolean(row['idle']));
+    if (idle.length > 0) {
+      const tokens = idle.map((row) => row['token'] as string);
+      const scopes = idle.map((row) => row['scope'] as number);
+      await this.#write(sql.MAKE_ROOM, [scopes, tokens, before, this.#writer.part]);
+      this.#known = { ...this.#known, at: -Infinity };
+    }
+    const last = rows.at(-1);
+    this.#looked =
+      last === undefined ? FIRST : { scope: Number(last['scope']), token: String(last['token']) };
+    return last !== undefined;
   }
 
   async clock(): Promise<Ticks> {
@@ -300,8 +325,14 @@ export class PostgresTasks implements TaskDatabase {
 
   async versions(module: string, accessTokens: readonly string[]): Promise<ReadonlyMap<string, KnownDevice>> {
     const rows = await this.#read(sql.KNOWN, [await this.keys.service(), accessTokens]);
-    return new Map(
+    const found = new Map(
       rows.filter((row) => row['module'] === module).map((row) => [row['token'] as string, toKnown(row)]),
+    );
+    return new Map(
+      accessTokens.flatMap((token) => {
+        const known = found.get(token);
+        return known === undefined ? [] : [[token, known] as const];
+      }),
     );
   }
 

@@ -8,10 +8,9 @@ import { type SqlRow, toPlan } from '../rows';
 import type { PostgresPool, Transaction } from './driver';
 import * as sql from './statements';
 
-/** Modules of a service's devices at most: a hostile device could name a new one each time. */
-const MAX_MODULES = 1000;
-const MAX_MODULE_NAME = 128;
 const MAX_PLANS = 1000;
+/** Names of modules that are kept in memory: honest fleets have a few. */
+const MAX_KEPT_MODULES = 10_000;
 
 /** A statement's sender: a transaction, or the pool outside of one. */
 export type Reader = Pick<Transaction | PostgresPool, 'read'>;
@@ -26,7 +25,6 @@ export class KeyCache {
   readonly #key: string;
   readonly #plans = new Map<number, Kept>();
   readonly #modules = new Map<string, number>();
-  readonly #names = new Map<number, string>();
   #service: number | null = null;
 
   /** @param key the fleet's name */
@@ -45,27 +43,23 @@ export class KeyCache {
     }
     const id = Number(rows[0]?.['id']);
     this.#service = id;
-    await this.readModules(this.#pool);
     return id;
   }
 
-  /** Learns the modules that other instances have named. */
-  async readModules(reader: Reader): Promise<void> {
-    for (const row of await reader.read(sql.MODULES, [this.#service ?? 0])) {
-      this.#modules.set(row['module'] as string, row['id'] as number);
-      this.#names.set(row['id'] as number, row['module'] as string);
-    }
-  }
-
+  /** The numbers that are kept, by the names of modules. */
   get modules(): ReadonlyMap<string, number> {
     return this.#modules;
   }
 
-  /** The number of a module that is known here; null where nobody has named it yet. */
+  /** The number of a module; null where nobody has named it yet. */
   async findModule(module: string): Promise<number | null> {
-    await this.service();
-    if (!this.#modules.has(module)) await this.readModules(this.#pool);
-    return this.#modules.get(module) ?? null;
+    const kept = this.#modules.get(module);
+    if (kept !== undefined) return kept;
+    const [row] = await this.#pool.read(sql.MODULE, [await this.service(), module]);
+    if (row === undefined) return null;
+    if (this.#modules.size >= MAX_KEPT_MODULES) this.#modules.clear();
+    this.#modules.set(module, row['id'] as number);
+    return row['id'] as number;
   }
 
   /** The number of a module, made where there is none; outside of the transaction that needs it. */
@@ -74,15 +68,6 @@ export class KeyCache {
     if (found !== null) return found;
     await this.#pool.read(sql.ADD_MODULE, [await this.service(), module]);
     return (await this.findModule(module)) ?? 0;
-  }
-
-  nameOf(moduleId: number): string {
-    return this.#names.get(moduleId) ?? '';
-  }
-
-  /** False for a new module that a device names where there are too many of them, with `more` others. */
-  mayAddModule(module: string, more: number): boolean {
-    return module.length <= MAX_MODULE_NAME && this.#modules.size + more < MAX_MODULES;
   }
 
   /** The rules of the tasks of these rows (`task`, `revision`, `visible`); a task that isn't visible has none. */

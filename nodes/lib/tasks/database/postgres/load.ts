@@ -110,7 +110,6 @@ export class PostgresRows implements Rows {
   readonly #inWork = new Set<string>();
   readonly #known: ReadonlyMap<string, readonly SqlRow[]>;
   readonly #tokens: ReadonlyMap<string, readonly SqlRow[]>;
-  readonly #newModules = new Set<string>();
 
   constructor(loaded: Loaded, context: LoadContext) {
     this.at = loaded.at;
@@ -145,7 +144,7 @@ export class PostgresRows implements Rows {
   }
 
   latest(accessToken: string, module: string): Member | null {
-    return this.#latest.get(keyOf(accessToken, this.#context.keys.modules.get(module)))?.member ?? null;
+    return this.#latest.get(keyOf(accessToken, module))?.member ?? null;
   }
 
   busy(accessToken: string, module: string): readonly Member[] {
@@ -159,13 +158,8 @@ export class PostgresRows implements Rows {
     return row === undefined ? null : toKnown(row);
   }
 
-  hasRoom(_accessToken: string, module: string, taken: number): boolean {
-    if (taken >= this.#context.room) return false;
-    const { keys } = this.#context;
-    if (this.#newModules.has(module) || keys.modules.has(module)) return true;
-    if (!keys.mayAddModule(module, this.#newModules.size)) return false;
-    this.#newModules.add(module);
-    return true;
+  hasRoom(_accessToken: string, _module: string, taken: number): boolean {
+    return taken < this.#context.room;
   }
 
   labels(accessToken: string): OwnLabels {
@@ -200,7 +194,7 @@ export class PostgresRows implements Rows {
       else open.push(member);
       return;
     }
-    const key = keyOf(device.accessToken, row['scope'] as number);
+    const key = keyOf(device.accessToken, row['module'] as string);
     if ((this.#latest.get(key)?.id ?? -1) < device.id) this.#latest.set(key, { id: device.id, member });
   }
 
@@ -220,8 +214,9 @@ export class PostgresRows implements Rows {
   }
 }
 
-function keyOf(accessToken: string, module: number | undefined): string {
-  return `${module ?? ''} ${accessToken}`;
+/** No token has a NUL in it. */
+function keyOf(accessToken: string, module: string): string {
+  return `${accessToken}\0${module}`;
 }
 
 /** Loads and locks what a need names. */
@@ -259,7 +254,10 @@ export async function load(
       ? await queue(transaction, context, { task, at, room: need.search.room })
       : ((await searched) ?? NOTHING);
   const devices = [...((await named) ?? []), ...found.devices];
-  const facts = isQueue ? await loadFacts(transaction, found.found) : NO_FACTS;
+  const facts =
+    isQueue || need.search?.in === 'device'
+      ? await loadFacts(transaction, found.found, { repeats: !isQueue })
+      : NO_FACTS;
   const joiners = ((await joining) ?? []).flatMap((row) => taskOf(keys, row) ?? []);
   return new PostgresRows(
     {
@@ -326,6 +324,10 @@ async function search(
   switch (what.in) {
     case 'due':
       return due(transaction, service, what);
+    case 'device': {
+      const rows = await transaction.read(sql.FIND_DEVICE, [service, task, what.accessToken]);
+      return sorted(rows, () => true);
+    }
     case 'pushed': {
       const values = [
         service,
@@ -394,12 +396,15 @@ function isNext(device: Device, { ticks }: Instant): boolean {
   return isTime && (device.status === 'pushed' || device.hold === 'wait');
 }
 
-/** Of those whose turn has come; a repeat needs none. */
+/** Of those whose turn has come; a repeat that is due needs none. */
 async function loadFacts(
   transaction: Transaction,
   found: readonly SqlRow[],
+  { repeats }: { readonly repeats: boolean },
 ): Promise<ReadonlyMap<number, SqlRow>> {
-  const ids = found.flatMap((row) => (row['status'] === statusCode('pushed') ? [] : [row['id'] as number]));
+  const ids = found.flatMap((row) =>
+    !repeats && row['status'] === statusCode('pushed') ? [] : [row['id'] as number],
+  );
   if (ids.length === 0) return NO_FACTS;
   const rows = await transaction.read(sql.TURN_FACTS, [ids]);
   return new Map(rows.map((row) => [row['id'] as number, row]));

@@ -3,7 +3,7 @@
  * the fleet's one clock. A beat moves the clock on by the database's time, and only while every instance hears its
  * devices. Knows no MQTT; what a session is adopted with is the platform's.
  */
-import type { Ticks } from '../../types';
+import type { Beat, FleetMembers, Joining, Orphan } from '../store';
 import type { PostgresPool } from './driver';
 import type { PostgresTasks } from './database';
 import { WALL } from './statements';
@@ -17,35 +17,7 @@ const DEAF_MS = 30_000;
 /** A beat moves the clock on by so much at most. */
 const LONGEST_BEAT_MS = 2000;
 
-/** An instance whose session is to be adopted. */
-export interface Orphan {
-  readonly id: number;
-  readonly clientId: string;
-  readonly name: string;
-}
-
-export interface Beat {
-  /** False where the row was adopted, or is gone: this life of the instance is over. */
-  readonly lives: boolean;
-  /** The wall clock that all instances use. */
-  readonly wall: number;
-  readonly ticks: Ticks;
-  /** Instances without anybody who serves their session. */
-  readonly orphans: readonly Orphan[];
-  /** Names of instances that beat but hear nothing. */
-  readonly deaf: readonly string[];
-}
-
-export interface Joining {
-  /** A client id that nobody has had yet. */
-  readonly clientId: string;
-  /** For people: which machine, which process. */
-  readonly name: string;
-  /** It heard nothing in its last life: the clock doesn't wait for it. */
-  readonly deaf: boolean;
-}
-
-export class Members {
+export class Members implements FleetMembers {
   readonly #pool: PostgresPool;
   readonly #tasks: PostgresTasks;
   #id = 0;
@@ -55,7 +27,6 @@ export class Members {
     this.#tasks = tasks;
   }
 
-  /** Begins a life: to be called before anything is subscribed to. @throws OtaError */
   async join({ clientId, name, deaf }: Joining): Promise<void> {
     const text = `INSERT INTO members (service, client_id, name, part, beat_at, heard_at, deaf)
       SELECT $1, $2, $3, (SELECT min(n) FROM generate_series(1, 1000) AS n
@@ -66,12 +37,6 @@ export class Members {
     this.#tasks.writeAs({ member: this.#id, part: Number(row?.['part'] ?? 0) });
   }
 
-  /**
-   * Once a second.
-   * @param state `hears`: subscribed, and through with what the broker had kept; `subscribed`: a session is, or may be,
-   *   at the broker
-   * @throws OtaError
-   */
   async beat({ hears, subscribed }: { hears: boolean; subscribed: boolean }): Promise<Beat> {
     const service = await this.#tasks.keys.service();
     const values = [this.#id, Number(hears), Number(subscribed), service];
@@ -100,11 +65,6 @@ export class Members {
     };
   }
 
-  /**
-   * Takes an instance's session over: from then on nothing of what it heard is written any more. False where another
-   * one was faster, or where it lives again.
-   * @throws OtaError
-   */
   async adopt({ id }: Orphan): Promise<boolean> {
     const silent = `beat_at < ${WALL} - ${SILENT_MS} OR deaf = 1`;
     return this.#pool.transaction(async (transaction) => {
@@ -122,17 +82,15 @@ export class Members {
     });
   }
 
-  /** A session is through, or given up. @throws OtaError */
   async remove(id: number): Promise<void> {
     await this.#pool.read({ text: 'DELETE FROM members WHERE id = $1' }, [id]);
   }
 
-  /** Ends this life: its session is adopted at once, or is ended already (`ended`). @throws OtaError */
-  async leave({ ended }: { ended: boolean }): Promise<void> {
+  async leave(): Promise<void> {
     if (this.#id === 0) return;
-    if (ended) await this.remove(this.#id);
-    else
-      await this.#pool.read({ text: 'UPDATE members SET beat_at = 0, hears = 0 WHERE id = $1' }, [this.#id]);
+    const id = this.#id;
+    this.#id = 0;
+    await this.#pool.read({ text: 'UPDATE members SET beat_at = 0, hears = 0 WHERE id = $1' }, [id]);
   }
 }
 

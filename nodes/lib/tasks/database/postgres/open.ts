@@ -4,6 +4,8 @@ import { PostgresTasks } from './database';
 import { migrate } from './schema';
 import * as sql from './statements';
 import { MAX_DEVICES } from '../database';
+import type { TaskStore } from '../store';
+import { Members } from './members';
 
 export interface PostgresStoreOptions extends PostgresOptions {
   /**
@@ -15,7 +17,7 @@ export interface PostgresStoreOptions extends PostgresOptions {
   readonly maxDevices?: number;
 }
 
-export class PostgresStore {
+export class PostgresStore implements TaskStore {
   readonly pool: PostgresPool;
   readonly #options: PostgresStoreOptions;
   readonly #fleets = new Map<string, PostgresTasks>();
@@ -55,6 +57,10 @@ export class PostgresStore {
     const found = this.#fleets.get(fleet) ?? new PostgresTasks({ pool: this.pool, maxDevices, time }, fleet);
     this.#fleets.set(fleet, found);
     return found;
+  }
+
+  members(fleet: string): Members {
+    return new Members(this.pool, this.tasks(fleet));
   }
 
   async #open(): Promise<void> {

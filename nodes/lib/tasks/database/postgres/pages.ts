@@ -128,58 +128,57 @@ export async function fleetPage(
   query: FleetQuery,
 ): Promise<{ total: number; versions: readonly VersionCount[]; devices: readonly FleetRow[] }> {
   const service = await keys.service();
-  await keys.readModules(pool);
-  const modules = [...keys.modules]
-    .filter(([module]) => query.module === null || module === query.module)
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-  const ids = modules.map(([, id]) => id);
-  if (ids.length === 0) return { total: 0, versions: [], devices: [] };
-  const versions = await countVersions(pool, modules, ids);
-  const where = fleetWhere(query, ids, service);
+  const module = query.module === null ? null : ((await keys.findModule(query.module)) ?? NO_MODULE);
+  const where = fleetWhere(query, module, service);
   const isCounted = query.search === '' && query.labels === null;
-  const counted = versions.filter(({ version }) => query.version === null || version === query.version);
-  const total = isCounted ? counted.reduce((sum, { count: n }) => sum + n, 0) : await countFleet(pool, where);
+  const versions = await pool.read(VERSIONS, [service, module, MAX_VERSIONS]);
+  const counted = isCounted
+    ? await pool.read(COUNT_KNOWN_OF, [service, module, query.version])
+    : await pool.read({ text: countFleet(where) }, where.values);
   const n = where.values.length;
-  const text = `SELECT p.token, p.scope, v.version, v.at, k.operator, k.device, k.seen_at, t.key, t.name, t.status
+  const text = `SELECT p.token, c.module, v.version, v.at, k.operator, k.device, k.seen_at, t.key, t.name, t.status
     FROM (SELECT d.token, d.scope FROM devices AS d WHERE ${where.text}
         ORDER BY d.token, d.scope LIMIT $${n + 1} OFFSET $${n + 2}) AS p
-      JOIN devices AS v ON v.scope = p.scope AND v.token = p.token
+      JOIN devices AS v ON v.scope = p.scope AND v.token = p.token JOIN scopes AS c ON c.id = p.scope
       LEFT JOIN tokens AS k ON k.service = $${n + 3} AND k.token = p.token
       LEFT JOIN LATERAL (SELECT t.key, t.name, t.status FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
         WHERE d.token = p.token AND d.scope = p.scope AND t.visible = 1 ORDER BY d.id DESC LIMIT 1) AS t ON true
     ORDER BY p.token, p.scope`;
   const values = [...where.values, query.pageSize, (query.page - 1) * query.pageSize, service];
   const rows = await pool.read({ text }, values);
-  return { total, versions, devices: rows.map((row) => fleetRow(row, keys)) };
+  return {
+    total: Number(counted[0]?.['n'] ?? 0),
+    versions: versions.map((row) => ({
+      module: row['module'] as string,
+      version: row['version'] as string,
+      count: row['n'] as number,
+    })),
+    devices: rows.map(fleetRow),
+  };
 }
 
-async function countVersions(
-  pool: PostgresPool,
-  modules: readonly (readonly [string, number])[],
-  ids: readonly number[],
-): Promise<VersionCount[]> {
-  const text = `SELECT scope, version, sum(n)::int AS n FROM version_counts WHERE scope = ANY ($1::int[])
-    GROUP BY scope, version HAVING sum(n) > 0 ORDER BY n DESC, version`;
-  const rows = await pool.read({ text }, [ids]);
-  return modules.flatMap(([module, id]) =>
-    rows
-      .filter((row) => row['scope'] === id)
-      .map((row) => ({ module, version: row['version'] as string, count: row['n'] as number })),
-  );
+/** Versions in an answer at most: hostile devices can name any number. */
+const MAX_VERSIONS = 1000;
+/** No module has this number. */
+const NO_MODULE = 0;
+const OF_MODULE = 'c.service = $1 AND ($2::int IS NULL OR c.id = $2)';
+const VERSIONS = {
+  text: `SELECT c.module, v.version, sum(v.n)::int AS n FROM scopes AS c JOIN version_counts AS v ON v.scope = c.id
+    WHERE ${OF_MODULE} GROUP BY c.module, v.version HAVING sum(v.n) > 0 ORDER BY c.module, n DESC, v.version LIMIT $3`,
+};
+const COUNT_KNOWN_OF = {
+  text: `SELECT coalesce(sum(v.n), 0)::int AS n FROM scopes AS c JOIN version_counts AS v ON v.scope = c.id
+    WHERE ${OF_MODULE} AND ($3::text IS NULL OR v.version = $3)`,
+};
+
+function countFleet(where: Where): string {
+  return `SELECT count(*)::int AS n FROM (SELECT 1 FROM devices AS d WHERE ${where.text} LIMIT ${MAX_COUNTED}) AS c`;
 }
 
-async function countFleet(pool: PostgresPool, where: Where): Promise<number> {
-  const text = `SELECT count(*)::int AS n FROM (SELECT 1 FROM devices AS d WHERE ${where.text} LIMIT ${MAX_COUNTED}) AS c`;
-  return Number((await pool.read({ text }, where.values))[0]?.['n'] ?? 0);
-}
-
-function fleetWhere(
-  { version, search, labels }: FleetQuery,
-  modules: readonly number[],
-  service: number,
-): Where {
+function fleetWhere({ version, search, labels }: FleetQuery, module: number | null, service: number): Where {
   const where = new Where();
-  where.add('d.scope = ANY (?::int[])', modules);
+  if (module === null) where.add('d.scope IN (SELECT id FROM scopes WHERE service = ?)', service);
+  else where.add('d.scope = ?', module);
   if (version !== null) where.add('d.version = ?', version);
   if (search !== '') where.add('d.token >= ? AND d.token < ?', search, search + LAST_CHARACTER);
   for (const [name, wanted] of Object.entries(labels ?? {})) {
@@ -194,11 +193,11 @@ function fleetWhere(
   return where;
 }
 
-function fleetRow(row: SqlRow, keys: KeyCache): FleetRow {
+function fleetRow(row: SqlRow): FleetRow {
   const own = row['operator'] === null ? null : toOwnLabels(row);
   return {
     accessToken: row['token'] as string,
-    module: keys.nameOf(row['scope'] as number),
+    module: row['module'] as string,
     version: row['version'] as string,
     labels: effectiveLabels(own ?? NO_LABELS),
     seenAt: Math.max(row['at'] as number, own?.seenAt ?? 0),

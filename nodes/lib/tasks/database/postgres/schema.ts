@@ -117,6 +117,12 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE TABLE late_reports (
         scope int NOT NULL, token text COLLATE "C" NOT NULL, until float8 NOT NULL, PRIMARY KEY (scope, token)
       );
+      -- The newest task of those that were removed in which a device succeeded: no older one may undo it.
+      CREATE TABLE upgraded (
+        scope int NOT NULL, token text COLLATE "C" NOT NULL, task int NOT NULL, key text NOT NULL, name text NOT NULL,
+        version text NOT NULL, PRIMARY KEY (scope, token)
+      );
+      CREATE INDEX upgraded_token ON upgraded (token);
       -- What one transaction brought to a device: JSON, up to and with its event number "upto".
       CREATE TABLE history (
         device bigint NOT NULL, upto int NOT NULL, at bigint NOT NULL, lines text NOT NULL,

@@ -13,7 +13,7 @@ export const ADD_SERVICE = named(
   'add_service',
   'INSERT INTO services (key) VALUES ($1) ON CONFLICT DO NOTHING',
 );
-export const MODULES = named('modules', 'SELECT id, module FROM scopes WHERE service = $1');
+export const MODULE = named('module_of', 'SELECT id FROM scopes WHERE service = $1 AND module = $2');
 export const ADD_MODULE = named(
   'add_module',
   'INSERT INTO scopes (service, module) VALUES ($1, $2) ON CONFLICT DO NOTHING',
@@ -200,10 +200,16 @@ export const HIDDEN_TASK = named(
   `SELECT id FROM tasks WHERE visible = 0 AND service = $1 AND (live = 0 OR created_at < $2) LIMIT 1
     FOR NO KEY UPDATE SKIP LOCKED`,
 );
+/** Some rows of a task's devices; what it brought them to is remembered. */
 export const DELETE_DEVICES = named(
   'delete_devices',
   `WITH d AS (DELETE FROM task_devices WHERE id IN
-      (SELECT id FROM task_devices WHERE task = $1 ORDER BY token LIMIT $2) RETURNING id),
+      (SELECT id FROM task_devices WHERE task = $1 ORDER BY token LIMIT $2) RETURNING id, scope, token, status),
+    g AS (INSERT INTO upgraded AS u (scope, token, task, key, name, version)
+      SELECT d.scope, d.token, t.id, t.key, t.name, t.upgrade::json ->> 'version'
+        FROM d JOIN tasks AS t ON t.id = $1 WHERE d.status = ${statusCode('succeeded')}
+      ON CONFLICT (scope, token) DO UPDATE SET task = excluded.task, key = excluded.key, name = excluded.name,
+        version = excluded.version WHERE excluded.task > u.task),
     h AS (DELETE FROM history WHERE device IN (SELECT id FROM d))
     SELECT count(*)::int AS n FROM d`,
 );
@@ -240,7 +246,7 @@ export const DEVICE_TYPES: Readonly<Record<string, string>> = {
 const DEVICE = ['id', 'task', 'token', 'wave', 'ord', ...deviceColumns().map(([name]) => name)]
   .map((name) => `d.${name}`)
   .join(', ');
-const ROW = `${DEVICE}, d.scope, t.revision, t.visible`;
+const ROW = `${DEVICE}, c.module, t.revision, t.visible`;
 
 /**
  * Devices of tokens ($2) of a service ($1), and rows by their numbers ($3): all open rows, the newest closed one of
@@ -248,7 +254,7 @@ const ROW = `${DEVICE}, d.scope, t.revision, t.visible`;
  */
 export const LOCK_TOKENS = named(
   'lock_tokens',
-  `SELECT ${ROW} FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
+  `SELECT ${ROW} FROM task_devices AS d JOIN tasks AS t ON t.id = d.task JOIN scopes AS c ON c.id = d.scope
     WHERE d.id = ANY (ARRAY(
       SELECT x.id FROM task_devices AS x WHERE x.service = $1 AND x.open = 1 AND x.token = ANY ($2::text[])
       UNION SELECT n.id FROM unnest($2::text[]) AS k (token) CROSS JOIN LATERAL (
@@ -271,7 +277,7 @@ const found = (name: string, search: string, wait: boolean): Statement =>
         UNION SELECT id, token FROM f),
       n AS MATERIALIZED (SELECT token, count(*)::int AS whole FROM w GROUP BY token)
     SELECT ${ROW}, f.place, n.whole FROM w JOIN task_devices AS d ON d.id = w.id JOIN n ON n.token = w.token
-      JOIN tasks AS t ON t.id = d.task LEFT JOIN f ON f.id = w.id
+      JOIN tasks AS t ON t.id = d.task JOIN scopes AS c ON c.id = d.scope LEFT JOIN f ON f.id = w.id
     ORDER BY d.token, d.id FOR NO KEY UPDATE OF d${wait ? '' : ' SKIP LOCKED'}`,
   );
 
@@ -320,6 +326,12 @@ export const FIND_NAMES = found(
   true,
 );
 
+export const FIND_DEVICE = found(
+  'find_device',
+  'SELECT id, token FROM task_devices WHERE task = $2 AND token = $3',
+  true,
+);
+
 /** All that decides on the push of devices whose turn has come. */
 export const TURN_FACTS = named(
   'turn_facts',
@@ -328,11 +340,13 @@ export const TURN_FACTS = named(
     FROM task_devices AS d LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token
       LEFT JOIN late_reports AS u ON u.scope = d.scope AND u.token = d.token
       LEFT JOIN tokens AS k ON k.service = d.service AND k.token = d.token
-      LEFT JOIN LATERAL (SELECT t.key, t.name, t.upgrade::json ->> 'version' AS version
-        FROM task_devices AS o JOIN tasks AS t ON t.id = o.task
-        WHERE o.token = d.token AND o.scope = d.scope AND o.service = d.service AND o.status = ${SUCCEEDED}
-          AND o.task > d.task AND t.visible = 1
-        ORDER BY o.task DESC LIMIT 1) AS o ON true
+      LEFT JOIN LATERAL (SELECT o.task, t.key, t.name, t.upgrade::json ->> 'version' AS version
+          FROM task_devices AS o JOIN tasks AS t ON t.id = o.task
+          WHERE o.token = d.token AND o.scope = d.scope AND o.service = d.service AND o.status = ${SUCCEEDED}
+            AND o.task > d.task
+        UNION ALL SELECT g.task, g.key, g.name, g.version
+          FROM upgraded AS g WHERE g.scope = d.scope AND g.token = d.token AND g.task > d.task
+        ORDER BY 1 DESC LIMIT 1) AS o ON true
     WHERE d.id = ANY ($1::bigint[])`,
 );
 
@@ -475,7 +489,8 @@ export const SAVE_SEEN = named(
 export const FORGET_KNOWN = named(
   'forget_known',
   `WITH gone AS (DELETE FROM devices AS d USING scopes AS c WHERE c.id = d.scope AND c.service = $1
-      AND d.token = ANY ($2::text[]) RETURNING d.scope, d.version)
+      AND d.token = ANY ($2::text[]) RETURNING d.scope, d.token, d.version),
+    clean AS (DELETE FROM upgraded AS u USING gone WHERE u.scope = gone.scope AND u.token = gone.token)
     INSERT INTO version_counts AS v (scope, version, part, n)
       SELECT scope, version, $3, -count(*) FROM gone GROUP BY scope, version
       ON CONFLICT (scope, version, part) DO UPDATE SET n = v.n + excluded.n`,
@@ -489,4 +504,28 @@ export const FORGET_LABELS = named(
 export const FORGET_TOKENS = named(
   'forget_tokens',
   'DELETE FROM tokens WHERE service = $1 AND token = ANY ($2::text[])',
+);
+/** Some devices after one ($1, $2) and whether nobody misses them: known by their version only, not seen since $3. */
+export const KNOWN_SLICE = named(
+  'known_slice',
+  `SELECT d.scope, d.token, NOT EXISTS (SELECT 1 FROM devices AS o JOIN scopes AS s ON s.id = o.scope
+        WHERE o.token = d.token AND s.service = c.service AND o.at >= $3)
+      AND coalesce(t.seen_at, 0) < $3 AND coalesce(t.operator, '{}') = '{}' AND coalesce(t.device, '{}') = '{}'
+      AND NOT EXISTS (SELECT 1 FROM task_devices AS m WHERE m.token = d.token AND m.service = c.service)
+      AND NOT EXISTS (SELECT 1 FROM upgraded AS u JOIN scopes AS s ON s.id = u.scope
+        WHERE u.token = d.token AND s.service = c.service) AS idle
+    FROM devices AS d JOIN scopes AS c ON c.id = d.scope
+      LEFT JOIN tokens AS t ON t.service = c.service AND t.token = d.token
+    WHERE (d.scope, d.token) > ($1, $2) ORDER BY d.scope, d.token LIMIT $4`,
+);
+/** A device that reported meanwhile stays. */
+export const MAKE_ROOM = named(
+  'make_room',
+  `WITH gone AS (DELETE FROM devices AS d USING unnest($1::int[], $2::text[]) AS u (scope, token)
+      WHERE d.scope = u.scope AND d.token = u.token AND d.at < $3 RETURNING d.scope, d.token, d.version),
+    clean AS (DELETE FROM tokens AS t USING gone JOIN scopes AS c ON c.id = gone.scope
+      WHERE t.service = c.service AND t.token = gone.token)
+    INSERT INTO version_counts AS v (scope, version, part, n)
+      SELECT scope, version, $4, -count(*) FROM gone GROUP BY scope, version
+      ON CONFLICT (scope, version, part) DO UPDATE SET n = v.n + excluded.n`,
 );

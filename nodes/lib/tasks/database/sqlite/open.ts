@@ -13,6 +13,7 @@ import { migrate } from './schema';
 import { prepareStatements, type Statements } from './statements';
 import { SqliteTasks } from './database';
 import { type Awaitable, MAX_DEVICES } from '../database';
+import type { TaskStore } from '../store';
 
 export interface SqliteOptions {
   /** Absolute, or `:memory:`. */
@@ -24,7 +25,7 @@ export interface SqliteOptions {
   readonly busyMs?: number;
 }
 
-export class SqliteStore implements SqliteFile {
+export class SqliteStore implements SqliteFile, TaskStore {
   readonly #options: SqliteOptions;
   readonly #services = new Map<string, SqliteTasks>();
   #db: SqlDatabase | null = null;

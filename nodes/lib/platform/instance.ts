@@ -1,0 +1,200 @@
+/**
+ * One instance among those that share a fleet. Owns its lives: a row in the database with a client id of its own, a
+ * beat a second by the database's clock, and the end of a life where the database is gone or another instance has
+ * adopted the session. Adopts the sessions of instances that are gone. Knows neither SQL nor MQTT.
+ */
+import os from 'node:os';
+import { OtaError, toOtaError } from '../protocol';
+import type { Beat, FleetMembers, Orphan } from '../tasks/database';
+import type { Time } from '../tasks/engine';
+import type { Ticks } from '../tasks/types';
+import type { TaskChannel } from './channel';
+
+/** What a beat is for. */
+export interface BeatingEngine {
+  readonly hears: boolean;
+  follow(ticks: Ticks): void;
+  repeatUnsure(): Promise<void>;
+}
+
+export interface InstanceOptions {
+  readonly members: FleetMembers;
+  readonly channel: TaskChannel;
+  readonly engine: BeatingEngine;
+  readonly time: SharedTime;
+  /** Once for each: a session that was lost, or that can't be taken over. */
+  readonly onFault: (error: OtaError) => void;
+  /** An instance hears nothing, or (null) none does so any more. */
+  readonly onDeaf: (error: OtaError | null) => void;
+  /** The database doesn't answer; null once it does. */
+  readonly onProblem: (error: OtaError | null) => void;
+}
+
+const BEAT_MS = 1000;
+/** Without the database for so long, an instance leaves the broker: others have adopted it soon. */
+const ALONE_MS = 3000;
+/** Sessions that are taken over at once. */
+const MAX_ADOPTING = 4;
+
+/** The wall clock of the database; this process's own only tells what has passed since the last beat. */
+export class SharedTime implements Time {
+  #wall = Date.now();
+  #at = performance.now();
+
+  follow(wall: number): void {
+    this.#wall = wall;
+    this.#at = performance.now();
+  }
+
+  wall(): number {
+    return Math.round(this.#wall + performance.now() - this.#at);
+  }
+
+  steady(): number {
+    return performance.now();
+  }
+}
+
+export class Instance {
+  readonly #options: InstanceOptions;
+  readonly #adopting = new Map<number, Promise<void>>();
+  #timer: NodeJS.Timeout | null = null;
+  #beating: Promise<void> = Promise.resolve();
+  #stopped = false;
+  /** It has a row, and where reports are shared a session. */
+  #lives = false;
+  #deaf = false;
+  #lastBeat = -Infinity;
+  #deafNames = '';
+
+  constructor(options: InstanceOptions) {
+    this.#options = options;
+  }
+
+  /** Begins the first life. @throws OtaError where the database can't be used */
+  async start(): Promise<void> {
+    await this.#join();
+    this.#options.engine.follow((await this.#beatOnce()).ticks);
+    this.#schedule();
+  }
+
+  /** Ends this life; what its session still gets is for whoever adopts it. Never rejects. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#beating;
+    const { channel, members } = this.#options;
+    if (channel.isShared) channel.useSession(undefined);
+    // Sessions that are being taken over are for somebody else then: this one counts as gone, too.
+    await members.leave().catch(() => undefined);
+  }
+
+  async #join(): Promise<void> {
+    const { members, channel } = this.#options;
+    const clientId = channel.newClientId();
+    await members.join({ clientId, name: `${os.hostname()} (${process.pid})`, deaf: this.#deaf });
+    this.#lives = true;
+    this.#lastBeat = performance.now();
+    if (channel.isShared) channel.useSession(clientId);
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#beating = this.#beat().finally(() => this.#schedule());
+    }, BEAT_MS);
+  }
+
+  async #beat(): Promise<void> {
+    const { engine, onProblem } = this.#options;
+    const late = setTimeout(() => this.#leave(), Math.max(0, this.#lastBeat + ALONE_MS - performance.now()));
+    try {
+      if (!this.#lives) await this.#join();
+      const beat = await this.#beatOnce();
+      if (!beat.lives) {
+        // Another instance serves the session by now, and nothing of it is written here any more.
+        this.#leave();
+        await this.#join();
+        return;
+      }
+      engine.follow(beat.ticks);
+      this.#tellDeaf(beat);
+      this.#adoptAll(beat.orphans);
+      onProblem(null);
+    } catch (error) {
+      if (performance.now() - this.#lastBeat >= ALONE_MS) {
+        this.#leave();
+        onProblem(toOtaError(error, 'OTA_STORE_FAILED'));
+      }
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async #beatOnce(): Promise<Beat> {
+    const { members, engine, time, channel } = this.#options;
+    const beat = await members.beat({ hears: engine.hears, subscribed: channel.isShared });
+    this.#lastBeat = performance.now();
+    time.follow(beat.wall);
+    return beat;
+  }
+
+  /** The end of this life: the broker keeps the session for whoever adopts it. */
+  #leave(): void {
+    if (!this.#lives) return;
+    this.#lives = false;
+    const { channel } = this.#options;
+    if (channel.isShared && !this.#stopped) channel.useSession(null);
+  }
+
+  #tellDeaf({ deaf }: Beat): void {
+    const names = deaf.join(', ');
+    this.#deaf = deaf.length > 0 && !this.#options.engine.hears;
+    if (names === this.#deafNames) return;
+    this.#deafNames = names;
+    const text = `An instance of this fleet hears no device: ${names}. Check its connection and its rights at the broker; the others go on without it.`;
+    this.#options.onDeaf(names === '' ? null : new OtaError('OTA_INSTANCE_DEAF', text));
+  }
+
+  #adoptAll(orphans: readonly Orphan[]): void {
+    // Whoever hears nothing itself can't hear for others.
+    if (!this.#options.channel.isShared || !this.#options.engine.hears) return;
+    for (const orphan of orphans) {
+      if (this.#adopting.has(orphan.id) || this.#adopting.size >= MAX_ADOPTING) continue;
+      const adopted = this.#adopt(orphan).finally(() => this.#adopting.delete(orphan.id));
+      this.#adopting.set(orphan.id, adopted);
+    }
+  }
+
+  async #adopt(orphan: Orphan): Promise<void> {
+    const { members, channel, engine, onFault } = this.#options;
+    try {
+      if (!(await members.adopt(orphan))) return;
+      await engine.repeatUnsure();
+    } catch {
+      // The database is away: the next beat finds the session again.
+      return;
+    }
+    try {
+      if ((await channel.adopt(orphan.clientId)) === 'absent') onFault(sessionLost(orphan));
+    } catch (error) {
+      onFault(sessionStuck(orphan, toOtaError(error)));
+    }
+    await members.remove(orphan.id).catch(() => undefined);
+  }
+}
+
+function sessionLost({ name }: Orphan): OtaError {
+  return new OtaError(
+    'OTA_SESSION_LOST',
+    `The broker had no session of the instance ${name}, which is gone: reports that it had not acknowledged may be lost. Let the broker keep sessions (Mosquitto: "persistence true", "max_queued_messages 0").`,
+  );
+}
+
+function sessionStuck({ name, clientId }: Orphan, cause: OtaError): OtaError {
+  return new OtaError(
+    'OTA_SESSION_STUCK',
+    `The session of the instance ${name}, which is gone, could not be taken over and was given up: reports in it may be lost. The broker must let this user connect with any client id of the group (${clientId}). ${cause.message}`,
+    { cause },
+  );
+}
