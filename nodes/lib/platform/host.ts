@@ -234,10 +234,6 @@ export class TaskHost {
     if (error !== null || this.#engine?.problem === null) this.#emitProblem(error);
   }
 
-  #wall(): number {
-    return this.#shared?.wall() ?? Date.now();
-  }
-
   /** From before the engine runs: what a kept session brings waits for it, instead of being dropped. */
   #listen(): void {
     if (this.#closed || this.#stops.length > 0) return;
