@@ -104,8 +104,7 @@ export class Device {
         await this.#pause(2000, 6000);
         await this.#wake();
         await this.#pause(3000, 5000);
-        await this.#client?.endAsync();
-        this.#client = null;
+        await this.#sleep();
       } else if (habit === 'reporter') {
         await this.#pause(2000, 9000);
         if (!random.chance(0.3)) void this.#inform();
@@ -113,6 +112,15 @@ export class Device {
         await this.#pause(500, 1000);
       }
     }
+  }
+
+  /** In good order where the broker is there: without it a client waits for ever for what isn't acknowledged. */
+  async #sleep(): Promise<void> {
+    const client = this.#client;
+    this.#client = null;
+    if (client === null) return;
+    await Promise.race([client.endAsync(), sleep(2000)]);
+    await client.endAsync(true);
   }
 
   async #pause(from: number, to: number): Promise<void> {
