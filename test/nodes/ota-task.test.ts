@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdir, symlink } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { NodeInitializer, NodeStatus } from 'node-red';
 import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
@@ -117,6 +118,36 @@ describe('ota-task', () => {
 
   const report = (kind: 'inform' | 'progress', token: string, body: object): Promise<void> =>
     device.publish(`${TOPIC}/${kind}/${token}`, body);
+
+  for (const { how, env, setting } of [
+    { how: 'the environment', env: 'true', setting: {} },
+    { how: 'its setting', env: undefined, setting: { startPaused: true } },
+  ]) {
+    it(`comes up paused in a store that was restored, where ${how} says so, and once only`, async () => {
+      const files = ['first.db', 'restored.db'].map((name) => path.join(folder.path, name));
+      const start = async (file: string | undefined, task: object): Promise<LoadedFlow> => {
+        await flow?.stop();
+        return load({ file }, task);
+      };
+      const { taskId } = await create(await start(files[0], {}), ['dev-1']);
+      await flow?.stop();
+      for (const part of ['', '-wal'].filter((one) => existsSync(`${files[0] ?? ''}${one}`))) {
+        await copyFile(`${files[0] ?? ''}${part}`, `${files[1] ?? ''}${part}`);
+      }
+      const status = async (loaded: LoadedFlow): Promise<unknown> => {
+        const { payload } = await ask(loaded, { action: 'get', taskId });
+        return [payload['status'] ?? payload, payload['reason']];
+      };
+      if (env !== undefined) process.env['OTA_START_PAUSED'] = env;
+      try {
+        assert.deepEqual(await status(await start(files[1], setting)), ['paused', 'start-paused']);
+        await ask(flow as unknown as LoadedFlow, { action: 'resume', taskId });
+        assert.deepEqual(await status(await start(files[1], setting)), ['running', null]);
+      } finally {
+        delete process.env['OTA_START_PAUSED'];
+      }
+    });
+  }
 
   it('pushes, follows and ends a task', async () => {
     const loaded = await ready();

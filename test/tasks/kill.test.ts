@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import ts from 'typescript';
 import { SqliteStore } from '../../nodes/lib/tasks/database';
 import { type Child, startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
@@ -14,6 +16,17 @@ const DEVICES = 300;
 const STEPS = [25, 50, 75, 100];
 
 const SCRIPT = path.join(__dirname, 'support', 'platform.ts');
+const BUILT = path.resolve('dist/nodes/lib');
+
+/** The script as JavaScript on the built package: loading the sources anew would take most of the time. */
+async function compile(folder: string): Promise<string> {
+  const { outputText } = ts.transpileModule(await readFile(SCRIPT, 'utf8'), {
+    compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
+  });
+  const file = path.join(folder, 'platform.js');
+  await writeFile(file, outputText.replaceAll('../../../nodes/lib', BUILT));
+  return file;
+}
 
 describe('a platform that is killed twenty times in one task', () => {
   const later = cleanup();
@@ -39,7 +52,7 @@ describe('a platform that is killed twenty times in one task', () => {
       targets: [...plans.keys()],
       policy: { perMinute: 1200, noResponse: 600 },
     };
-    const args = ['--import', 'tsx', SCRIPT, broker.url, file, JSON.stringify(create)];
+    const args = [await compile(folder.path), broker.url, file, JSON.stringify(create)];
     let platform: Child | null = null;
     later({ stop: async () => platform?.end('SIGKILL') });
     const start = async (): Promise<Child> => {
