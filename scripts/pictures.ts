@@ -15,6 +15,7 @@ import { CONSOLE, exampleFlow, injectNode, WHOLE_UPGRADE } from './demo/flow';
 import { type DemoNodeRed, startNodeRed } from './demo/node-red';
 import { addFirstPackage } from './demo/package';
 import { nextFreePort } from './demo/ports';
+import { animated } from './pictures/apng';
 
 const EXAMPLES = [WHOLE_UPGRADE, 'examples/own-platform.json', 'examples/fleet-task.json'];
 /** Labels of the tabs that are shown, and the names of their pictures. */
@@ -25,6 +26,11 @@ const TABS = [
 ] as const;
 const TARGET = path.join(ROOT, 'docs/pictures');
 const LANGUAGES = ['en-US', 'zh-CN'];
+/** Of the animated picture: it is to stay below 1 MB. */
+const FRAMES = 14;
+const FRAME_MS = 1000;
+/** A machine that does something else besides takes its time. */
+const PATIENCE_MS = 180_000;
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--hide-scrollbars'];
 
 /** @throws Error where Chinese text would be boxes */
@@ -83,6 +89,7 @@ async function withDemo(
 /** The canvas of each example that is shown, after it was used. */
 async function editor(red: DemoNodeRed, browser: Browser, language: string): Promise<void> {
   const page = await browser.newPage({ viewport: { width: 1440, height: 760 }, locale: language });
+  page.setDefaultTimeout(PATIENCE_MS);
   await page.goto(red.url);
   await page.locator('.red-ui-flow-node').first().waitFor();
   await page.locator('#red-ui-header-button-sidemenu').waitFor();
@@ -104,6 +111,7 @@ async function editor(red: DemoNodeRed, browser: Browser, language: string): Pro
 /** A package, a task that is under way, its devices; the last one narrow, too. */
 async function pages(url: string, browser: Browser, language: string): Promise<void> {
   const page = await browser.newPage({ viewport: { width: 1280, height: 720 }, locale: language });
+  page.setDefaultTimeout(PATIENCE_MS);
   const go = (place: string): Promise<unknown> => page.goto(`${url}/dashboard/${place}?lang=${language}`);
   await go('packages');
   await page.locator('.ota-table tbody tr').first().waitFor();
@@ -117,18 +125,45 @@ async function pages(url: string, browser: Browser, language: string): Promise<v
   await save(page, `task-${language}`);
   await page.locator('.ota-dialog button[type=submit]').click();
   await page.waitForURL(/devices/);
-  await page.locator('.ota-tiles .succeeded b', { hasNotText: /^0$/ }).waitFor();
+  await rollout(page, language);
   await save(page, `devices-${language}`);
   await page.setViewportSize({ width: 375, height: 720 });
   await page.waitForTimeout(300);
   await save(page, `devices-narrow-${language}`);
-  await page.locator('.ota-tiles .upgrading b', { hasText: /^0$/ }).waitFor({ timeout: 60_000 });
+  await page.locator('.ota-tiles .upgrading b', { hasText: /^0$/ }).waitFor();
   await page.setViewportSize({ width: 1280, height: 320 });
   await go('tasks');
   await page.locator('.ota-table tbody tr').first().waitFor();
   await page.waitForTimeout(500);
   await save(page, `tasks-${language}`);
+  await page.setViewportSize({ width: 1280, height: 720 });
+  await go('fleet');
+  await page.locator('.ota-table tbody tr').first().waitFor();
+  await page.waitForTimeout(500);
+  await save(page, `fleet-${language}`);
+  await page.locator('.ota-table tbody a').first().click();
+  await page.locator('.ota-card').first().waitFor();
+  await page.waitForTimeout(500);
+  await save(page, `device-${language}`);
   await page.close();
+}
+
+/** A task from its first push on, as one animated picture. */
+async function rollout(page: Page, language: string): Promise<void> {
+  await page.setViewportSize({ width: 960, height: 600 });
+  await page.locator('.ota-tiles').waitFor();
+  const frames: Buffer[] = [];
+  const ended = page.locator('.ota-tiles .upgrading b', { hasText: /^0$/ });
+  const begun = page.locator('.ota-tiles .upgrading b', { hasNotText: /^0$/ });
+  for (let over = false, seen = false; frames.length < FRAMES && !over;) {
+    frames.push(await page.screenshot());
+    await page.waitForTimeout(FRAME_MS);
+    seen ||= (await begun.count()) > 0;
+    over = seen && (await ended.count()) > 0;
+  }
+  await fs.writeFile(path.join(TARGET, `rollout-${language}.png`), animated(frames, FRAME_MS));
+  await page.setViewportSize({ width: 1280, height: 720 });
+  await page.waitForTimeout(500);
 }
 
 async function save(page: Page, name: string): Promise<void> {

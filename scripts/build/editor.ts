@@ -30,7 +30,7 @@ export async function editorPages(folders: Folders, names: readonly string[], ou
 }
 
 /** One script without imports, from an entry file. @throws Error where it can't stand in a page */
-async function bundle(entry: string): Promise<string> {
+export async function bundle(entry: string): Promise<string> {
   const built = await rollup({
     input: entry,
     plugins: [typescript],

@@ -8,6 +8,7 @@ import { editorPages } from './editor';
 import { icons } from './icons';
 import { locales } from './locales';
 import { foldersOf, nodeNames } from './paths';
+import { editorPlugins } from './plugins';
 
 /** Builds the project in the folder `root`. @see build */
 export async function buildProject(root: string, options: { force?: boolean } = {}): Promise<void> {
@@ -19,6 +20,7 @@ export async function buildProject(root: string, options: { force?: boolean } = 
   checkEditor(folders);
   compileRuntime(folders, output);
   await editorPages(folders, names, output);
+  await editorPlugins(folders, output);
   await locales(folders, names, output);
   await icons(folders, names, output);
   await publish(folders, output, startedAt);

@@ -145,6 +145,76 @@ describe('the fleet and its tasks', function () {
     await person.page.getByText(person.word('deviceOf.noLabels')).waitFor();
   });
 
+  it('take an operator through a night: wave two fails, is understood, mended and finished', async () => {
+    const night = (i: number): string => `night-${String(i).padStart(2, '0')}`;
+    const all = Array.from({ length: 10 }, (_, i) => night(i + 1));
+    for (const name of all) await talk.inform(name, 'v1.0');
+    const person = await ota.open('packages');
+    const { page } = person;
+    await addPackage(person, 'v3.0');
+    await person
+      .row('v3.0')
+      .getByRole('button', { name: person.word('packages.upgrade') })
+      .click();
+    await person.field('task.name').fill('the night');
+    await person.field('task.targets').selectOption('some');
+    await person.field('targets.someHint').fill(all.join('\n'));
+    await page.locator('summary').click();
+    await person.field('policy.waves').fill('20, 100');
+    await person.button('tasks.start').click();
+    const tile = (status: string, count: number): Promise<void> =>
+      page.locator(`.ota-tiles .${status} b`, { hasText: new RegExp(`^${count}$`) }).waitFor();
+    await tile('pushed', 2);
+    for (const name of [night(1), night(2)]) await talk.progress(name, 100);
+    await tile('pushed', 8);
+
+    // Three of wave two fail. The page says how many and why, and each of them what it said itself.
+    for (const i of [3, 4, 5]) await talk.progress(night(i), -4, 'E-17');
+    await tile('failed', 3);
+    await page
+      .locator('.ota-reasons li', { hasText: person.word('reason.flashing') })
+      .getByText('3')
+      .waitFor();
+    await person.row(night(3)).getByText('E-17').waitFor();
+    await person.button('taskOf.pause').click();
+    await person.button('taskOf.resume').waitFor();
+
+    // Two are tried again while everything stands still; the limit is changed, with a word for the log.
+    for (const i of [3, 4]) await person.button('devices.retryOne', { name: night(i) }).click();
+    await tile('failed', 1);
+    await person.button('taskOf.update').click();
+    await person.dialog.locator('summary').click();
+    await person.field('policy.failureThreshold').fill('60');
+    await person.field('taskOf.remark').fill('E-17 is a loose cable');
+    await person.button('taskOf.save').click();
+    await page.locator('.ota-card .ota-history').getByText('E-17 is a loose cable').waitFor();
+
+    await person.button('taskOf.resume').click();
+    await tile('pushed', 7);
+    for (const i of [3, 4, 6, 7, 8, 9, 10]) await talk.progress(night(i), 100);
+    await tile('succeeded', 9);
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      person.button('devices.export').click(),
+    ]);
+    const lines = (await fs.readFile(await download.path(), 'utf8')).trim().split('\r\n').slice(1);
+    assert.deepEqual(lines.map((line) => line.split(',')[0]).sort(), all);
+    assert.deepEqual(lines.filter((line) => line.includes(',failed,')).length, 1);
+    const [done] = lines.filter((line) => line.startsWith(night(1)));
+    assert.match(done ?? '', /v1\.0/, 'the version before the upgrade');
+  });
+
+  it('say in the language of the page which rule refused a value', async () => {
+    const person = await ota.open('tasks', { language: 'zh-CN' });
+    await person.button('tasks.add').first().click();
+    await person.field('task.package').selectOption({ index: 1 });
+    await person.page.locator('summary').click();
+    await person.field('policy.waves').fill('50, 10');
+    const alert = person.dialog.getByRole('alert');
+    await alert.waitFor();
+    assert.match(await alert.innerText(), /百分比/);
+  });
+
   it('send nothing while the connection is lost, and say so', async () => {
     const person = await ota.open('tasks');
     await person.page.locator('.ota-page h1').waitFor();

@@ -36,10 +36,17 @@ describe('the console’s looks', function () {
   async function check(person: Person, what: string): Promise<void> {
     const { page, language } = person;
     // Dialogs and notices come and go slowly; half faded in, their contrast is nobody's concern.
-    await page.waitForTimeout(400);
+    await page.evaluate(async () => {
+      const ending = document
+        .getAnimations()
+        .filter((one) => one.effect?.getTiming().iterations !== Infinity);
+      await Promise.allSettled(ending.map(({ finished }) => finished));
+    });
     await page.evaluate(AXE);
     const found = await page.evaluate(() =>
-      (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
+      (globalThis as unknown as { axe: { run(options: object): Promise<AxeResults> } }).axe.run({
+        resultTypes: ['violations'],
+      }),
     );
     const bad = found.violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
     assert.deepEqual(
@@ -76,6 +83,17 @@ describe('the console’s looks', function () {
         await check(person, 'the question before a package is removed');
         await person.button('action.back').click();
 
+        await person.goto('fleet');
+        await person.row('sim-001').waitFor();
+        await check(person, 'the fleet');
+        await person.row('sim-001').locator('input').check();
+        await person.button('fleet.label').click();
+        await check(person, 'the form of labels');
+        await person.button('action.close').click();
+        await person.goto('device?token=sim-001');
+        await page.locator('.ota-card').first().waitFor();
+        await check(person, 'a device');
+
         await person.goto('tasks');
         await person.row('v1.1').waitFor();
         await check(person, 'tasks');
@@ -86,6 +104,9 @@ describe('the console’s looks', function () {
 
         await person.goto('devices');
         await person.row('sim-001').waitFor();
+        assert.equal(await page.getByRole('main').count(), 1, 'one main part');
+        for (const chart of await page.locator('svg[role=img]').all())
+          assert.notEqual(await chart.getAttribute('aria-label'), null, 'a chart has words');
         await check(person, 'devices');
         await person.button('devices.historyOne', { name: 'sim-001' }).click();
         await check(person, 'the history of a device');

@@ -73,6 +73,18 @@ export interface Console {
   stop(): Promise<void>;
 }
 
+/** One for all files: a Chromium takes as long to start as a test takes. */
+let shared: Promise<Browser> | undefined;
+
+function chromiumOnce(): Promise<Browser> {
+  shared ??= chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+  return shared;
+}
+
+after(async () => {
+  await (await shared)?.close();
+});
+
 /** Called in `before`: skips where no Chromium is installed. */
 export function requireChromium(context: Mocha.Context): void {
   requireProgram(context, 'chromium');
@@ -103,7 +115,15 @@ export async function startConsole(
   const flow = readFlow(file, broker.port, variables);
   await red.deploy(flow);
   const device = await connectClient(broker.url);
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+  const browser = await chromiumOnce();
+  // By language and width: what a browser has loaded once, it needn't load and compile for each test.
+  const contexts = new Map<string, Promise<BrowserContext>>();
+  const contextFor: ContextFor = (language, width) => {
+    const key = `${language} ${width}`;
+    const made = contexts.get(key) ?? browser.newContext({ viewport: { width, height: 900 } });
+    contexts.set(key, made);
+    return made;
+  };
   return {
     broker,
     uploads,
@@ -112,7 +132,7 @@ export async function startConsole(
     get red() {
       return red;
     },
-    open: (place, options = {}) => open(browser, () => red.url, place, options),
+    open: (place, options = {}) => open(contextFor, () => red.url, place, options),
     async killAndStart() {
       const { port } = red;
       await red.kill();
@@ -120,7 +140,7 @@ export async function startConsole(
     },
     leftovers: () => fs.readdirSync(uploads),
     async stop() {
-      await browser.close();
+      for (const context of contexts.values()) await (await context).close();
       await device.stop();
       await red.stop();
       await broker.stop();
@@ -151,15 +171,16 @@ function readFlow(file: string, port: number, variables: Record<string, string>)
   });
 }
 
+type ContextFor = (language: Language, width: number) => Promise<BrowserContext>;
+
 async function open(
-  browser: Browser,
+  contextFor: ContextFor,
   url: () => string,
   place: string,
   { language = 'en-US', width = WIDE }: { language?: Language; width?: number },
 ): Promise<Person> {
-  const context: BrowserContext = await browser.newContext({ viewport: { width, height: 900 } });
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  const page = await (await contextFor(language, width)).newPage();
+  page.setDefaultTimeout(30_000);
   const received: string[] = [];
   const sent: string[] = [];
   page.on('websocket', (socket) => {
@@ -174,7 +195,8 @@ async function open(
     sent,
     word: say,
     async goto(to) {
-      await page.goto(`${url()}/dashboard/${to}${to.includes('?') ? '&' : '?'}lang=${language}`);
+      const address = `${url()}/dashboard/${to}${to.includes('?') ? '&' : '?'}lang=${language}`;
+      await page.goto(address, { waitUntil: 'commit' });
       await page.locator('.ota-page h1').waitFor();
     },
     button: (key, values) => page.getByRole('button', { name: say(key, values), exact: true }),

@@ -102,6 +102,40 @@ export async function ownPlatform({ red, flow, wire, click }: Running): Promise<
   }
 }
 
+/** The platform of the first upgrade: a device that is played here gets its package by one click. */
+export async function firstPlatform({ flow, wire, click }: Running): Promise<void> {
+  const client = await otherSide(flow);
+  try {
+    await click('upgrade demo-device-1');
+    const upgrade = await until(() => find(wire, 'upgrade')[0], 'the push');
+    assert.equal(upgrade.version, 'v1.1');
+    const served = await fetch(String(upgrade.url));
+    assert.equal((await served.arrayBuffer()).byteLength, upgrade.size);
+  } finally {
+    await client.stop();
+  }
+}
+
+/** The device of the first upgrade: reports at its start, and a new version after a push. */
+export async function firstDevice({ flow, wire }: Running): Promise<void> {
+  const server = await servePackage();
+  const client = await otherSide(flow);
+  try {
+    await until(() => find(wire, 'inform').some(({ version }) => version === 'v1.0'), 'the first report');
+    const params = { version: 'v1.1', ...server.of };
+    await client.publish('/ota/device/upgrade/demo-device-1', { id: '1', code: 200, params });
+    await until(
+      () => find(wire, 'inform').some(({ version }) => version === 'v1.1'),
+      'the new version',
+      30_000,
+    );
+    assert.equal(find(wire, 'progress').at(-1)?.step, 100);
+  } finally {
+    await client.stop();
+    await server.stop();
+  }
+}
+
 /** A client at the broker of the flow. */
 function otherSide(flow: readonly FlowNode[]): Promise<TestClient> {
   const broker = flow.find(({ type }) => type === 'mqtt-broker');

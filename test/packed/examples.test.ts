@@ -8,7 +8,15 @@ import { type AedesServer, startAedes } from '../support/aedes';
 import { cleanup } from '../support/cleanup';
 import { type FlowNode, type NodeRed } from '../support/node-red';
 import { until } from '../support/wait';
-import { deviceAgent, find, fleetTask, ownPlatform, type Running } from './drivers';
+import {
+  deviceAgent,
+  find,
+  firstDevice,
+  firstPlatform,
+  fleetTask,
+  ownPlatform,
+  type Running,
+} from './drivers';
 import { INSTALL_TIMEOUT_MS, type Manifest, ROOT, startInstalled } from './installed';
 import { packageUpload, signedPackage } from './package-drivers';
 import { API_TOKEN, approval, homeAssistant, httpApi, notify } from './platform-drivers';
@@ -17,6 +25,8 @@ import { API_TOKEN, approval, homeAssistant, httpApi, notify } from './platform-
 const DRIVERS: Readonly<Record<string, (running: Running) => Promise<void>>> = {
   'approval/approval.json': approval,
   'device-agent.json': deviceAgent,
+  'first-upgrade/device.json': firstDevice,
+  'first-upgrade/platform.json': firstPlatform,
   'fleet-task.json': fleetTask,
   'home-assistant/home-assistant.json': homeAssistant,
   'http-api/http-api.json': httpApi,

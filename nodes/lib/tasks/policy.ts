@@ -3,7 +3,7 @@
  * table of lib/rules. Pure.
  */
 import { isObject, type JsonObject, OtaError, reasonText, typeName } from '../protocol';
-import { POLICY, type Policy } from '../rules';
+import { POLICY, type Policy, type Reason } from '../rules';
 
 export const POLICY_FIELDS = Object.keys(POLICY) as (keyof Policy)[];
 
@@ -48,9 +48,10 @@ function readField(input: JsonObject, name: keyof Policy, defaults: Policy, pref
   if (isBlank || (given === null && name !== 'window')) return defaults[name];
   const { value, reason } = POLICY[name].read(given);
   if (reason === null) return value;
-  throw bad(prefix + name + (reason.part === undefined ? '' : `.${reason.part}`), reasonText(reason));
+  throw bad(prefix + name + (reason.part === undefined ? '' : `.${reason.part}`), reasonText(reason), reason);
 }
 
-function bad(field: string, why: string): OtaError {
-  return new OtaError('OTA_BAD_INPUT', `"${field}" ${why}.`);
+/** @param reason of the rule, as `cause`: a page that speaks another language has its own text for it */
+function bad(field: string, why: string, reason?: Reason): OtaError {
+  return new OtaError('OTA_BAD_INPUT', `"${field}" ${why}.`, reason === undefined ? {} : { cause: reason });
 }

@@ -5,5 +5,6 @@ export default function fault(msg) {
   const code = error.code ?? /^(?:\w*Error: )?(OTA_[A-Z_]+)/.exec(error.message)?.[1];
   const message = error.message.replace(/^(?:\w*Error: )?(?:OTA_[A-Z_]+: )?/, '');
   const done = topic === 'add' || topic === 'slice' ? { topic: 'done', filename } : null;
-  return [{ topic: 'answer', ask, error: { code, message }, _client }, done];
+  const reason = error.cause?.key ? error.cause : undefined;
+  return [{ topic: 'answer', ask, error: { code, message, reason }, _client }, done];
 }

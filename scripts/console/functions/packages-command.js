@@ -10,11 +10,11 @@ export default function command(msg, { env, fs, os, path, process }) {
   const sizeOf = (file) => fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   const size = isUpload ? sizeOf(msg.filename) : 0;
   delete msg.content;
-  if (topic === 'tasks') return [null, null, null, { ...msg, topic: 'list' }];
-  if (topic === 'list' || topic === 'remove') {
-    msg.payload = { action: topic, id: payload.id };
-    return [msg];
-  }
+  if (topic === 'tasks') return [null, null, null, { ...msg, topic: 'list', ask: { ...ask, brief: true } }];
+  if (topic === 'list') return [{ ...msg, ask: { ...payload, ...ask }, payload: { action: 'list' } }];
+  // `force`: a person was told which tasks need it, and wants it gone all the same.
+  const force = payload?.force === true ? { force: true } : {};
+  if (topic === 'remove') return [{ ...msg, payload: { action: 'remove', id: payload.id, ...force } }];
   if (topic === 'slice' && isUpload && Buffer.isBuffer(payload) && ask.offset === size) {
     const others = fs.readdirSync(folder).filter((one) => one.startsWith('ota-upload-') && one !== name);
     const sum = others.reduce((bytes, one) => bytes + sizeOf(path.join(folder, one)), size + payload.length);

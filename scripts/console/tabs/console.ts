@@ -16,6 +16,7 @@ import {
 } from '../kinds';
 import type { Tab } from '../nodes';
 import { idOf, text } from '../nodes';
+import { allWords } from '../words';
 
 const UPLOADS = ['fs', 'os', 'path', 'process'];
 
@@ -49,7 +50,7 @@ export const consoleTab: Tab = {
           fieldType: 'msg',
           format: 'json',
           syntax: 'plain',
-          template: text('words.json'),
+          template: JSON.stringify(allWords(), null, 2),
           output: 'json',
         }),
         siteWide('wire', 'Wire to the flow', [2, 1], [[]]),

@@ -62,12 +62,31 @@ declare const RED: {
     /** Nothing (null or undefined) where there is no such node, e.g. for the `_ADD_` of a list. */
     node(id: unknown): EditorNode | null | undefined;
     eachConfig(visit: (node: EditorNode) => void): void;
+    eachWorkspace(visit: (tab: { id: string }) => void): void;
   };
   view: {
     /** Pixels of a text in the font of a CSS class. The editor's own: it may go. */
     calculateTextWidth?(text: string, className: string): number;
+    /** Adds nodes of a flow file, as an import does; it can be undone. */
+    importNodes(
+      nodes: readonly object[],
+      options: { generateIds: boolean; addFlow: boolean; notify: boolean },
+    ): void;
   };
   utils: {
     getNodeLabel(node: EditorNode, byDefault?: string): string;
   };
+  workspaces: { show(id: string): void };
+  plugins: {
+    registerPlugin(id: string, plugin: { type: string; onadd?: () => void }): void;
+  };
+  actions: { add(name: string, handler: () => void): void };
+  /** The editor's own: it may go. */
+  menu?: { addItem(menu: string, item: { id: string; label: string; onselect: string }): void };
+  notify(text: string, options: { type: string; timeout?: number }): void;
 };
+
+/** jQuery UI's dialog, as the editor has it. */
+interface JQuery {
+  dialog(options: object | 'close' | 'destroy'): this;
+}

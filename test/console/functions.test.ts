@@ -1,0 +1,114 @@
+/** The console's function nodes by themselves: what of a list a browser gets, which uploads stay, why something failed. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { ROOT } from '../../scripts/build/paths';
+import { cleanup } from '../support/cleanup';
+import { temporaryFolder } from '../support/temporary-folder';
+
+type Run = (msg: object, needs?: object) => unknown;
+
+/** The function of a node, as its file has it. */
+async function load(name: string): Promise<Run> {
+  const file = path.join(ROOT, 'scripts/console/functions', `${name}.js`);
+  return ((await import(file)) as { default: Run }).default;
+}
+
+const _client = { socketId: 'socket-1' };
+
+describe('the console’s functions', () => {
+  const later = cleanup();
+
+  describe('of a hundred packages', () => {
+    const all = Array.from({ length: 100 }, (_, i) => ({
+      id: String(i),
+      name: i % 2 === 0 ? 'pump' : 'valve',
+      product: '',
+      module: 'default',
+      version: `v1.${i}`,
+      description: '',
+      size: 1000 - i,
+      at: new Date(i * 1000).toISOString(),
+    }));
+
+    async function page(
+      query: object,
+    ): Promise<{ total: number; all: number; packages: { version: string }[] }> {
+      const answer = await load('packages-answer');
+      const ask = { n: 1, pageSize: 10, page: 1, ...query };
+      const [[toOne]] = answer({ topic: 'list', ask, payload: all, _client }) as [[{ payload: never }]];
+      return toOne.payload;
+    }
+
+    it('send a browser one page', async () => {
+      const { total, packages } = await page({ page: 2 });
+      assert.deepEqual([total, packages.length, packages[0]?.version], [100, 10, 'v1.89']);
+    });
+
+    it('send the page of what is searched for, in the order that is wanted', async () => {
+      const found = await page({ search: 'pump v1.1', sort: 'version' });
+      assert.deepEqual(
+        found.packages.map(({ version }) => version),
+        ['v1.10', 'v1.12', 'v1.14', 'v1.16', 'v1.18'],
+      );
+      assert.deepEqual([found.total, found.all], [5, 100]);
+    });
+
+    it('send a form their names and no more', async () => {
+      const withPackage = await load('tasks-package');
+      const [, list] = withPackage({ topic: 'packages', payload: all }) as [null, { payload: object[] }];
+      assert.deepEqual(Object.keys(list.payload[0] ?? {}), ['id', 'name', 'version']);
+    });
+  });
+
+  it('remove an upload that nobody went on with for an hour, and none before', async () => {
+    const tidy = await load('uploads-tidy');
+    const { path: folder } = later(await temporaryFolder('ota-tidy-'));
+    const fileOf = (minutes: number): string => {
+      const file = path.join(folder, `ota-upload-${process.pid}-s-${String(minutes).padStart(16, '0')}.part`);
+      fs.writeFileSync(file, 'x');
+      const then = new Date(Date.now() - minutes * 60_000);
+      fs.utimesSync(file, then, then);
+      return file;
+    };
+    const [going, abandoned] = [fileOf(55), fileOf(65)];
+    tidy({ topic: 'minute' }, { env: { get: () => folder }, fs, os, path, process });
+    assert.deepEqual([fs.existsSync(going), fs.existsSync(abandoned)], [true, false]);
+  });
+
+  it('take no more uploads than there is room for', async () => {
+    const command = await load('packages-command');
+    const { path: folder } = later(await temporaryFolder('ota-tidy-'));
+    for (let i = 0; i < 16; i += 1)
+      fs.writeFileSync(path.join(folder, `ota-upload-1-s-${String(i).padStart(16, '0')}.part`), 'x');
+    const ask = { n: 1, upload: 'f'.repeat(16), offset: 0 };
+    const slice = { topic: 'slice', ask, payload: Buffer.alloc(10), _client };
+    const needs = { env: { get: () => folder }, fs, os, path, process };
+    assert.throws(() => command(slice, needs), /OTA_UPLOAD_FULL/);
+  });
+
+  it('tell which rule refused a value, for a page that speaks another language', async () => {
+    const fault = await load('fault');
+    const cause = { key: 'between', values: { min: 0, max: 100 } };
+    const error = {
+      code: 'OTA_BAD_INPUT',
+      message: 'OTA_BAD_INPUT: "policy.failureThreshold" must be …',
+      cause,
+    };
+    const [answer] = fault({ topic: 'create', ask: { n: 1 }, error, _client }) as [{ error: object }];
+    assert.deepEqual(answer.error, {
+      code: 'OTA_BAD_INPUT',
+      message: '"policy.failureThreshold" must be …',
+      reason: cause,
+    });
+  });
+
+  it('take a refused command for nothing that stops the others', async () => {
+    const trouble = await load('tasks-trouble');
+    const said = (text: string): unknown =>
+      (trouble({ status: { fill: 'red', text } }) as { payload: unknown }).payload;
+    assert.equal(said('common.status.messageRefused'), '');
+    assert.equal(said('common.status.unreachable'), 'unreachable');
+  });
+});
