@@ -71,6 +71,40 @@ export async function deviceAgent({ red, flow, wire, click }: Running): Promise<
   }
 }
 
+/** Three meters report, get one package, one after the other, and it is fetched once. */
+export async function gatewayMeters({ flow, wire }: Running): Promise<void> {
+  const server = await servePackage();
+  const client = await otherSide(flow);
+  const meters = ['meter-1', 'meter-2', 'meter-3'];
+  const reporting = (version: string): string[] =>
+    wire.flatMap((one) =>
+      one.kind === 'inform' && one.message.version === version ? [one.accessToken] : [],
+    );
+  try {
+    await until(() => reporting('v1.0').length === 3, 'three reports');
+    const params = { version: 'v1.1', ...server.of };
+    for (const [i, meter] of [...meters, 'meter-9'].entries()) {
+      const topic = `/ota/device/upgrade/${meter}`;
+      await client.publish(topic, { id: `200000000${i}`, code: 200, params });
+    }
+    await until(() => reporting('v1.1').length === 3, 'three meters with the new version', 60_000);
+    assert.deepEqual(reporting('v1.1').sort(), meters);
+    const steps = (token: string): number[] =>
+      wire.flatMap((one) => (one.kind === 'progress' && one.accessToken === token ? [one.message.step] : []));
+    await until(() => steps('meter-9').length > 0, 'the refusal of a meter that is not there');
+    assert.deepEqual(steps('meter-9'), [-1]);
+    for (const meter of meters) assert.equal(steps(meter).at(-1), 100);
+    // One at a time: no meter's progress stands between another's.
+    const tokens = wire.flatMap((one) => (one.kind === 'progress' ? [one.accessToken] : []));
+    const turns = tokens.filter((token, i) => token !== tokens[i - 1]);
+    assert.equal(turns.length, new Set(tokens).size, turns.join());
+    assert.equal(server.requests(), 1);
+  } finally {
+    await client.stop();
+    await server.stop();
+  }
+}
+
 /** Devices report, those that differ are pushed to, and their progress stands in the table. */
 export async function ownPlatform({ red, flow, wire, click }: Running): Promise<void> {
   const client = await otherSide(flow);
@@ -149,12 +183,15 @@ interface PackageServer {
     readonly signMethod: string;
     readonly sign: string;
   };
+  requests(): number;
   stop(): Promise<void>;
 }
 
 async function servePackage(): Promise<PackageServer> {
   const bytes = randomBytes(200_000);
+  let requests = 0;
   const server = http.createServer((_request, response) => {
+    requests += 1;
     response.setHeader('Content-Length', bytes.length);
     response.end(bytes);
   });
@@ -162,6 +199,7 @@ async function servePackage(): Promise<PackageServer> {
   const sign = createHash('md5').update(bytes).digest('hex');
   return {
     of: { url: `http://127.0.0.1:${port}/fw.bin`, size: bytes.length, signMethod: 'Md5', sign },
+    requests: () => requests,
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

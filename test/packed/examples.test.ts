@@ -14,6 +14,7 @@ import {
   firstDevice,
   firstPlatform,
   fleetTask,
+  gatewayMeters,
   ownPlatform,
   type Running,
 } from './drivers';
@@ -28,6 +29,7 @@ const DRIVERS: Readonly<Record<string, (running: Running) => Promise<void>>> = {
   'first-upgrade/device.json': firstDevice,
   'first-upgrade/platform.json': firstPlatform,
   'fleet-task.json': fleetTask,
+  'gateway-meters.json': gatewayMeters,
   'home-assistant/home-assistant.json': homeAssistant,
   'http-api/http-api.json': httpApi,
   'notify/notify.json': notify,
