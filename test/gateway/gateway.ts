@@ -21,6 +21,9 @@ export const SPEED = fs.existsSync(FAKETIME) ? Number(process.env['GATEWAY_SPEED
 /** A resumed upgrade needs a minute of Node-RED's time, and machines are slow. */
 export const PATIENCE_MS = 240_000;
 
+/** The clock is Node-RED's own: the shells and the installer that it starts go by the real one. */
+const OWN_CLOCK = { code: 'delete process.env.LD_PRELOAD;', settings: '' };
+
 /** What the platform heard. */
 export interface Heard {
   readonly steps: readonly number[];
@@ -129,13 +132,24 @@ export class Gateway {
   /** Starts Node-RED, with the flows that it has unless others are given. */
   async boot(flows?: readonly FlowNode[]): Promise<void> {
     const env: Record<string, string> = SPEED === 1 ? {} : { LD_PRELOAD: FAKETIME, FAKETIME: `+0 x${SPEED}` };
-    const options = { userDir: this.userDir, nodesDir: [ROOT], env, startMs: PATIENCE_MS };
+    const options = {
+      userDir: this.userDir,
+      nodesDir: [ROOT],
+      env,
+      startMs: PATIENCE_MS,
+      settingsCode: OWN_CLOCK,
+    };
     this.#red = await startNodeRed(flows === undefined ? options : { ...options, flows });
   }
 
   async kill(): Promise<void> {
+    const pid = this.#red?.pid;
     await this.#red?.kill('SIGKILL');
     this.#red = null;
+    // A process that gets the same id later would find libfaketime's clock of this one, and end or wait for ever.
+    for (const name of ['faketime_shm_', 'sem.faketime_sem_']) {
+      fs.rmSync(`/dev/shm/${name}${pid}`, { force: true });
+    }
   }
 
   async deploy(type: 'full' | 'nodes' | 'flows' = 'full', flows = this.flows()): Promise<void> {
@@ -195,7 +209,7 @@ export class Gateway {
   }
 
   async stop(): Promise<void> {
-    await this.#red?.kill('SIGKILL');
+    await this.kill();
     await this.#platform?.stop();
     await this.broker.stop();
     await this.packages.stop();

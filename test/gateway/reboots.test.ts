@@ -43,7 +43,7 @@ describe('a gateway whose installer reboots it into the old version', function (
       await it.boot();
       notePid();
     }
-    assert.deepEqual(failures(), [-1], it.texts.join("\n") + JSON.stringify(it.installs()));
+    assert.deepEqual(failures(), [-1], it.texts.join('\n') + JSON.stringify(it.installs()));
     assert.ok(flashes() >= 1 && flashes() <= 3, `${flashes()} flashes`);
     assert.equal(it.installs().includes('twice'), false);
     assert.equal(it.heard.versions.at(-1), 'v1.0');
