@@ -37,7 +37,7 @@ const SOURCES: Readonly<Record<string, string>> = {
 };
 
 describe('the build', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let project: TemporaryFolder;
   const at = (name: string): string => path.join(project.path, name);
   const read = (name: string): Promise<string> => fs.readFile(at(name), 'utf8');

@@ -42,7 +42,7 @@ function keys(object: ts.Expression | undefined): string[] {
 }
 
 describe('the built pages', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   const pages = new Map<string, ts.ObjectLiteralExpression>();
 
   before(async () => {

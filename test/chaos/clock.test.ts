@@ -9,7 +9,7 @@ import { fakeTime, Platform } from './platform';
 const DAY = 86_400;
 
 describe('a process whose clock jumps', function () {
-  this.timeout(180_000);
+  this.timeout(240_000);
   let platform: Platform;
   before(async function () {
     mosquittoMissing(this);

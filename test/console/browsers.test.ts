@@ -16,7 +16,7 @@ import {
 const DEVICES = 10_000;
 
 describe('the console with 10,000 devices and several browsers', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   const later = cleanup(after);
   let ota: Console;
   let talk: ReturnType<typeof deviceTalk>;

@@ -14,7 +14,7 @@ import {
 } from './support';
 
 describe('the fleet and its tasks', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   const later = cleanup(after);
   let ota: Console;
   let talk: ReturnType<typeof deviceTalk>;

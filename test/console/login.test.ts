@@ -37,7 +37,7 @@ const idOf = (ota: Console, name: string): string =>
   ota.flow.find((node) => node.type === 'ui-template' && node['name'] === name)?.id ?? '';
 
 describe('the login that the documentation gives', function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   const later = cleanup(after);
   let ota: Console;
   let browser: Browser;
@@ -111,7 +111,7 @@ describe('the login that the documentation gives', function () {
 });
 
 describe('a login that guards the pages of the console only', function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   const later = cleanup(after);
   let ota: Console;
   let browser: Browser;
@@ -156,7 +156,7 @@ describe('a login that guards the pages of the console only', function () {
 });
 
 describe('the reverse proxy that the documentation gives', function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   const later = cleanup(after);
   before(function () {
     requireChromium(this);

@@ -22,7 +22,7 @@ const NOT_TRANSLATED =
   /\b(OTA|AccessToken|English|SHA256|MD5|default|firmware\.bin|sim-\d+|v[\d.]+|[KMG]?iB|B|E-\d+|UTC|CSV|mon|tue)\b|[0-9a-f]{12}…/g;
 
 describe('the console’s looks', function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   const later = cleanup(after);
   let ota: Console;
   before(async function () {
@@ -196,7 +196,7 @@ describe('the console’s looks', function () {
 });
 
 describe('the simulator', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const later = cleanup(after);
   let ota: Console;
   before(async function () {

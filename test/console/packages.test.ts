@@ -16,7 +16,7 @@ import {
 const MIB = 1024 ** 2;
 
 describe('the packages page', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const later = cleanup(after);
   let ota: Console;
   before(async function () {

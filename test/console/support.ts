@@ -180,7 +180,7 @@ async function open(
   { language = 'en-US', width = WIDE }: { language?: Language; width?: number },
 ): Promise<Person> {
   const page = await (await contextFor(language, width)).newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(60_000);
   const received: string[] = [];
   const sent: string[] = [];
   page.on('websocket', (socket) => {

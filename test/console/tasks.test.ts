@@ -15,7 +15,7 @@ import {
 } from './support';
 
 describe('tasks and their devices', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const later = cleanup(after);
   let ota: Console;
   let talk: ReturnType<typeof deviceTalk>;

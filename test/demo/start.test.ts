@@ -43,7 +43,7 @@ function isAlive(pid: number): boolean {
 }
 
 describe('npm start', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   const later = cleanup();
 
   it('leaves neither Node-RED nor a folder behind where npm is ended', async function () {

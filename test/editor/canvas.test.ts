@@ -10,7 +10,7 @@ import { useEditor } from './support/use-editor';
 const VARIABLE = ['$', '{OTA_VALUE}'].join('');
 
 describe('on the canvas', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const used = useEditor();
 
   describe('a node that is dragged in', () => {

@@ -21,7 +21,7 @@ interface Setting {
 const VARIABLE = ['$', '{OTA_VALUE}'].join('');
 
 describe('in the dialogs', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const used = useEditor();
 
   describe('a wrong value', () => {

@@ -340,7 +340,7 @@ describe('a batch of messages', () => {
   });
 
   it('loses nothing that was acknowledged when the process is killed', async function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     mosquittoMissing(this);
     const broker = later(
       await startMosquitto({ config: ['max_queued_messages 0', 'max_inflight_messages 200'] }),

@@ -61,7 +61,7 @@ describe('the connection', () => {
     });
 
     it(`says that another client took the client id (MQTT ${version})`, async function () {
-      this.timeout(40_000);
+      this.timeout(240_000);
       mosquittoMissing(this);
       const broker = later(await startMosquitto());
       const link = later(startLink(broker.url, { mqtt, clientId: 'same' }));

@@ -17,7 +17,7 @@ const LIMIT_MIB = 180;
 const TOPIC = '/ota/device/inform';
 
 describe('a message of 96 MiB in a kept session', function () {
-  this.timeout(180_000);
+  this.timeout(240_000);
   const later = cleanup();
   let broker: Mosquitto;
 

@@ -206,7 +206,7 @@ describe('what goes out', () => {
   });
 
   it('publishes more than 65,535 messages, each acknowledged once', async function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     const broker = later(await startAedes());
     const link = later(startLink(broker.url, { window: 200 }));
     await link.connected();
@@ -217,7 +217,7 @@ describe('what goes out', () => {
   });
 
   it('leaves ids for subscriptions where the window takes as many as there are', async function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     const broker = later(await startHandBroker());
     const link = later(startLink(broker.url, { window: 65_535 }));
     await link.connected();

@@ -24,7 +24,7 @@ describe('a setting that is a variable which gives nothing', () => {
   let nodes: NodeInitializer[];
 
   before(async function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     types = await definitions();
     nodes = [coreMqtt];
     for (const file of Object.values(await shippedNodes())) {

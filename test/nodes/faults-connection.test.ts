@@ -40,7 +40,7 @@ describe('faults of the connection', () => {
   });
 
   it('a broker killed while 1,000 pushes are under way: each ends, each device gets it', async function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     mosquittoMissing(this);
     const broker = later(await startMosquitto({ persistence: true, config: ['max_queued_messages 0'] }));
     const session = { clientId: 'devices', clean: false, reconnectPeriod: 200 };
@@ -83,7 +83,7 @@ describe('faults of the connection', () => {
   });
 
   it('a broker killed while it keeps reports: each of them is handled', async function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     mosquittoMissing(this);
     const broker = later(await startMosquitto({ persistence: true, config: ['max_queued_messages 0'] }));
     const proxy = later(await startTcpProxy(broker.port));
@@ -197,7 +197,7 @@ describe('faults of the connection', () => {
 
   for (const protocolVersion of ['4', '5']) {
     it(`two services with one client id: said by both, ever more seldom (MQTT ${protocolVersion})`, async function () {
-      this.timeout(60_000);
+      this.timeout(240_000);
       mosquittoMissing(this);
       const broker = later(await startMosquitto());
       const other = { id: 'other', type: 'ota-service', broker: 'broker', clientId: 'platform' };

@@ -24,7 +24,7 @@ describe('faults under load', () => {
   const later = cleanup();
 
   it('ten redeploys under traffic: one connection, one subscription each, nothing twice, no growth', async function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     mosquittoMissing(this);
     const broker = later(await startMosquitto());
     const seen: unknown[] = [];
@@ -100,7 +100,7 @@ describe('faults under load', () => {
   });
 
   it('10,000 devices reconnect and report at once: nothing lost, memory bounded, the editor answers', async function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     mosquittoMissing(this);
     requireProgram(this, 'ps', 'procps');
     if (!fs.existsSync(path.join(ROOT, 'dist/nodes/ota-inform/ota-inform.js'))) {

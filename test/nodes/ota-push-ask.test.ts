@@ -19,7 +19,7 @@ const nodes: readonly NodeInitializer[] = [
 const DEVICE = 'a1B2c3D4e5F/DEVICE0001';
 
 describe('a device that asks for its upgrade', function () {
-  this.timeout(40_000);
+  this.timeout(240_000);
   const later = cleanup();
   let broker: Mosquitto;
 

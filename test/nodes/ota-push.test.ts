@@ -163,7 +163,7 @@ describe('ota-push', () => {
     });
 
     it('leaves nobody of an array out where the broker allows a smaller window', async function () {
-      this.timeout(60_000);
+      this.timeout(240_000);
       mosquittoMissing(this);
       const small = later(await startMosquitto());
       flow = await loadBench(small.port, { type: 'ota-push', side: 'platform' }, 2, {

@@ -16,7 +16,7 @@ import { until } from '../support/wait';
 const ROOT = path.resolve(__dirname, '../..');
 
 describe('ota-task under a stream of reports', function () {
-  this.timeout(180_000);
+  this.timeout(240_000);
   const later = cleanup();
   let broker: Mosquitto;
 

@@ -36,7 +36,7 @@ describe('the library of packages, killed', () => {
   };
 
   it('has each package whole or not at all, at any moment', async function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     const folder = later(await temporaryFolder()).path;
     const packages = path.join(folder, 'packages');
     for (let kill = 0; kill < KILLS; kill += 1) {

@@ -39,7 +39,7 @@ const answer: fc.Arbitrary<Answer> = fc.oneof(
 
 describe('any sequence of answers', () => {
   it('ends in the right file or in a reason, and never in a wrong file', async function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     await fc.assert(
       fc.asyncProperty(
         fc.array(answer, { minLength: 1, maxLength: 6 }),

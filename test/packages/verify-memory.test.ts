@@ -17,7 +17,7 @@ const MORE_MIB = 48;
 
 describe('the memory of a download', () => {
   it('is that of a small package for a large one', async function () {
-    this.timeout(180_000);
+    this.timeout(240_000);
     const url = await startEndless();
     const small = await download(url, 16);
     const large = await download(url, 256);

@@ -35,7 +35,7 @@ const progress = (step: number, failure: string | null = null, module: string | 
 
 for (const { name, own, suffix } of DATABASES) {
   describe(`the documented template for ${name}`, function () {
-    this.timeout(90_000);
+    this.timeout(240_000);
     const later = cleanup(after);
     let db: Database;
     let keep: (row: object) => Promise<void>;

@@ -29,7 +29,7 @@ interface Started {
 }
 
 describe('the documented device in Python', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const later = cleanup();
   let python: string;
   let broker: Mosquitto;

@@ -18,7 +18,7 @@ const PASSWORD = 'recipe-password';
 const USERS = { platform: PASSWORD, 'device-1': PASSWORD, 'device-2': PASSWORD };
 
 describe('the documented settings for Mosquitto', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const later = cleanup();
   let text: string;
 

@@ -38,7 +38,7 @@ const ASK_TOPIC = '/sys/PK/DN/thing/ota/firmware/get';
 const ANSWER_TOPIC = '/sys/PK/DN/thing/ota/firmware/get_reply';
 
 describe('a device with a vendor’s SDK', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const later = cleanup();
   const untilTheEnd = cleanup(after);
   let broker: Mosquitto;

@@ -87,7 +87,7 @@ function flow(port: number, ca: string): FlowNode[] {
 }
 
 describe(`what we rely on in Node-RED ${nodeRedVersion()}`, function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   const later = cleanup(after);
   let server: AedesServer;
   let red: NodeRed;

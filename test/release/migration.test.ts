@@ -123,7 +123,7 @@ describe('the settings version', () => {
   });
 
   it('that the pages write is the newest', async function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     for (const [type, { defaults }] of await definitions()) {
       assert.equal(defaults['settingsVersion']?.value, String(SETTINGS_VERSION), type);
     }

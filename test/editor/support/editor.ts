@@ -204,7 +204,7 @@ function control(page: Page): Editor {
     undo: () => page.evaluate(() => RED.history.pop()),
     async status(id, text) {
       const label = canvas(id).locator('.red-ui-flow-node-status-label').filter({ hasText: text });
-      await label.waitFor({ timeout: 15_000 });
+      await label.waitFor({ timeout: 60_000 });
       return (await label.textContent()) ?? '';
     },
     async help(type) {

@@ -19,14 +19,14 @@ export function useEditor(): UsedEditor {
   let editor: Editor | undefined;
 
   before(async function () {
-    this.timeout(180_000);
+    this.timeout(240_000);
     requireProgram(this, 'chromium');
     broker = await startAedes();
     host = await startEditor();
     editor = await host.open('en-US');
   });
   after(async function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
     await host?.stop();
     await broker?.stop();
   });

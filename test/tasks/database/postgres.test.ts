@@ -4,7 +4,7 @@ import { type PostgresServer, requirePostgres, startPostgresServer } from '../..
 import { exercise } from './exercise';
 
 describe('PostgreSQL', function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
   const later = cleanup(after);
   let server: PostgresServer;
   let schemas = 0;
