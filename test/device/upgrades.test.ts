@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ReceivedUpgrade, UpgradePayload } from '../../nodes/lib/device';
+import { OtaError } from '../../nodes/lib/protocol';
 import { Upgrades, type UpgradeRules } from '../../nodes/lib/device/upgrades';
 
 const AT = '2026-01-01T00:00:00.000Z';
@@ -31,6 +32,8 @@ const begun = (more: Partial<UpgradeRules> = {}): Upgrades => new Upgrades(rules
 const versions = (list: readonly { upgrade: ReceivedUpgrade }[]): string[] =>
   list.map((entry) => entry.upgrade.payload.version);
 
+const isFull = (error: unknown): boolean => error instanceof OtaError && error.code === 'OTA_QUEUE_FULL';
+
 describe('the upgrades of a device', () => {
   it('are handed out one at a time for each token', () => {
     const all = begun();
@@ -49,6 +52,26 @@ describe('the upgrades of a device', () => {
     for (const accessToken of ['a', 'b', 'c']) all.receive(upgrade({ accessToken }), 0);
     assert.equal(all.take(0, AT).length, 1);
     assert.equal(all.take(0, AT).length, 0);
+  });
+
+  it('that are flooded with are held up to 32 MiB, and the room comes back', () => {
+    const all = begun({ hold: true });
+    const extData = { blob: 'x'.repeat(1_000_000) };
+    let kept = 0;
+    assert.throws(() => {
+      for (; kept < 100; kept += 1) all.receive(upgrade({ accessToken: `t${kept}`, extData }), 0);
+    }, isFull);
+    assert.ok(kept > 25 && kept < 34, String(kept));
+    // A newer one of a device that is held takes the place of the older.
+    assert.equal(all.receive(upgrade({ accessToken: 't0', version: 'v1.2', extData: {} }), 0), 'waits');
+    all.receive(upgrade({ accessToken: 'late' }), 0);
+  });
+
+  it('that are flooded with are 10,000 at most', () => {
+    const all = begun({ hold: true });
+    for (let i = 0; i < 10_000; i += 1) all.receive(upgrade({ accessToken: `t${i}` }), 0);
+    assert.throws(() => all.receive(upgrade({ accessToken: 'one-more' }), 0), isFull);
+    assert.equal(all.receive(upgrade({ accessToken: 't5', version: 'v1.2' }), 0), 'waits');
   });
 
   it('wait for a release where they are held', () => {
