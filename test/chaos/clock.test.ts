@@ -1,6 +1,7 @@
 /** A real process with a clock of its own, by libfaketime. */
 import assert from 'node:assert/strict';
 import mqtt from 'mqtt';
+import { cleanup } from '../support/cleanup';
 import { mosquittoMissing } from '../support/mosquitto';
 import { requireFound } from '../support/missing';
 import { until } from '../support/wait';
@@ -10,13 +11,13 @@ const DAY = 86_400;
 
 describe('a process whose clock jumps', function () {
   this.timeout(240_000);
+  const later = cleanup(after);
   let platform: Platform;
   before(async function () {
     mosquittoMissing(this);
     requireFound(this, fakeTime(), 'libfaketime', 'faketime');
-    platform = await Platform.start(5);
+    platform = later(await Platform.start(5));
   });
-  after(() => platform?.stop());
 
   const report = async (accessToken: string): Promise<void> => {
     const device = await mqtt.connectAsync(platform.broker.url, { protocolVersion: 5 });

@@ -116,7 +116,7 @@ describe("the files of a device's side", () => {
   it('keep 100 and the version while the broker is away, the newest of each module, step first', async () => {
     const flow = await load();
     const caught = flow.messages('caught');
-    const say = (id: string, payload: unknown): void => flow.send(id, { payload } as never);
+    const say = (id: string, payload: unknown): void => flow.send(id, { payload });
     say('inform', { version: 'v0', module: 'MCU' });
     say('inform', { version: 'v1', module: 'MCU' });
     say('progress', { step: -4, module: 'MCU', desc: 'first try' });

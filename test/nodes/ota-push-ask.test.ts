@@ -82,7 +82,7 @@ describe('a device that asks for its upgrade', function () {
   const create = async (flow: LoadedFlow, draft: boolean): Promise<string> => {
     const answers = flow.messages('answers');
     const upgrade = { ...GOOD_UPGRADE, signMethod: 'Md5' };
-    flow.send('task', { payload: { action: 'create', package: upgrade, targets: [DEVICE], draft } } as never);
+    flow.send('task', { payload: { action: 'create', package: upgrade, targets: [DEVICE], draft } });
     const { payload } = asOut((await answers.atLeast(1))[0]);
     return String(payload['taskId']);
   };
@@ -97,11 +97,11 @@ describe('a device that asks for its upgrade', function () {
     const upgrades = flow.messages('upgrades');
     await flow.status('push', /connected|ready|idle|waiting/i);
     const taskId = await create(flow, true);
-    flow.send('push', { payload: { action: 'ask' } } as never);
+    flow.send('push', { payload: { action: 'ask' } });
     await flow.status('push', 'ota-push.status.nothing');
     assert.deepEqual(upgrades.items, []);
-    flow.send('task', { payload: { action: 'start', taskId } } as never);
-    flow.send('push', { payload: { action: 'ask' } } as never);
+    flow.send('task', { payload: { action: 'start', taskId } });
+    flow.send('push', { payload: { action: 'ask' } });
     const { payload } = asOut((await upgrades.atLeast(1))[0]);
     assert.equal(payload['version'], GOOD_UPGRADE.version);
     assert.equal(payload['accessToken'], DEVICE);
@@ -115,7 +115,7 @@ describe('a device that asks for its upgrade', function () {
     );
     const caught = flow.messages('caught');
     await flow.status('n1', /connected|waiting|ready/i);
-    flow.send('n1', { payload: { action: 'ask' } } as never);
+    flow.send('n1', { payload: { action: 'ask' } });
     assert.equal(asOut((await caught.atLeast(1))[0]).error?.code, 'OTA_BAD_INPUT');
   });
 });

@@ -199,7 +199,7 @@ describe('several instances on one PostgreSQL', function () {
       '0',
     );
     // Any instance takes a command on any task.
-    const taskId = String(answers[0]?.['taskId']);
+    const taskId = String(answers[0]['taskId']);
     assert.equal((await three.ask({ action: 'pause', taskId }))['status'], 'paused');
     assert.equal((await two.ask({ action: 'cancel', taskId }))['status'], 'cancelled');
   });

@@ -109,7 +109,7 @@ export class SqliteStore implements SqliteFile, TaskStore {
         return this.#writeNow(work, undone);
       } catch (error) {
         // Those that waited behind this one are not made to wait as long again.
-        if (!isBusy(error) || performance.now() - (this.#lockedSince ?? since) > busyMs) throw error;
+        if (!isBusy(error) || performance.now() - since > busyMs) throw error;
       }
     }
   }

@@ -7,7 +7,7 @@ import type { SqlDatabase, SqlStatement } from './driver';
 
 const SLICE = 500;
 
-export function prepareStampStatements(db: SqlDatabase) {
+export function prepareStampStatements(db: SqlDatabase): StampStatements {
   const sql = (text: string): SqlStatement => db.prepare(text);
   const read = sql('SELECT stamped_from, stamped_to, newest FROM services WHERE id = ?');
   const save = sql(
@@ -46,7 +46,7 @@ export function prepareStampStatements(db: SqlDatabase) {
       };
     },
     saveStamps: (service: number, { from, to, newest }: Stamps) =>
-      save.run(Math.round(from), Math.round(to), Math.round(newest), service),
+      void save.run(Math.round(from), Math.round(to), Math.round(newest), service),
     /** One slice. @param cursor where the last one ended; null: the first @returns null after the last */
     moveStamps: (service: number, { from, to, by }: ClockJump, cursor: Cursor | null): Cursor | null => {
       const shift = Math.round(by);
@@ -107,7 +107,11 @@ function movedLines(lines: string, isIn: (at: unknown) => boolean, by: number): 
 }
 
 type Write = <T>(work: () => T) => Awaitable<T>;
-type StampStatements = ReturnType<typeof prepareStampStatements>;
+interface StampStatements {
+  readonly readStamps: (service: number) => Stamps | null;
+  readonly saveStamps: (service: number, stamps: Stamps) => void;
+  readonly moveStamps: (service: number, jump: ClockJump, cursor: Cursor | null) => Cursor | null;
+}
 
 export class SqliteStamps implements StampStore {
   constructor(
