@@ -1,5 +1,5 @@
 /**
- * `npm run pictures`: makes the pictures of the README and of docs, in docs/pictures, from the running system, in both languages:
+ * `npm run pictures`, or `npm run pictures -- console zh-CN` for a part and a language: makes the pictures of the README and of docs, in docs/pictures, from the running system, in both languages:
  * the editor with the examples shown there, and the console's pages. Fails where a font is missing, instead of
  * printing boxes. They ship with nothing.
  */
@@ -28,7 +28,8 @@ const TARGET = path.join(ROOT, 'docs/pictures');
 const LANGUAGES = ['en-US', 'zh-CN'];
 /** Of the animated picture: it is to stay below 1 MB. */
 const FRAMES = 14;
-const FRAME_MS = 1000;
+const FRAME_MS = 700;
+const BETWEEN_MS = 2000;
 /** A machine that does something else besides takes its time. */
 const PATIENCE_MS = 180_000;
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--hide-scrollbars'];
@@ -48,10 +49,19 @@ async function main(): Promise<void> {
   requireChineseFont();
   await build();
   await fs.mkdir(TARGET, { recursive: true });
-  for (const language of LANGUAGES) {
-    await withDemo(language, EXAMPLES, (red, browser) => editor(red, browser, language));
-    await withDemo(language, [CONSOLE], (red, browser) => pages(red.url, browser, language));
+  for (const language of chosen(LANGUAGES)) {
+    for (const part of chosen(['editor', 'console'])) {
+      if (part === 'editor') {
+        await withDemo(language, EXAMPLES, (red, browser) => editor(red, browser, language));
+      } else await withDemo(language, [CONSOLE], (red, browser) => pages(red.url, browser, language));
+    }
   }
+}
+
+/** Those that an argument names; all where none does. */
+function chosen(of: readonly string[]): readonly string[] {
+  const named = of.filter((one) => process.argv.includes(one));
+  return named.length === 0 ? of : named;
 }
 
 /** A system of its own for each language and its examples: nobody has been upgraded yet. */
@@ -113,6 +123,7 @@ async function pages(url: string, browser: Browser, language: string): Promise<v
   const page = await browser.newPage({ viewport: { width: 1280, height: 720 }, locale: language });
   page.setDefaultTimeout(PATIENCE_MS);
   const go = (place: string): Promise<unknown> => page.goto(`${url}/dashboard/${place}?lang=${language}`);
+  await slowDown(page, () => go('simulator'));
   await go('packages');
   await page.locator('.ota-table tbody tr').first().waitFor();
   await page.waitForTimeout(500);
@@ -148,19 +159,31 @@ async function pages(url: string, browser: Browser, language: string): Promise<v
   await page.close();
 }
 
+/** Devices that take half a minute, so that there is something to see on the way. */
+async function slowDown(page: Page, open: () => Promise<unknown>): Promise<void> {
+  await open();
+  const seconds = page.locator('.ota-page input[type=number]').nth(1);
+  await seconds.waitFor();
+  await seconds.fill('30');
+  await page.locator('.ota-controls button[type=submit]').click();
+  await page.waitForTimeout(1000);
+}
+
 /** A task from its first push on, as one animated picture. */
 async function rollout(page: Page, language: string): Promise<void> {
   await page.setViewportSize({ width: 960, height: 600 });
   await page.locator('.ota-tiles').waitFor();
   const frames: Buffer[] = [];
-  const ended = page.locator('.ota-tiles .upgrading b', { hasText: /^0$/ });
-  const begun = page.locator('.ota-tiles .upgrading b', { hasNotText: /^0$/ });
-  for (let over = false, seen = false; frames.length < FRAMES && !over;) {
+  const open = ['pending', 'pushed', 'upgrading'].map((status) =>
+    page.locator(`.ota-tiles .${status} b`, { hasNotText: /^0$/ }),
+  );
+  const isOver = async (): Promise<boolean> =>
+    (await Promise.all(open.map((tile) => tile.count()))).every((count) => count === 0);
+  do {
+    await page.waitForTimeout(BETWEEN_MS);
     frames.push(await page.screenshot());
-    await page.waitForTimeout(FRAME_MS);
-    seen ||= (await begun.count()) > 0;
-    over = seen && (await ended.count()) > 0;
-  }
+  } while (frames.length < FRAMES && !(await isOver()));
+  frames.push(await page.screenshot());
   await fs.writeFile(path.join(TARGET, `rollout-${language}.png`), animated(frames, FRAME_MS));
   await page.setViewportSize({ width: 1280, height: 720 });
   await page.waitForTimeout(500);
