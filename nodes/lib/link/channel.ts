@@ -159,6 +159,8 @@ export class Channel {
     if (this.#closed || this.#session === clientId) return;
     this.#session = clientId;
     this.#shut();
+    // Nobody hears anything until the next connection stands.
+    for (const user of this.#users) user.onState(IDLE);
     if (this.#users.size > 0) this.#open();
   }
 

@@ -107,9 +107,10 @@ export class Instance {
 
   async #beat(): Promise<void> {
     const { engine, onProblem } = this.#options;
-    const late = setTimeout(() => this.#leave(), Math.max(0, this.#lastBeat + ALONE_MS - performance.now()));
+    let late: NodeJS.Timeout | undefined;
     try {
       if (!this.#lives) await this.#join();
+      late = setTimeout(() => this.#leave(), Math.max(0, this.#lastBeat + ALONE_MS - performance.now()));
       const beat = await this.#beatOnce();
       if (!beat.lives) {
         // Another instance serves the session by now, and nothing of it is written here any more.

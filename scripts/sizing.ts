@@ -1,0 +1,49 @@
+/**
+ * How large a fleet's database and load are: `npx tsx scripts/sizing.ts`, or for one fleet
+ * `npx tsx scripts/sizing.ts --devices 250000 --package 20`. The figures a report and a row are orders of magnitude from
+ * two cores with broker, database and instances on one machine.
+ */
+import { parseArgs } from 'node:util';
+
+/** Reports of progress in one upgrade. */
+const REPORTS = 12;
+/** The part of the fleet that is upgraded in one hour. */
+const UPGRADED = 0.1;
+/** Microseconds of one core for each report: Node.js and PostgreSQL. */
+const MICROSECONDS = { node: 20, postgres: 25 };
+/** Bytes with their indexes. */
+const BYTES = { known: 300, row: 1000, history: 250 };
+
+const { values } = parseArgs({
+  options: {
+    devices: { type: 'string' },
+    /** Megabytes. */
+    package: { type: 'string', default: '10' },
+  },
+});
+
+function size(devices: number, megabytes: number): string {
+  const upgraded = devices * UPGRADED;
+  const reports = (upgraded * REPORTS) / 3600 + devices / 86_400;
+  const history = upgraded * (REPORTS + 1);
+  const rows = devices + upgraded + history;
+  const bytes = devices * BYTES.known + upgraded * BYTES.row + history * BYTES.history;
+  const node = (reports * MICROSECONDS.node) / 1e6;
+  const postgres = (reports * MICROSECONDS.postgres) / 1e6;
+  const line = (upgraded * megabytes * 8) / 3600 / 1000;
+  const cells = [
+    devices.toLocaleString('en-US'),
+    Math.round(reports).toLocaleString('en-US'),
+    `${(rows / 1e6).toPrecision(2)} M`,
+    `${(bytes / 1e9).toPrecision(2)} GB`,
+    `${(node * 100).toPrecision(2)} %`,
+    `${(postgres * 100).toPrecision(2)} %`,
+    `${line.toPrecision(2)} Gbit/s`,
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+const fleets = values.devices === undefined ? [100_000, 1_000_000, 10_000_000] : [Number(values.devices)];
+console.log('| devices | reports/s | rows | database | a core, Node.js | a core, PostgreSQL | packages |');
+console.log('| --- | --- | --- | --- | --- | --- | --- |');
+for (const devices of fleets) console.log(size(devices, Number(values.package)));
