@@ -64,6 +64,8 @@ export class Instance {
   /** It has a row, and where reports are shared a session. */
   #lives = false;
   #deaf = false;
+  /** Resolves when nothing of the life before is under way any more. */
+  #left: Promise<void> = Promise.resolve();
   #lastBeat = -Infinity;
   #deafNames = '';
 
@@ -91,6 +93,8 @@ export class Instance {
 
   async #join(): Promise<void> {
     const { members, channel } = this.#options;
+    // What was heard in the life before is refused by its own row, never written in the name of the next.
+    await this.#left;
     const clientId = channel.newClientId();
     await members.join({ clientId, name: `${os.hostname()} (${process.pid})`, deaf: this.#deaf });
     this.#lives = true;
@@ -145,7 +149,9 @@ export class Instance {
     if (!this.#lives) return;
     this.#lives = false;
     const { channel } = this.#options;
-    if (channel.isShared && !this.#stopped) channel.useSession(null);
+    if (!channel.isShared || this.#stopped) return;
+    this.#left = channel.committed();
+    channel.useSession(null);
   }
 
   #tellDeaf({ deaf }: Beat): void {
