@@ -9,6 +9,7 @@ import { temporaryFolder } from '../support/temporary-folder';
 import { type Row, printTable } from './table';
 import type { BareOrders } from './tasks/bare';
 import { REPORTS } from './tasks/fleet';
+import { fillFleet, REGIONS } from './tasks/known-fleet';
 import type { Cost } from './tasks/measure';
 import { type Orders, type Process, startProcess } from './tasks/orders';
 import type { PlatformOrders } from './tasks/platform';
@@ -67,6 +68,15 @@ export async function benchTasks({ quick, say }: TasksBench): Promise<Row[]> {
     const large = await platform.ask('create', { run: 'large', count: rows });
     say(`task of ${rows}: ${Math.round(large.ms)} ms`);
     const queries = await consoleRows(platform, large.taskId, rows);
+    const fleetFile = path.join(folder.path, 'fleet.db');
+    const empty = await start<PlatformOrders>('platform.ts', fleetFile);
+    await empty.ask('ready', {});
+    await empty.kill();
+    fillFleet(fleetFile, 'service', 'fleet-%08d-c0ffee00', rows);
+    const known = await start<PlatformOrders>('platform.ts', fleetFile);
+    await known.ask('ready', {});
+    queries.push(...(await knownRows(known, rows)));
+    await known.kill();
     const taken = await platform.ask('create', { run: 'cancelled', count });
     const cancel = await platform.ask('ask', {
       payload: { action: 'cancel', taskId: taken.taskId },
@@ -177,6 +187,24 @@ async function consoleRows(platform: Process<PlatformOrders>, taskId: string, ro
     ),
     await row('last page', { action: 'devices', page: last }, 60),
     await row('last page of a status', { action: 'devices', page: last, status: 'pending' }, 60),
+  ];
+}
+
+async function knownRows(platform: Process<PlatformOrders>, rows: number): Promise<Row[]> {
+  const row = async (what: string, payload: object, goal: number): Promise<Row> => {
+    const { ms } = await platform.ask('ask', { payload: { action: 'fleet', ...payload }, times: 10 });
+    return below(`(f) fleet of ${rows}: ${what}`, ms, goal);
+  };
+  const labels = { region: 'r3' };
+  const last = Math.floor(rows / 20);
+  return [
+    await row('first page, counts of versions', {}, 20),
+    await row('first page of a version', { version: 'v3' }, 20),
+    await row('prefix search', { search: 'fleet-0000123' }, 20),
+    await row('first page of a label', { labels }, 20),
+    await row('page in the middle', { page: Math.floor(last / 2) }, 60),
+    await row('last page', { page: last }, 60),
+    await row('last page of a label', { labels, page: Math.floor(last / REGIONS) }, 60),
   ];
 }
 

@@ -19,6 +19,7 @@ import {
   type Running,
 } from './drivers';
 import { INSTALL_TIMEOUT_MS, type Manifest, ROOT, startInstalled } from './installed';
+import { shelly, tasmota, zigbee2mqtt } from './other-devices-drivers';
 import { packageUpload, signedPackage } from './package-drivers';
 import { API_TOKEN, approval, homeAssistant, httpApi, notify } from './platform-drivers';
 
@@ -33,6 +34,9 @@ const DRIVERS: Readonly<Record<string, (running: Running) => Promise<void>>> = {
   'home-assistant/home-assistant.json': homeAssistant,
   'http-api/http-api.json': httpApi,
   'notify/notify.json': notify,
+  'other-devices/shelly.json': shelly,
+  'other-devices/tasmota.json': tasmota,
+  'other-devices/zigbee2mqtt.json': zigbee2mqtt,
   'own-platform.json': ownPlatform,
   'package-upload.json': packageUpload,
   'signed-package.json': signedPackage,
@@ -96,8 +100,9 @@ function adapted(file: string, broker: AedesServer, red: NodeRed): FlowNode[] {
 }
 
 /** The kinds of message that a node of a flow listens to. */
-function kindsHeard({ type, side }: FlowNode): readonly MessageKind[] {
-  if (type === 'ota-task') return ['inform', 'progress'];
+function kindsHeard({ type, side, transport }: FlowNode): readonly MessageKind[] {
+  // By wires nothing is subscribed.
+  if (type === 'ota-task') return transport === 'wires' ? [] : ['inform', 'progress'];
   if (type === 'ota-push') return side === 'device' ? ['upgrade'] : [];
   if (side !== 'platform') return [];
   if (type === 'ota-inform') return ['inform'];

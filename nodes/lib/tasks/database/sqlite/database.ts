@@ -29,6 +29,7 @@ import type { SqliteFile } from './file';
 import { KeyCache } from './keys';
 import { SqliteRows } from './load';
 import { OpenDevices } from './open-devices';
+import { devicePage } from './device-pages';
 import { fleetPage } from './fleet';
 import { toCandidate, toDeviceRow, toHistory, toKnownModules, toTask, toWaveCounts } from '../rows';
 import { save } from './save';
@@ -189,18 +190,7 @@ export class SqliteTasks implements TaskDatabase {
   }
 
   devices(query: DeviceQuery): { total: number; devices: readonly DeviceRow[] } {
-    return this.#file.read(() => {
-      const { counts } = query.task;
-      const { search, reason = null, wave = null, hold = null } = query;
-      const isPlain = search === '' && reason === null && wave === null && hold === null;
-      const all = Object.values(counts).reduce((sum, n) => sum + n, 0);
-      const total = !isPlain
-        ? this.#sql.countDevices(query)
-        : query.status === null
-          ? all
-          : counts[query.status];
-      return { total, devices: this.#sql.pageOfDevices(query).map(toDeviceRow) };
-    });
+    return this.#file.read(() => devicePage(this.#sql, query));
   }
 
   history(id: number, accessToken: string): readonly HistoryEvent[] | null {

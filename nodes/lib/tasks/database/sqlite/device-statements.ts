@@ -1,18 +1,13 @@
 /** The statements on the devices of tasks, their history and their pages. Nothing here decides anything. */
 import type { Rules } from '../../machine';
-import { type Device, type DeviceStatus, type HistoryEvent, HOLDS, type Ticks } from '../../types';
-import { type DeviceQuery, MAX_HISTORY, type NewDevice } from '../database';
+import { type Device, type DeviceStatus, type HistoryEvent, type Ticks } from '../../types';
+import { MAX_HISTORY, type NewDevice } from '../database';
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './driver';
 import { BUSY_CODE, deviceColumns, keepsDue, queueStart, statusCode, toLine, WAIT_CODE } from '../rows';
 
 const PENDING_CODE = statusCode('pending');
 const PUSHED_CODE = statusCode('pushed');
 const SUCCEEDED_CODE = statusCode('succeeded');
-
-/** The end of all texts that begin with a prefix. */
-const LAST_CHARACTER = '\u{10FFFF}';
-/** So many matches of a search are counted; more are told as this many. */
-export const MAX_COUNTED = 200_000;
 
 const DEVICE_COLUMNS = deviceColumns();
 const ALL_BUT_DUE = DEVICE_COLUMNS.slice(0, -1);
@@ -103,20 +98,6 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   const pruneHistory = sql('DELETE FROM history WHERE device > ? AND device <= ? AND at < ?');
   const lastDevice = sql('SELECT max(id) AS id FROM task_devices');
 
-  const page = (where: string): string => `SELECT d.*, v.version AS current_version FROM
-      (SELECT id FROM task_devices WHERE ${where} ORDER BY token LIMIT ? OFFSET ?) AS p
-      JOIN task_devices AS d ON d.id = p.id
-      LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token
-    ORDER BY d.token`;
-  const count = (where: string): string =>
-    `SELECT count(*) AS n FROM (SELECT 1 FROM task_devices WHERE ${where} LIMIT ${MAX_COUNTED})`;
-  const pages = new Map<string, SqlStatement>();
-  /** A statement for each kind of filter: there are a few dozens. */
-  const cached = (text: string): SqlStatement => {
-    const found = pages.get(text) ?? sql(text);
-    pages.set(text, found);
-    return found;
-  };
   const saves = new Map<number, SqlStatement>();
   const saveStatement = (changed: number): SqlStatement => {
     const found = saves.get(changed);
@@ -145,7 +126,6 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     values.push(after.id);
     saveStatement(changed).run(...values);
   };
-  const n = (row: SqlRow | undefined): number => Number(row?.['n'] ?? 0);
 
   return {
     addDevice: (taskId: number, serviceId: number, moduleId: number, d: NewDevice) =>
@@ -204,32 +184,5 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     historyOf: (id: number) => historyOf.all(id),
     pruneHistory: (after: number, upTo: number, wall: number) => pruneHistory.run(after, upTo, wall),
     lastDevice: () => Number(lastDevice.get()?.['id'] ?? 0),
-
-    pageOfDevices: (query: DeviceQuery) => {
-      const { where, values } = devicesWhere(query);
-      return cached(page(where)).all(...values, query.pageSize, (query.page - 1) * query.pageSize);
-    },
-    countDevices: (query: DeviceQuery) => {
-      const { where, values } = devicesWhere(query);
-      return n(cached(count(where)).get(...values));
-    },
   };
-}
-
-function devicesWhere({ task, status, search, reason = null, wave = null, hold = null }: DeviceQuery): {
-  readonly where: string;
-  readonly values: SqlValue[];
-} {
-  const where = ['task = ?'];
-  const values: SqlValue[] = [task.id];
-  const add = (condition: string, ...more: SqlValue[]): void => {
-    where.push(condition);
-    values.push(...more);
-  };
-  if (status !== null) add('status = ?', statusCode(status));
-  if (search !== '') add('token >= ? AND token < ?', search, search + LAST_CHARACTER);
-  if (reason !== null) add('reason = ?', reason);
-  if (wave !== null) add('wave = ?', wave);
-  if (hold !== null) add('hold = ?', HOLDS.indexOf(hold));
-  return { where: where.join(' AND '), values };
 }

@@ -1,27 +1,14 @@
 /**
- * The statements on what is known of a fleet beside its tasks: labels, signs of life, counts of versions, pages of
- * devices, and the log and the ends of a task. Nothing here decides anything.
+ * The statements on what is known of a fleet beside its tasks: labels, signs of life, counts of versions,
+ * and the log and the ends of a task. Nothing here decides anything.
  */
 import type { Bucket, OwnLabels } from '../../machine';
-import type { Labels, LabelFilter, TaskEvent } from '../../types';
-import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './driver';
+import type { Labels, TaskEvent } from '../../types';
+import { prepareFleetPages } from './fleet-pages';
+import type { SqlDatabase, SqlRow, SqlStatement } from './driver';
 
-/** The end of all texts that begin with a prefix. */
-const LAST_CHARACTER = '\u{10FFFF}';
-/** So many matches of a search are counted; more are told as this many. */
-const MAX_COUNTED = 200_000;
 /** Lines that are kept of a task's log. */
 const MAX_LOG = 1000;
-
-/** Which devices of a service a page shows; modules are numbers of the database. */
-export interface FleetFilter {
-  /** One of the service's; null: all. */
-  readonly module: number | null;
-  readonly version: string | null;
-  readonly search: string;
-  readonly labels: LabelFilter | null;
-  readonly service: number;
-}
 
 export function prepareFleetStatements(db: SqlDatabase) {
   const sql = (text: string): SqlStatement => db.prepare(text);
@@ -97,19 +84,10 @@ export function prepareFleetStatements(db: SqlDatabase) {
     'DELETE FROM tokens WHERE token = ? AND service = (SELECT service FROM scopes WHERE id = ?)',
   );
 
-  const prepared = new Map<string, SqlStatement>();
-  const cached = (text: string): SqlStatement => {
-    const found = prepared.get(text);
-    if (found !== undefined) return found;
-    const statement = sql(text);
-    // As many as there are kinds of filters; labels and modules are parameters of a bounded number.
-    if (prepared.size > 200) prepared.clear();
-    prepared.set(text, statement);
-    return statement;
-  };
   const n = (row: SqlRow | undefined): number => Number(row?.['n'] ?? 0);
 
   return {
+    ...prepareFleetPages(db),
     moduleName: (moduleId: number) => String(moduleName.get(moduleId)?.['module'] ?? ''),
     findToken: (service: number, token: string): (OwnLabels & { readonly seenAt: number | null }) | null => {
       const row = tokenRow.get(service, token);
@@ -198,60 +176,9 @@ export function prepareFleetStatements(db: SqlDatabase) {
       deleteEnds.run(task);
     },
 
-    /** Tokens and modules of a page of the fleet, in the order of tokens. */
-    fleetPage: (filter: FleetFilter, limit: number, offset: number) => {
-      const { where, values } = fleetWhere(filter);
-      const text = `SELECT d.token, d.scope FROM ${where} ORDER BY d.token, d.scope LIMIT ? OFFSET ?`;
-      return cached(text).all(...values, limit, offset);
-    },
-    countFleet: (filter: FleetFilter) => {
-      const { where, values } = fleetWhere(filter);
-      return n(
-        cached(`SELECT count(*) AS n FROM (SELECT 1 FROM ${where} LIMIT ${MAX_COUNTED})`).get(...values),
-      );
-    },
     knownRow: (() => {
       const known = sql('SELECT version, at FROM devices WHERE scope = ? AND token = ?');
       return (moduleId: number, token: string) => known.get(moduleId, token);
     })(),
   };
-}
-
-/** Which index serves a page: of versions in one module, of labels, else of all tokens. */
-function fleetWhere({ module, version, search, labels, service }: FleetFilter): {
-  readonly where: string;
-  readonly values: SqlValue[];
-} {
-  const conditions: string[] = [];
-  const values: SqlValue[] = [];
-  const isOne = module !== null;
-  const index = version === null ? 'devices_token' : 'devices_version';
-  conditions.push(isOne ? 'd.scope = ?' : 'd.scope IN (SELECT id FROM scopes WHERE service = ?)');
-  values.push(module ?? service);
-  if (version !== null) {
-    conditions.push('d.version = ?');
-    values.push(version);
-  }
-  if (search !== '') {
-    conditions.push('d.token >= ? AND d.token < ?');
-    values.push(search, search + LAST_CHARACTER);
-  }
-  for (const [name, wanted] of Object.entries(labels ?? {})) {
-    const list = wanted.map(() => '?').join(', ');
-    conditions.push(`EXISTS (SELECT 1 FROM label_values AS l WHERE l.service = ? AND l.name = ?
-      AND l.value IN (${list}) AND l.token = d.token)`);
-    values.push(service, name, ...wanted);
-  }
-  const [first] = Object.entries(labels ?? {});
-  // Few devices have a label: they are found by it, in the order of their tokens.
-  if (first !== undefined && version === null) {
-    const [name, wanted] = first;
-    const list = wanted.map(() => '?').join(', ');
-    conditions.unshift(`d.token IN (SELECT l.token FROM label_values AS l WHERE l.service = ? AND l.name = ?
-      AND l.value IN (${list}))`);
-    values.unshift(service, name, ...wanted);
-  }
-  const from =
-    isOne && version === null && labels === null ? 'devices AS d' : `devices AS d INDEXED BY ${index}`;
-  return { where: `${from} WHERE ${conditions.join(' AND ')}`, values };
 }

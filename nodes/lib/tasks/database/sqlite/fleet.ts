@@ -2,6 +2,7 @@
 import { effectiveLabels, NO_LABELS } from '../../machine';
 import type { FleetRow } from '../../shapes';
 import type { FleetQuery, VersionCount } from '../database';
+import { spanOf } from './pages';
 import type { Statements } from './statements';
 
 export function fleetPage(
@@ -12,13 +13,14 @@ export function fleetPage(
   const module = query.module === null ? null : (sql.findModule(service, query.module) ?? NO_MODULE);
   const filter = { ...query, module, service };
   const isCounted = query.search === '' && query.labels === null;
+  // Kept counts, where nothing else narrows the page down.
+  const total = isCounted ? sql.countKnownOf(service, module, query.version) : sql.countFleet(filter);
+  const span = spanOf(query, total, isCounted ? 'all' : 'some');
+  const rows = span === null ? [] : sql.fleetPage(filter, span);
   return {
-    // Kept counts, where nothing else narrows the page down.
-    total: isCounted ? sql.countKnownOf(service, module, query.version) : sql.countFleet(filter),
+    total,
     versions: sql.versions(service, module, MAX_VERSIONS),
-    devices: sql
-      .fleetPage(filter, query.pageSize, (query.page - 1) * query.pageSize)
-      .map((row) => fleetRow(sql, service, row['token'] as string, row['scope'] as number)),
+    devices: rows.map((row) => fleetRow(sql, service, row['token'] as string, row['scope'] as number)),
   };
 }
 

@@ -3,6 +3,7 @@ import type { KnownDevice, Ticks } from '../../types';
 import { prepareDeviceStatements } from './device-statements';
 import { prepareFleetStatements } from './fleet-statements';
 import { prepareStampStatements } from './stamps';
+import { prepareDevicePages } from './pages';
 import type { KnownQuery, NewTask, PlanChange, TaskQuery, TaskState } from '../database';
 import type { CountDeltas } from '../effects';
 import type { SqlDatabase, SqlRow, SqlStatement } from './driver';
@@ -116,6 +117,7 @@ export function prepareStatements(db: SqlDatabase) {
     ...fleet,
     ...prepareDeviceStatements(db),
     ...prepareStampStatements(db),
+    ...prepareDevicePages(db),
     begin: () => begin.run(),
     commit: () => commit.run(),
     rollback: () => rollback.run(),
