@@ -159,7 +159,7 @@ describe('several instances on one PostgreSQL', function () {
   // Half a minute of waiting: in the longer form only.
   if (LONG)
     it('let no device fail while one of them is cut off from the broker for longer than the limits', async () => {
-      const fleet = later(await Fleet.start(broker.url, plansOf(DEVICES, LONG ? 2000 : 900)));
+      const fleet = later(await Fleet.start(broker.url, plansOf(DEVICES, 2000)));
       const proxy = later(await startTcpProxy(broker.port));
       const one = await instance().ready();
       const two = await instance(server.url(), proxy.url).ready();
