@@ -1,7 +1,7 @@
 /**
  * How large a fleet's database and load are: `npx tsx scripts/sizing.ts`, or for one fleet
- * `npx tsx scripts/sizing.ts --devices 250000 --package 20`. The figures a report and a row are orders of magnitude from
- * two cores with broker, database and instances on one machine.
+ * `npx tsx scripts/sizing.ts --devices 250000 --package 20`. The figures a report and a row are assumed: orders of
+ * magnitude for two cores with broker, database and instances on one machine. The bench has not measured them.
  */
 import { parseArgs } from 'node:util';
 

@@ -1,13 +1,15 @@
 /**
  * `npm start`: the whole project at work. Builds what is stale, starts a broker and Node-RED on 127.0.0.1 with
  * the console, simulated devices and a package, and says where to click. `npm start -- --once` does one upgrade
- * without a person: exit 0, or 1 with the reason.
+ * without a person: exit 0, or 1 with the reason. With `--cluster` two Node-REDs work on one fleet in PostgreSQL, see
+ * demo/cluster.ts.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { build } from './build';
 import { ROOT } from './build/paths';
 import { claim } from './demo/claim';
+import { runCluster } from './demo/cluster';
 import { type DemoBroker, startBroker, startWatchedBroker, type WatchedBroker } from './demo/broker';
 import { CONSOLE, exampleFlow, updateFlowFile, WHOLE_UPGRADE } from './demo/flow';
 import { interrupted, onInterrupt } from './demo/interrupt';
@@ -28,6 +30,7 @@ async function main(): Promise<void> {
   await build();
   signal.throwIfAborted();
   await fs.mkdir(DEMO, { recursive: true });
+  if (process.argv.includes('--cluster')) return runCluster({ once, folder: DEMO, signal, say });
   // One run doesn't depend on what somebody changed in the demo's flow before.
   const userDir = once ? await fs.mkdtemp(path.join(DEMO, 'once-')) : path.join(DEMO, 'node-red');
   await fs.mkdir(userDir, { recursive: true });

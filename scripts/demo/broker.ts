@@ -29,14 +29,24 @@ const START_MS = 10_000;
 
 /** Starts the best broker there is. @throws Error where the port was taken meanwhile */
 export async function startBroker(port: number): Promise<DemoBroker> {
-  const program = PROGRAMS.find((one) => spawnSync(one, ['-h']).error === undefined);
-  return program === undefined ? startWatchedBroker(port) : startMosquitto(program, port);
+  const program = mosquittoProgram();
+  return program === null ? startWatchedBroker(port) : startMosquitto(program, port);
 }
 
-async function startMosquitto(program: string, port: number): Promise<DemoBroker> {
+/** Mosquitto's program; null where it isn't installed. */
+export function mosquittoProgram(): string | null {
+  return PROGRAMS.find((one) => spawnSync(one, ['-h']).error === undefined) ?? null;
+}
+
+/** Starts Mosquitto, with more lines of configuration. @throws Error where the port was taken meanwhile */
+export async function startMosquitto(
+  program: string,
+  port: number,
+  more: readonly string[] = [],
+): Promise<DemoBroker> {
   const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'ota-demo-mosquitto-'));
   const config = path.join(folder, 'mosquitto.conf');
-  const lines = [`listener ${port} 127.0.0.1`, 'allow_anonymous true', 'max_inflight_messages 200'];
+  const lines = [`listener ${port} 127.0.0.1`, 'allow_anonymous true', 'max_inflight_messages 200', ...more];
   // As root it would become a user who can't read this folder.
   if (os.userInfo().uid === 0) lines.push('user root');
   await fs.writeFile(config, `${lines.join('\n')}\n`);

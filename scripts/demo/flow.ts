@@ -18,6 +18,9 @@ export const WHOLE_UPGRADE = 'examples/whole-upgrade.json';
 /** The pages, and devices to try them with. */
 export const CONSOLE = 'examples/console/console-and-simulator.json';
 
+/** The pages alone. */
+export const CONSOLE_ALONE = 'examples/console/console.json';
+
 /** Examples in one flow, with the ports of this run. */
 export async function exampleFlow(ports: Ports, files: readonly string[]): Promise<FlowNode[]> {
   const examples = await readExamples(files);

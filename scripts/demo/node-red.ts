@@ -10,6 +10,7 @@ import { interrupted } from './interrupt';
 
 export interface DemoNodeRed {
   readonly url: string;
+  readonly pid: number;
   /** Resolves when the process has ended, with its exit code. */
   readonly ended: Promise<number | null>;
   /** The last lines of its log. */
@@ -19,6 +20,8 @@ export interface DemoNodeRed {
   /** Deploys flows, credentials and all, and resolves when they run. */
   deploy(flow: readonly FlowNode[]): Promise<void>;
   stop(): Promise<void>;
+  /** Ends it at once, as a crash would (SIGKILL). */
+  kill(): Promise<void>;
 }
 
 const START_MS = 60_000;
@@ -72,6 +75,7 @@ export async function startNodeRed(options: {
   const url = `http://127.0.0.1:${port}`;
   return {
     url,
+    pid: child.pid ?? 0,
     ended,
     log,
     async inject(id) {
@@ -89,6 +93,10 @@ export async function startNodeRed(options: {
       await running;
     },
     stop: () => stop(child, ended),
+    async kill() {
+      child.kill('SIGKILL');
+      await ended;
+    },
   };
 }
 
