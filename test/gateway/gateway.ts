@@ -56,9 +56,13 @@ export class Gateway {
     await gateway.deploy();
     await until(() => gateway.heard.versions.includes('v1.0'), 'the first version', PATIENCE_MS).catch(
       async (error: unknown) => {
-        const log = gateway.log().slice(-10).join('\n');
+        const told = [
+          ...gateway.log().slice(-30),
+          ...gateway.broker.lines.slice(-30),
+          gateway.files().join(),
+        ];
         await gateway.stop();
-        throw new Error(`${String(error)}\n${log}`);
+        throw new Error(`${String(error)}\n${told.join('\n')}`);
       },
     );
     return gateway;
@@ -125,6 +129,11 @@ export class Gateway {
       if (node.id === 'ota_agent_broker')
         return { ...node, port: String(this.broker.port), clientid: 'gateway' };
       if (node.id === 'ota_agent_install') return { ...node, command: `${this.userDir}/installer.sh` };
+      // What goes wrong stands in the log, not in the editor's sidebar only.
+      if (node.id === 'ota_agent_error') return { ...node, console: true };
+      // Shells go by the real clock, so their time limits and the questions to them do, too.
+      if (node.type === 'exec' && node['timer'] === '60') return { ...node, timer: String(60 * SPEED) };
+      if (node.id === 'ota_agent_tick') return { ...node, repeat: String(2 * SPEED) };
       return node;
     });
   }

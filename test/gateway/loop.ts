@@ -94,7 +94,7 @@ export async function upgrade(gateway: Gateway, plan: Upgrade, id: string): Prom
     throw new Error(`${version}: installed ${starts() - startsBefore} times`);
   if (!gateway.heard.steps.includes(100)) throw new Error(`${version}: 100 was never reported`);
   const failures = gateway.heard.steps.filter((step) => step < 0);
-  if (failures.length > 0) throw new Error(`${version}: failures were reported: ${failures.join()}`);
+  if (failures.length > 0) throw new Error(`${version}: failures were reported: ${gateway.texts.join(' ')}`);
   return killedAt;
 }
 
