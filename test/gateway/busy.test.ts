@@ -19,7 +19,7 @@ describe('a gateway that is too busy to tell at once what is installed', functio
     requireProgram(this, 'flock', 'util-linux');
     gateway = await Gateway.start();
   });
-  after(() => gateway?.stop());
+  after(() => gateway.stop());
   beforeEach(() => gateway.forget());
 
   const askWith = (command: string): FlowNode[] =>
