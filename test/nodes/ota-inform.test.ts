@@ -4,6 +4,7 @@ import { cleanup } from '../support/cleanup';
 import { connectClient, type TestClient } from '../support/client';
 import type { LoadedFlow } from '../support/helper';
 import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
+import { until } from '../support/wait';
 import { asOut, bodyOf, loadBench, TOPIC } from './support';
 
 describe('ota-inform', () => {
@@ -87,13 +88,19 @@ describe('ota-inform', () => {
       });
     }
 
-    it('tells a flood of rubbish once a second with a count of what was left out', async () => {
+    it('tells a flood of rubbish with a count of what was left out: each is in one', async () => {
       const loaded = await load();
       const caught = loaded.messages('caught');
-      for (let i = 0; i < 50; i += 1) await client.publish(`${TOPIC}/inform/token-1`, 'rubbish');
-      await caught.atLeast(2);
-      assert.match(asOut(caught.items[1]).error?.message ?? '', /and 48 more like it left out/);
-      assert.equal(caught.items.length, 2);
+      const flood = Array.from({ length: 50 }, () => client.publish(`${TOPIC}/inform/token-1`, 'rubbish'));
+      await Promise.all(flood);
+      const leftOut = (): number[] =>
+        caught.items
+          .map((item) => /and (\d+) more like it left out/.exec(asOut(item).error?.message ?? '')?.[1])
+          .map((count) => Number(count ?? 0));
+      // How many seconds the flood takes is the machine's business; one error a second is told at most.
+      const told = (): number => leftOut().reduce((sum, count) => sum + count, caught.items.length);
+      await until(() => told() === 50, 'each of 50 to be told or counted');
+      assert.ok(caught.items.length < 50, `${caught.items.length} errors`);
     });
   });
 

@@ -219,7 +219,7 @@ export async function fleetTask({ wire, click }: Running): Promise<void> {
   await click('1.');
   await until(() => find(wire, 'inform').length === 20, 'twenty reports');
   await click('2.');
-  await until(() => upgraded().size === 18, 'all but the two that fail', 60_000);
+  await until(() => upgraded().size === 18, 'all but the two that fail', 240_000);
   assert.equal(pushed(), 20);
   await until(() => find(wire, 'progress').filter(({ step }) => step === -4).length === 2, 'two failures');
   await until(
