@@ -96,8 +96,8 @@ describe('the back-up of the recipes', function () {
       startAt: '2099-01-01T00:00:00Z',
     });
     await shell(backUp, first.path);
-    await command(old, 'packages', { action: 'remove', id: upgrade.id });
     await command(old, 'tasks', { action: 'cancel', taskId });
+    await command(old, 'packages', { action: 'remove', id: upgrade.id });
     await old.stop();
 
     const second = later(await userDirectory());
