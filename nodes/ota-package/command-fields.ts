@@ -1,8 +1,17 @@
 /** The fields of ota-package's commands beside `action`, but those of a package that is added. Pure. */
-import { field, type JsonObject, OtaError, typeName } from '../lib/protocol';
+import {
+  field,
+  isBlank,
+  type JsonObject,
+  MAX_PAGE,
+  MAX_PAGE_SIZE,
+  OtaError,
+  PAGE_SIZE,
+  readFlag,
+  readWhole,
+  typeName,
+} from '../lib/protocol';
 
-const PAGE_SIZE = 20;
-const MAX_PAGE_SIZE = 1000;
 const MAX_SEARCH = 128;
 
 export interface ListQuery {
@@ -21,7 +30,7 @@ export function readListQuery(payload: JsonObject): ListQuery {
     search: search.trim().slice(0, MAX_SEARCH),
     page: isPaged
       ? {
-          page: whole(payload, 'page', 1, 1_000_000_000),
+          page: whole(payload, 'page', 1, MAX_PAGE),
           pageSize: whole(payload, 'pageSize', PAGE_SIZE, MAX_PAGE_SIZE),
         }
       : null,
@@ -37,10 +46,9 @@ export function readId(payload: JsonObject): string {
 
 /** @throws OtaError OTA_BAD_INPUT */
 export function readForce(payload: JsonObject): boolean {
-  const force = field(payload, 'force');
-  if (isBlank(force) || force === false || force === 'false') return false;
-  if (force === true || force === 'true') return true;
-  throw badInput('"force" must be true or false');
+  const force = readFlag(field(payload, 'force'));
+  if (force === null) throw badInput('"force" must be true or false');
+  return force;
 }
 
 export function badInput(reason: string): OtaError {
@@ -48,13 +56,7 @@ export function badInput(reason: string): OtaError {
 }
 
 function whole(payload: JsonObject, name: string, byDefault: number, max: number): number {
-  const value = field(payload, name);
-  if (isBlank(value)) return byDefault;
-  const number = typeof value === 'string' ? Number(value) : value;
-  if (typeof number === 'number' && Number.isInteger(number) && number >= 1 && number <= max) return number;
-  throw badInput(`"${name}" must be a whole number between 1 and ${max}`);
-}
-
-function isBlank(value: unknown): boolean {
-  return value === undefined || value === null || value === '';
+  const value = readWhole(field(payload, name), byDefault, max);
+  if (value === null) throw badInput(`"${name}" must be a whole number between 1 and ${max}`);
+  return value;
 }

@@ -88,16 +88,16 @@ describe('several instances on one PostgreSQL', function () {
     }
   }
 
+  /** It has changed a device: what devices report, and the pushes, come to it too. */
+  const hasItsShare = ({ told }: InstanceProcess): Promise<boolean> =>
+    until(() => told.some(({ kind }) => kind === 'change'), 'the other instance to have its share', 30_000);
+
   it('lose nothing when one of two is killed under reports, and a second attempt begins nowhere', async () => {
     const fleet = later(await Fleet.start(broker.url, plansOf(DEVICES, 150)));
     const one = await instance().ready();
     let two = await instance().ready();
     const { taskId } = await one.ask(create([...fleet.plans.keys()]));
-    await until(
-      () => two.told.some(({ kind }) => kind === 'change'),
-      'the other instance to have its share',
-      30_000,
-    );
+    await hasItsShare(two);
     for (let kill = 0; kill < (LONG ? 10 : 2); kill += 1) {
       await two.kill();
       two = instance();
@@ -116,11 +116,7 @@ describe('several instances on one PostgreSQL', function () {
     const one = await instance().ready();
     const two = await instance().ready();
     const { taskId } = await one.ask(create([...fleet.plans.keys()]));
-    await until(
-      () => two.told.some(({ kind }) => kind === 'change'),
-      'the other instance to have its share',
-      30_000,
-    );
+    await hasItsShare(two);
     two.signal('SIGSTOP');
     await until(
       () => server.psql('SELECT count(*) FROM ota.members') === '1',
@@ -140,11 +136,7 @@ describe('several instances on one PostgreSQL', function () {
     const one = await instance().ready();
     const two = await instance().ready();
     const { taskId } = await one.ask(create([...fleet.plans.keys()]));
-    await until(
-      () => two.told.some(({ kind }) => kind === 'change'),
-      'the other instance to have its share',
-      30_000,
-    );
+    await hasItsShare(two);
     await server.halt('immediate');
     await sleep(LONG ? 60_000 : 6000);
     await server.start();
@@ -165,11 +157,7 @@ describe('several instances on one PostgreSQL', function () {
       const two = await instance(server.url(), proxy.url).ready();
       const limits = { noResponse: 12, stalled: 12, confirm: 12, repush: 0, perMinute: 0, retries: 0 };
       const { taskId } = await one.ask(create([...fleet.plans.keys()], limits));
-      await until(
-        () => two.told.some(({ kind }) => kind === 'change'),
-        'the other instance to have its share',
-        30_000,
-      );
+      await hasItsShare(two);
       proxy.blackhole();
       await sleep(18_000);
       proxy.heal();

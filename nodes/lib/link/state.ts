@@ -2,7 +2,7 @@
  * What state a link is in, and what the errors of mqtt.js, Node.js and brokers mean in our codes.
  * A table: nothing else reads their words.
  */
-import { type OtaCode, OtaError } from '../protocol';
+import { isTlsCode, isUnreachable, type OtaCode, OtaError } from '../protocol';
 
 export type LinkPhase = 'idle' | 'connecting' | 'connected' | 'waiting';
 
@@ -48,12 +48,6 @@ const REASONS: ReadonlyMap<number, Cause> = new Map([
   [142, TAKEN],
 ]);
 
-const NETWORK = new Set(
-  'ECONNREFUSED ENOTFOUND EAI_AGAIN ETIMEDOUT EHOSTUNREACH ENETUNREACH EHOSTDOWN EADDRNOTAVAIL'.split(' '),
-);
-const TLS =
-  /^(CERT_|ERR_TLS|ERR_SSL|ERR_OSSL|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_MISMATCH|EPROTO|INVALID_CA)/;
-
 /** OpenSSL's own line, of which a person wants the reason: `…:SSL routines:ssl3_read_bytes:<reason>:../deps…`. */
 const OPENSSL = /^[0-9A-F]+:error:[^:]*:[^:]*:[^:]*:([^:]+):[^]*$/;
 
@@ -73,8 +67,8 @@ export function clientIdTaken(): OtaError {
 function meaning(code: unknown, message: string, wasConnected: boolean): Cause {
   if (typeof code === 'number') return REASONS.get(code) ?? (wasConnected ? LOST : REFUSED);
   if (typeof code === 'string') {
-    if (NETWORK.has(code)) return UNREACHABLE;
-    if (TLS.test(code)) return CERTIFICATE;
+    if (isUnreachable(code)) return UNREACHABLE;
+    if (isTlsCode(code)) return CERTIFICATE;
   }
   if (/certificate|tls|ssl/i.test(message)) return CERTIFICATE;
   return wasConnected ? LOST : UNREACHABLE;

@@ -1,6 +1,7 @@
 /**
  * The wire: topics, messages, steps, ids. Pure: no I/O, no Node-RED, nothing of ours but this folder.
  */
+export * from './command-fields';
 export * from './delivery';
 export * from './digests';
 export * from './errors';
@@ -8,6 +9,7 @@ export * from './ids';
 export * from './json';
 export * from './messages';
 export * from './modules';
+export * from './network-codes';
 export * from './read-messages';
 export * from './read';
 export * from './reasons';

@@ -54,11 +54,6 @@ export function parseBody(bytes: Uint8Array): Body {
   return { object: value, text, lossy };
 }
 
-/** The same, where only the object matters. @throws OtaError OTA_TOO_LARGE, OTA_BAD_MESSAGE */
-export function parseObject(bytes: Uint8Array): JsonObject {
-  return parseBody(bytes).object;
-}
-
 /** The bytes without a byte order mark and without NULs before and after. */
 function withoutPadding(bytes: Uint8Array): Buffer {
   let start = 0;

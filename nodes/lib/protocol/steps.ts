@@ -17,7 +17,6 @@ export const STEP_SUCCEEDED = 100;
 export const STEP_UPGRADE_FAILED = -1;
 export const STEP_DOWNLOAD_FAILED = -2;
 export const STEP_VERIFICATION_FAILED = -3;
-export const STEP_FLASHING_FAILED = -4;
 
 /** Decimal digits, leading zeros and a fraction allowed, no blanks, no sign but a minus. */
 const STEP_TEXT = /^-?[0-9]+(\.[0-9]+)?$/;

@@ -47,12 +47,6 @@ export const flagRule: Rule<boolean> = {
   },
 };
 
-/** Any text. */
-export const textRule: Rule<string> = {
-  accepts: { kind: 'text' },
-  read: (value) => (typeof value === 'string' ? taken(value) : refused('text')),
-};
-
 /** The items of a list at most. */
 export const MAX_LIST = 100;
 

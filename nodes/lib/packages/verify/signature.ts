@@ -13,7 +13,7 @@
  */
 import { type KeyObject, sign, verify } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { isObject, OtaError } from '../../protocol';
+import { isBlank, isObject, OtaError } from '../../protocol';
 import { badKey, ed25519, parsePrivateKey } from './keys';
 
 export { parsePrivateKey, parsePublicKeys } from './keys';
@@ -238,10 +238,6 @@ function plain(value: unknown): unknown {
     // Absent, a ring, or too deep: equal to nothing that was signed.
     return Symbol('none');
   }
-}
-
-function isBlank(value: unknown): boolean {
-  return value === undefined || value === null || value === '';
 }
 
 /** Each field with its length in front: no two sets of fields give the same bytes. */

@@ -2,10 +2,18 @@
  * `create` and `preview`: a task's packages, its devices and its times, read and checked before anything is
  * done. Pure.
  */
-import { field, isObject, type JsonObject, safeCopy, typeName, type UpgradeOut } from '../../protocol';
+import {
+  field,
+  isBlank,
+  isObject,
+  type JsonObject,
+  safeCopy,
+  typeName,
+  type UpgradeOut,
+} from '../../protocol';
 import { readPolicy } from '../policy';
 import type { DeviceFilter, EndBehavior, Joining, LabelFilter, PackageVariant, Policy } from '../types';
-import { bad, flag, isBlank, oneOf, optional, texts, time, whole } from './fields';
+import { bad, flag, oneOf, optional, texts, time, whole } from './fields';
 import { readLabelFilter } from './labels';
 
 /** Everybody, named devices, or those that a filter takes in. */

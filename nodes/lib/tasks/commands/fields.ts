@@ -2,20 +2,25 @@
  * How the fields of a message are read: texts, numbers, lists, times. Pure. What is wrong is an `OtaError`
  * OTA_BAD_INPUT that names the field.
  */
-import { field, type JsonObject, OtaError, readTime, typeName } from '../../protocol';
+import {
+  field,
+  isBlank,
+  type JsonObject,
+  MAX_PAGE,
+  MAX_PAGE_SIZE,
+  OtaError,
+  PAGE_SIZE,
+  readFlag,
+  readTime,
+  readWhole,
+  typeName,
+} from '../../protocol';
 
-const PAGE_SIZE = 20;
-const MAX_PAGE_SIZE = 1000;
 /** Who asked and what they say about it: texts of the task's log. */
 const MAX_NOTE = 128;
 
 export function bad(name: string, why: string): OtaError {
   return new OtaError('OTA_BAD_INPUT', `"${name}" ${why}.`);
-}
-
-/** True for what a form sends for a field that was left empty. */
-export function isBlank(value: unknown): value is undefined | null | '' {
-  return value === undefined || value === null || value === '';
 }
 
 /** A text; blank where it is absent. */
@@ -40,26 +45,21 @@ export function note(payload: JsonObject, name: string): string | null {
 }
 
 export function flag(payload: JsonObject, name: string): boolean {
-  const value = field(payload, name);
-  if (isBlank(value) || value === false || value === 'false') return false;
-  if (value === true || value === 'true') return true;
-  throw bad(name, 'must be true or false');
+  const value = readFlag(field(payload, name));
+  if (value === null) throw bad(name, 'must be true or false');
+  return value;
 }
 
 /** A whole number from 1 on, also as text. */
 export function whole(payload: JsonObject, name: string, byDefault: number, max: number): number {
-  const value = field(payload, name);
-  if (isBlank(value)) return byDefault;
-  const read = typeof value === 'string' ? Number(value) : value;
-  if (typeof read !== 'number' || !Number.isInteger(read) || read < 1 || read > max) {
-    throw bad(name, `must be a whole number between 1 and ${max}`);
-  }
-  return read;
+  const value = readWhole(field(payload, name), byDefault, max);
+  if (value === null) throw bad(name, `must be a whole number between 1 and ${max}`);
+  return value;
 }
 
 export function readPage(payload: JsonObject): { page: number; pageSize: number } {
   return {
-    page: whole(payload, 'page', 1, 1e9),
+    page: whole(payload, 'page', 1, MAX_PAGE),
     pageSize: whole(payload, 'pageSize', PAGE_SIZE, MAX_PAGE_SIZE),
   };
 }

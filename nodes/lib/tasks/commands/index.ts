@@ -2,7 +2,7 @@
  * What a message asks of the tasks, read and checked before anything is done. Pure. A table has the reader of
  * each action; the files beside this one have the larger ones.
  */
-import { checkUpgrade, field, isObject, type JsonObject, OtaError, typeName } from '../../protocol';
+import { checkUpgrade, field, isBlank, isObject, type JsonObject, OtaError, typeName } from '../../protocol';
 import {
   DEVICE_STATUSES,
   type DeviceStatus,
@@ -16,19 +16,7 @@ import {
   type TaskStatus,
 } from '../types';
 import { type OwnRules, readTask, type TaskInput } from './create';
-import {
-  bad,
-  flag,
-  isBlank,
-  note,
-  oneOf,
-  optional,
-  readPage,
-  required,
-  someOf,
-  storable,
-  whole,
-} from './fields';
+import { bad, flag, note, oneOf, optional, readPage, required, someOf, storable, whole } from './fields';
 import { type LabelChanges, readLabelChanges, readLabelFilter } from './labels';
 import { readNamed, readSome } from './tokens';
 import { readUpdate, type TaskUpdate } from './update';

@@ -4,6 +4,7 @@
  */
 import {
   field,
+  isBlank,
   isObject,
   type JsonObject,
   moduleOrDefault,
@@ -12,7 +13,7 @@ import {
   toOtaError,
   typeName,
 } from '../../protocol';
-import { bad, isBlank, optional, required } from './fields';
+import { bad, optional, required } from './fields';
 
 /** Actions of messages that report. */
 export const REPORT_ACTIONS = ['version', 'progress', 'outcome'] as const;

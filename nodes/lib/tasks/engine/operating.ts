@@ -2,6 +2,8 @@
 import { OtaError } from '../../protocol';
 import type { Moment } from '../machine';
 import type { TaskDatabase } from '../database';
+import { type TaskShape, taskShape } from '../shapes';
+import type { Notes, TaskRule } from '../transactions';
 import type { Task } from '../types';
 import type { Time } from './clock';
 import type { TaskEvents } from './events';
@@ -45,6 +47,22 @@ export async function inTurn(
 export function momentOf({ lane }: Operating): Moment {
   const { wall, ticks } = lane.now();
   return { wall, now: ticks };
+}
+
+/** A command that moves a task: answers the task as it is then. @throws OtaError what the rule throws */
+export async function decideOn(
+  engine: Operating,
+  task: Task,
+  { by, remark }: Notes,
+  rule: TaskRule,
+): Promise<TaskShape> {
+  return changedShape(engine, task, await engine.writes.decide(task.id, rule, { by, remark }));
+}
+
+/** What a command answers that may have changed a task; null: it is as it was. */
+export function changedShape(engine: Operating, task: Task, changed: Task | null): TaskShape {
+  engine.scheduler.markDirty(task.id);
+  return taskShape(changed ?? task, momentOf(engine));
 }
 
 /** @throws OtaError OTA_UNKNOWN_TASK */

@@ -10,7 +10,7 @@ import type { TaskChange } from '../transactions';
 import type { DeviceStatus, Intent, Task } from '../types';
 import { create, preview } from './create-task';
 import { changeFleet, device, fleet } from './fleet-commands';
-import { find, inTurn, momentOf, type Operating, wrongState } from './operating';
+import { decideOn, find, inTurn, momentOf, type Operating, wrongState } from './operating';
 import { advance, details, log, start, timelineOf, update } from './rollout-commands';
 
 /** Carries a command out and answers it. @throws OtaError */
@@ -72,23 +72,17 @@ function resumedNow(task: Task, wall: number): TaskChange | null {
 }
 
 /** Pause or resume: idempotent while the task isn't over. A draft has nothing to pause. */
-async function change(
+function change(
   engine: Operating,
   task: Task,
-  { action, by, remark }: CommandOf<'pause' | 'resume'>,
+  command: CommandOf<'pause' | 'resume'>,
   rule: (task: Task) => TaskChange | null,
 ): Promise<TaskShape> {
-  const changed = await engine.writes.decide(
-    task.id,
-    (now) => {
-      const isOver = now.status === 'ended' || now.status === 'cancelled';
-      if (isOver || now.status === 'draft') throw wrongState(now, action);
-      return rule(now);
-    },
-    { by, remark },
-  );
-  engine.scheduler.markDirty(task.id);
-  return taskShape(changed ?? task, momentOf(engine));
+  return decideOn(engine, task, command, (now) => {
+    const isOver = now.status === 'ended' || now.status === 'cancelled';
+    if (isOver || now.status === 'draft') throw wrongState(now, command.action);
+    return rule(now);
+  });
 }
 
 async function cancel(engine: Operating, task: Task, command: CommandOf<'cancel'>): Promise<TaskShape> {

@@ -1,44 +1,27 @@
 /** Commands on a rollout: a draft begins, the next wave opens, what may change changes; its numbers, log and curve. */
 import type { CommandOf } from '../commands';
 import { advanced, baseOf, started, timeline } from '../machine';
-import { logShape, pointShape, taskDetails, type TaskDetails, type TaskShape, taskShape } from '../shapes';
+import { logShape, pointShape, taskDetails, type TaskDetails, type TaskShape } from '../shapes';
 import { updateNeed, updateTask } from '../transactions';
 import type { Task } from '../types';
-import { find, momentOf, type Operating, wrongState } from './operating';
+import { changedShape, decideOn, find, momentOf, type Operating, wrongState } from './operating';
 
 /** A draft begins: now, or at its time. @throws OtaError OTA_TASK_STATE for any other task */
-export async function start(engine: Operating, task: Task, notes: CommandOf<'start'>): Promise<TaskShape> {
-  const { by, remark } = notes;
-  const changed = await engine.writes.decide(
-    task.id,
-    (now, _wave, { wall }) => {
-      const move = started(now, wall);
-      if (move === null) throw wrongState(now, 'start');
-      return move;
-    },
-    { by, remark },
-  );
-  engine.scheduler.markDirty(task.id);
-  return taskShape(changed ?? task, momentOf(engine));
+export function start(engine: Operating, task: Task, notes: CommandOf<'start'>): Promise<TaskShape> {
+  return decideOn(engine, task, notes, (now, _wave, { wall }) => {
+    const move = started(now, wall);
+    if (move === null) throw wrongState(now, 'start');
+    return move;
+  });
 }
 
 /** Opens the next wave now. Whoever does so has seen the failures so far. @throws OtaError OTA_TASK_STATE */
-export async function advance(
-  engine: Operating,
-  task: Task,
-  { by, remark }: CommandOf<'advance'>,
-): Promise<TaskShape> {
-  const changed = await engine.writes.decide(
-    task.id,
-    (now) => {
-      const move = advanced(now);
-      if (move === null) throw wrongState(now, 'advance');
-      return { ...move, base: now.status === 'paused' && now.reason !== null ? baseOf(now) : now.base };
-    },
-    { by, remark },
-  );
-  engine.scheduler.markDirty(task.id);
-  return taskShape(changed ?? task, momentOf(engine));
+export function advance(engine: Operating, task: Task, notes: CommandOf<'advance'>): Promise<TaskShape> {
+  return decideOn(engine, task, notes, (now) => {
+    const move = advanced(now);
+    if (move === null) throw wrongState(now, 'advance');
+    return { ...move, base: now.status === 'paused' && now.reason !== null ? baseOf(now) : now.base };
+  });
 }
 
 /** @throws OtaError OTA_TASK_STATE where it is over, OTA_BAD_INPUT */
@@ -52,8 +35,7 @@ export async function update(
     (rows) => updateTask(changes, { by, remark }, rows),
   );
   if (changed !== null) engine.events.emitTask(changed);
-  engine.scheduler.markDirty(task.id);
-  return taskShape(changed ?? task, momentOf(engine));
+  return changedShape(engine, task, changed);
 }
 
 export async function details(engine: Operating, taskId: string): Promise<TaskDetails> {

@@ -23,6 +23,7 @@ import {
   type TaskQuery,
 } from '../database';
 import { toCandidate, toDeviceRow, toHistory, toKnownModules, toWaveCounts } from '../rows';
+import { newTaskValues } from '../task-rows';
 import type { PgValue, PostgresPool, Statement } from './driver';
 import { KeyCache } from './keys';
 import { load, type LoadContext, taskOf, toKnown, toOwnLabels } from './load';
@@ -104,25 +105,7 @@ export class PostgresTasks implements TaskDatabase {
     const moduleId = await this.keys.moduleOf(task.upgrade.module);
     const { ticks } = await this.#now(at);
     return this.#pool.transaction(async (transaction) => {
-      const [row] = await transaction.read(sql.ADD_TASK, [
-        task.taskId,
-        service,
-        moduleId,
-        task.status,
-        task.createdAt,
-        task.startAt,
-        task.status === 'running' ? task.createdAt : null,
-        task.name,
-        JSON.stringify(task.policy),
-        JSON.stringify(task.upgrade),
-        JSON.stringify(task.package),
-        task.description,
-        JSON.stringify(task.packages),
-        task.endAt,
-        task.endBehavior,
-        task.joining === null ? null : JSON.stringify(task.joining),
-        task.status === 'running' ? ticks : null,
-      ]);
+      const [row] = await transaction.read(sql.ADD_TASK, newTaskValues(service, moduleId, task, ticks));
       const id = row?.['id'] as number;
       transaction.write(sql.ADD_WAVES, [id, task.waves]);
       await transaction.commit();

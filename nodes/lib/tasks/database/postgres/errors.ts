@@ -1,5 +1,5 @@
 /** What the errors of PostgreSQL, `pg` and the network mean in our codes, and what to do. A table; nothing else reads their words. */
-import { type OtaCode, OtaError } from '../../../protocol';
+import { isTlsCode, isUnreachable, type OtaCode, OtaError } from '../../../protocol';
 
 interface Meaning {
   readonly code: OtaCode;
@@ -50,13 +50,8 @@ const STATES: Readonly<Record<string, Meaning>> = {
   '57014': BUSY,
 };
 
-const NETWORK = new Set(
-  'ECONNREFUSED ECONNRESET EPIPE ENOTFOUND EAI_AGAIN ETIMEDOUT EHOSTUNREACH ENETUNREACH EHOSTDOWN EADDRNOTAVAIL ENOENT'.split(
-    ' ',
-  ),
-);
-const TLS_CODE =
-  /^(CERT_|ERR_TLS|ERR_SSL|ERR_OSSL|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_MISMATCH|EPROTO|INVALID_CA)/;
+/** A connection that was there broke, or a socket in the file system is gone. */
+const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ENOENT']);
 const LOST_TEXT =
   /connection (error|terminated|timeout|ended)|timeout exceeded when trying to connect|query read timeout|client was closed|client has encountered/i;
 
@@ -80,7 +75,12 @@ export function isLost(error: unknown): boolean {
   if (error instanceof OtaError) return false;
   const { code, message } = describe(error);
   // 57P01 to 57P03: the server stops, crashed, or starts. 25P03: a transaction that stood still for too long.
-  return NETWORK.has(code) || /^(08|57P0|25P03)/.test(code) || (code === '' && LOST_TEXT.test(message));
+  return (
+    isUnreachable(code) ||
+    BROKEN.has(code) ||
+    /^(08|57P0|25P03)/.test(code) ||
+    (code === '' && LOST_TEXT.test(message))
+  );
 }
 
 export function storeError(error: unknown): OtaError {
@@ -90,7 +90,7 @@ export function storeError(error: unknown): OtaError {
     new OtaError(own, `${text} (${message}).`, { cause: error });
   const known = STATES[code];
   if (known !== undefined) return told(known);
-  if (TLS_CODE.test(code) || /certificate|\b(tls|ssl)\b/i.test(message)) return told(TLS);
+  if (isTlsCode(code) || /certificate|\b(tls|ssl)\b/i.test(message)) return told(TLS);
   if (isLost(error)) return told(UNREACHABLE);
   if (isConflict(error)) return told(BUSY);
   return new OtaError('OTA_STORE_FAILED', `PostgreSQL can not be used: ${message}.`, { cause: error });

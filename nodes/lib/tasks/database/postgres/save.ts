@@ -14,6 +14,7 @@ import {
 } from '../database';
 import { type CountDeltas, type DeviceWrite, type Effects, NO_COUNTS } from '../effects';
 import { deviceColumns, keepsDue, queueStart, type SqlValue, toLine } from '../rows';
+import { taskStateValues } from '../task-rows';
 import type { PgValue, Transaction } from './driver';
 import type { PostgresRows } from './load';
 import * as sql from './statements';
@@ -341,24 +342,7 @@ function saveTask(
   { member }: SaveContext,
   { id, task }: { readonly id: number; readonly task: NonNullable<Decision<unknown>['task']> },
 ): void {
-  const { base, running, intent } = task;
-  transaction.write(sql.SAVE_TASK, [
-    id,
-    task.status,
-    task.reason,
-    task.wave,
-    Number(task.live),
-    task.startedAt,
-    task.endedAt,
-    task.pace,
-    base.succeeded,
-    base.failed,
-    task.soakFrom,
-    running.before,
-    running.since,
-    intent === null ? null : JSON.stringify(intent),
-    intent === null ? null : member,
-  ]);
+  transaction.write(sql.SAVE_TASK, [id, ...taskStateValues(task), task.intent === null ? null : member]);
 }
 
 function changePlan(

@@ -1,5 +1,6 @@
 /** The statements of the PostgreSQL store but for those of pages, each with a name. Nothing here decides anything. */
 import { deviceColumns, statusCode, WAIT_CODE } from '../rows';
+import { NEW_TASK_COLUMNS } from '../task-rows';
 import type { Statement } from './driver';
 
 const PENDING = statusCode('pending');
@@ -115,9 +116,8 @@ export const LOG = named(
 );
 export const ADD_TASK = named(
   'add_task',
-  `INSERT INTO tasks (key, service, scope, status, created_at, start_at, started_at, name, policy, upgrade, package,
-      description, packages, end_at, end_behavior, joining, running_since)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING id`,
+  `INSERT INTO tasks (${NEW_TASK_COLUMNS.join(', ')})
+    VALUES (${NEW_TASK_COLUMNS.map((_name, i) => `$${i + 1}`).join(', ')}) RETURNING id`,
 );
 export const ADD_WAVES = named(
   'add_waves',

@@ -6,6 +6,7 @@ import { prepareStampStatements } from './stamps';
 import { prepareDevicePages } from './pages';
 import type { KnownQuery, NewTask, PlanChange, TaskQuery, TaskState } from '../database';
 import type { CountDeltas } from '../effects';
+import { NEW_TASK_COLUMNS, newTaskValues, taskStateValues } from '../task-rows';
 import type { SqlDatabase, SqlRow, SqlStatement } from './driver';
 
 export type Statements = ReturnType<typeof prepareStatements>;
@@ -79,12 +80,10 @@ export function prepareStatements(db: SqlDatabase) {
     WHERE id = ?`);
   const addTaken = sql('UPDATE tasks SET taken = taken + ? WHERE id = ?');
   // Numbers tell which task is the newer one: that of a task that was removed is not given again.
-  const addTask = sql(`INSERT INTO tasks
-    (id, key, service, scope, status, created_at, start_at, started_at, name, policy, upgrade, package,
-      description, packages, end_at, end_behavior, joining, running_since)
+  const addTask = sql(`INSERT INTO tasks (id, ${NEW_TASK_COLUMNS.join(', ')})
     VALUES (
       1 + max(coalesce((SELECT max(id) FROM tasks), 0), coalesce((SELECT max(task) FROM upgraded), 0)),
-      ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`);
+      ${NEW_TASK_COLUMNS.map(() => '?').join(', ')}) RETURNING id`);
   const addWave = sql('INSERT INTO task_waves (task, wave, total) VALUES (?, ?, 0)');
   const wave = sql(`SELECT ${WAVE_COUNTS.join(', ')} FROM task_waves WHERE task = ? AND wave = ?`);
   const moduleOfTask = sql('SELECT scope FROM tasks WHERE id = ?');
@@ -165,26 +164,8 @@ export function prepareStatements(db: SqlDatabase) {
       changePlan.run(name, description, endAt, endBehavior, JSON.stringify(policy), id),
     addTaken: (id: number, by: number) => addTaken.run(by, id),
     /** @param now in ticks: a running task runs from then on */
-    addTask: (serviceId: number, moduleId: number, t: NewTask, now: Ticks) =>
-      addTask.get(
-        t.taskId,
-        serviceId,
-        moduleId,
-        t.status,
-        t.createdAt,
-        t.startAt,
-        t.status === 'running' ? t.createdAt : null,
-        t.name,
-        JSON.stringify(t.policy),
-        JSON.stringify(t.upgrade),
-        JSON.stringify(t.package),
-        t.description,
-        JSON.stringify(t.packages),
-        t.endAt,
-        t.endBehavior,
-        t.joining === null ? null : JSON.stringify(t.joining),
-        t.status === 'running' ? now : null,
-      )?.['id'] as number,
+    addTask: (serviceId: number, moduleId: number, task: NewTask, now: Ticks) =>
+      addTask.get(...newTaskValues(serviceId, moduleId, task, now))?.['id'] as number,
     addWave: (taskId: number, number: number) => addWave.run(taskId, number),
     findWave: (taskId: number, number: number) => wave.get(taskId, number),
     moduleOfTask: (id: number) => moduleOfTask.get(id)?.['scope'] as number,
@@ -192,23 +173,7 @@ export function prepareStatements(db: SqlDatabase) {
     hideTask: (id: number) => hideTask.run(id),
     /** A task that was removed, or whose making was broken off before `madeBefore`. */
     findHidden: (madeBefore: number) => hiddenTask.get(madeBefore)?.['id'] as number | undefined,
-    saveTask: (id: number, t: TaskState) =>
-      changeTask.run(
-        t.status,
-        t.reason,
-        t.wave,
-        t.live ? 1 : 0,
-        t.startedAt,
-        t.endedAt,
-        t.pace,
-        t.base.succeeded,
-        t.base.failed,
-        t.soakFrom,
-        t.running.before,
-        t.running.since,
-        t.intent === null ? null : JSON.stringify(t.intent),
-        id,
-      ),
+    saveTask: (id: number, state: TaskState) => changeTask.run(...taskStateValues(state), id),
     addCounts: (id: number, deltas: CountDeltas) =>
       addCounts.run(
         ...COUNTS.map((name) => deltas[name]),
