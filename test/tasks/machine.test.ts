@@ -505,15 +505,21 @@ const RULES: readonly Rule[] = [
     when: hundred,
     then: null,
   },
-  ...[failed('stalled'), upgrading({ status: 'cancelled' }), device({ ...delayed, attempt: 1 })].flatMap(
-    (given) =>
-      [hundred, minus3].map((when): Rule => ({
-        it: `${when.on} after ${given.status} ${given.reason ?? ''} is the last word of that attempt, and history`,
-        given,
-        when,
-        then: { status: given.status, reason: given.reason, step: given.step },
-        lateReport: 'clear',
-      })),
+  ...[
+    failed('stalled'),
+    // A limit that struck after a third version, and a turn in which no package fitted any more.
+    failed('version-mismatch', { thirdVersion: true }),
+    failed('incompatible'),
+    upgrading({ status: 'cancelled' }),
+    device({ ...delayed, attempt: 1 }),
+  ].flatMap((given) =>
+    [hundred, minus3].map((when): Rule => ({
+      it: `${when.on} after ${given.status} ${given.reason ?? ''} is the last word of that attempt, and history`,
+      given,
+      when,
+      then: { status: given.status, reason: given.reason, step: given.step },
+      lateReport: 'clear',
+    })),
   ),
   {
     it: 'progress after a cancel is history',

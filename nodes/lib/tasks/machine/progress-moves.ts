@@ -28,7 +28,13 @@ const answered = (c: Case): Partial<Device> => ({
 });
 
 /** The ends after which a 100 may still come: nobody knows what the device is doing. */
-const WITHOUT_LAST_WORD: ReadonlySet<string> = new Set(['offline', 'no-response', 'stalled']);
+const WITHOUT_LAST_WORD: ReadonlySet<string> = new Set([
+  'offline',
+  'no-response',
+  'stalled',
+  'version-mismatch',
+  'incompatible',
+]);
 const endedSilently = ({ device }: Case): boolean =>
   device.attempt > 0 && (device.status !== 'failed' || WITHOUT_LAST_WORD.has(device.reason ?? ''));
 
