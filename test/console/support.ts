@@ -113,7 +113,9 @@ export async function startConsole(
   const simulator = path.join(folder.path, 'simulator.json');
   const variables = { BASE_URL: red.url, UPLOAD_FOLDER: uploads, SIMULATOR_FILE: simulator };
   const flow = readFlow(file, broker.port, variables);
+  const listens = subscribed(broker, ['/ota/device/inform/+', '/ota/device/progress/+']);
   await red.deploy(flow);
+  await listens;
   const device = await connectClient(broker.url);
   const browser = await chromiumOnce();
   // By language and width: what a browser has loaded once, it needn't load and compile for each test.
@@ -147,6 +149,17 @@ export async function startConsole(
       for (const one of [folder, ...folders.splice(0)]) await one.stop();
     },
   };
+}
+
+/** Resolves as soon as somebody has subscribed to each filter: what is published before reaches nobody. */
+function subscribed({ broker }: AedesServer, filters: string[]): Promise<void> {
+  const missing = new Set(filters);
+  return new Promise((resolve) => {
+    broker.on('subscribe', (subscriptions) => {
+      for (const { topic } of subscriptions) missing.delete(topic.replace(/^\$share\/[^/]+\//, ''));
+      if (missing.size === 0) resolve();
+    });
+  });
 }
 
 /** As if it were installed there: a Node-RED from elsewhere doesn't look into the project's own node_modules. */

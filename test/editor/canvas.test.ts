@@ -203,9 +203,13 @@ describe('on the canvas', function () {
     });
 
     it('a device node needs none where its service holds the own token of the gateway', async () => {
+      const [broker, service] = used.service;
+      assert.ok(broker && service);
+      // A service of its own: Node-RED keeps its credential, which another test's service must not have.
       await used.editor.show([
-        ...used.service,
-        placed('device', 'ota-push', { service: 'service', side: 'device', inputs: 1, outputs: 1 }),
+        broker,
+        { ...service, id: 'gateways' },
+        placed('device', 'ota-push', { service: 'gateways', side: 'device', inputs: 1, outputs: 1 }),
       ]);
       await used.editor.open('device');
       await used.editor.page.locator('#node-input-btn-service-edit').click();

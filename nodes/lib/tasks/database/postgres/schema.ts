@@ -107,9 +107,9 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX task_devices_token ON task_devices (token, service, open, scope, id);
       -- At most one active upgrade of a device's module, over all tasks (1: pushed, 2: upgrading).
       CREATE UNIQUE INDEX task_devices_active ON task_devices (token, scope) WHERE status IN (1, 2);
-      CREATE INDEX task_devices_due ON task_devices (service, due) WHERE due IS NOT NULL;
-      CREATE INDEX task_devices_queue ON task_devices (task, queue) WHERE queue IS NOT NULL;
-      CREATE INDEX task_devices_repeats ON task_devices (task, status, next_push) WHERE next_push IS NOT NULL;
+      CREATE INDEX task_devices_due ON task_devices (service, due, id) WHERE due IS NOT NULL;
+      CREATE INDEX task_devices_queue ON task_devices (task, queue, id) WHERE queue IS NOT NULL;
+      CREATE INDEX task_devices_repeats ON task_devices (task, status, next_push, id) WHERE next_push IS NOT NULL;
       CREATE INDEX task_devices_reason ON task_devices (task, reason, token) WHERE reason IS NOT NULL;
       CREATE INDEX task_devices_hold ON task_devices (task, hold, token) WHERE hold IS NOT NULL;
       CREATE INDEX task_devices_wave ON task_devices (task, wave, token);

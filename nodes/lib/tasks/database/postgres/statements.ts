@@ -283,7 +283,7 @@ const found = (name: string, search: string, wait: boolean): Statement =>
 
 export const FIND_DUE = found(
   'find_due',
-  'SELECT id, token FROM task_devices WHERE service = $1 AND due <= $2 ORDER BY due LIMIT $3',
+  'SELECT id, token FROM task_devices WHERE service = $1 AND due <= $2 ORDER BY due, id LIMIT $3',
   false,
 );
 /** $2 task, $3 now, $4 pushes, $5 end of the open waves in the queue, $6 first pushes. */
@@ -291,12 +291,13 @@ export const FIND_QUEUE = found(
   'find_queue',
   `SELECT id, token FROM (
       (SELECT 1 AS part, next_push AS ord, id, token FROM task_devices
-        WHERE task = $2 AND status = ${PUSHED} AND next_push <= $3 ORDER BY next_push LIMIT $4)
-      UNION ALL (SELECT 2, queue, id, token FROM task_devices WHERE task = $2 AND queue < $5 ORDER BY queue LIMIT $6)
+        WHERE task = $2 AND status = ${PUSHED} AND next_push <= $3
+        ORDER BY next_push, id LIMIT $4)
+      UNION ALL (SELECT 2, queue, id, token FROM task_devices WHERE task = $2 AND queue < $5 ORDER BY queue, id LIMIT $6)
       UNION ALL (SELECT 3, next_push, id, token FROM task_devices
         WHERE task = $2 AND status = ${PENDING} AND next_push <= $3 AND hold = ${WAIT_CODE}
-        ORDER BY next_push LIMIT $4)
-    ) AS q ORDER BY part, ord LIMIT $4`,
+        ORDER BY next_push, id LIMIT $4)
+    ) AS q ORDER BY part, ord, id LIMIT $4`,
   false,
 );
 /** Pushes of instances that aren't there any more, and those of $6. */
@@ -311,7 +312,7 @@ export const FIND_PUSHED = found(
 export const FIND_WAITING = found(
   'find_waiting',
   `SELECT id, token FROM task_devices WHERE task = $2 AND status = ${PENDING} AND next_push > $3
-    AND hold = ${WAIT_CODE} LIMIT $4`,
+    AND hold = ${WAIT_CODE} ORDER BY next_push, id LIMIT $4`,
   false,
 );
 export const FIND_OF_TASK = found(

@@ -40,7 +40,9 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   );
   const anyBusy = sql(`SELECT 1 AS yes FROM task_devices WHERE hold = ${BUSY_CODE} LIMIT 1`);
   const busyDevices = sql(`SELECT * FROM task_devices WHERE token = ? AND scope = ? AND hold = ${BUSY_CODE}`);
-  const dueDevices = sql('SELECT * FROM task_devices WHERE service = ? AND due <= ? ORDER BY due LIMIT ?');
+  const dueDevices = sql(
+    'SELECT * FROM task_devices WHERE service = ? AND due <= ? ORDER BY due, id LIMIT ?',
+  );
   // With all that decides on its push: a query for each would cost more than the push.
   const withFacts = (where: string): string => `SELECT json_object(${AS_JSON},
       'known', v.version,
@@ -56,10 +58,10 @@ export function prepareDeviceStatements(db: SqlDatabase) {
       'lateReportUntil', (SELECT u.until FROM late_reports AS u WHERE u.scope = d.scope AND u.token = d.token)) AS json
     FROM task_devices AS d LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token
     WHERE d.task = ? AND ${where} LIMIT ?`;
-  const queuedDevices = sql(withFacts('d.queue < ? ORDER BY d.queue'));
+  const queuedDevices = sql(withFacts('d.queue < ? ORDER BY d.queue, d.id'));
   const probes = sql(
     withFacts(
-      `d.status = ${PENDING_CODE} AND d.next_push <= ? AND d.hold = ${WAIT_CODE} ORDER BY d.next_push`,
+      `d.status = ${PENDING_CODE} AND d.next_push <= ? AND d.hold = ${WAIT_CODE} ORDER BY d.next_push, d.id`,
     ),
   );
   const deviceWithFacts = sql(withFacts('d.token = ?'));
@@ -67,10 +69,10 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   const deviceOfTask = sql('SELECT * FROM task_devices WHERE task = ? AND token = ?');
   const repeats =
     sql(`SELECT * FROM task_devices WHERE task = ? AND status = ${PUSHED_CODE} AND next_push <= ?
-    ORDER BY next_push LIMIT ?`);
+    ORDER BY next_push, id LIMIT ?`);
   const waiting =
     sql(`SELECT * FROM task_devices WHERE task = ? AND status = ${PENDING_CODE} AND next_push > ?
-    AND hold = ${WAIT_CODE} LIMIT ?`);
+    AND hold = ${WAIT_CODE} ORDER BY next_push, id LIMIT ?`);
   const pushedSince = sql(`SELECT * FROM task_devices WHERE task = ? AND status = ${PUSHED_CODE} AND token > ?
     AND coalesce(last_push, since) >= ? ORDER BY token LIMIT ?`);
   const sliceOfTask = sql(`SELECT json_object(${AS_JSON}) AS json FROM task_devices AS d
