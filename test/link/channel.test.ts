@@ -265,6 +265,23 @@ describe('a channel', () => {
       assert.deepEqual(test.faults, []);
     });
 
+    it('tells a message that the broker sends again from one that is new', async () => {
+      const broker = later(await startHandBroker());
+      const test = later(makeChannel(broker.url, { persistent: true }));
+      const marks: boolean[] = [];
+      const heard = listener('inform', '+');
+      test.channel.listen({ ...heard, onMessage: (_message, _batch, again) => void marks.push(again) });
+      test.channel.acquire(USER);
+      await until(() => heard.states.includes('granted'), 'the subscription');
+      const one = { cmd: 'publish', qos: 1, retain: false, payload: JSON.stringify(report) } as const;
+      broker.send(
+        { ...one, dup: true, messageId: 1, topic: `${INFORM}/a` },
+        { ...one, dup: false, messageId: 2, topic: `${INFORM}/a` },
+      );
+      await until(() => broker.pubacks.length === 2, 'both acknowledgements');
+      assert.deepEqual(marks, [true, false]);
+    });
+
     it('holds a message for a listener that comes a moment later', async () => {
       const broker = later(await startHandBroker());
       const test = later(makeChannel(broker.url, { persistent: true }));

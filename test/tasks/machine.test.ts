@@ -1163,6 +1163,18 @@ describe('a progress report', () => {
     );
   });
 
+  it('that the broker sends again, and that was the last one applied, is written once', () => {
+    const upgrading = device({ status: 'upgrading', attempt: 1, step: 50, desc: 'half' });
+    const written = (changed: { again?: boolean; step?: number; desc?: string }): number => {
+      const said = { ...report, step: 50, desc: 'half', again: true, ...changed };
+      return progressTransitions(said, [{ device: upgrading, plan: plan(1, 'v2') }], () => null, NOW).length;
+    };
+    assert.equal(written({}), 0);
+    assert.equal(written({ again: false }), 1, 'the device itself says it twice');
+    assert.equal(written({ step: 51 }), 1, 'it was never applied');
+    assert.equal(written({ desc: 'more' }), 1, 'it was never applied');
+  });
+
   it('is kept as databases can keep it', () => {
     assert.equal(progressEvent({ step: 1, desc: 'a\0b\ud800' }, NOW).desc, 'a\ufffdb\ufffd');
   });

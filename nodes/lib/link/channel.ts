@@ -42,8 +42,11 @@ export interface Listener<K extends MessageKind = MessageKind> {
    * connection is ended, so that the broker sends it again. Absent: always ready. See `Channel.resume`.
    */
   readonly ready?: () => boolean;
-  /** May join the batch: the broker's acknowledgement then waits for the commit. */
-  readonly onMessage: (message: MessageOf<K>, batch: Batch) => void;
+  /**
+   * May join the batch: the broker's acknowledgement then waits for the commit. `again`: the broker sends it once
+   * more, so it may have been committed before, by an earlier process or another instance.
+   */
+  readonly onMessage: (message: MessageOf<K>, batch: Batch, again: boolean) => void;
   /** Something on a topic of this listener that can't be read. */
   readonly onRefused: (refused: Refused) => void;
   /** The broker's answer to the subscription, at each change. */
@@ -463,10 +466,12 @@ export class Channel {
     if (!read.ok)
       return read.refused === null ? 'taken' : this.#refusedTaken(link, packet.topic, read.refused);
     const { value } = read;
-    if (value.kind === 'answer') return this.#answerTaken(link, value, batch);
+    if (value.kind === 'answer') return this.#answerTaken(link, value, batch, packet.dup);
     const heard = this.#heardBy(value.kind, value.accessToken);
     if (heard.length === 0) return this.#unclaimedTaken(packet.topic, value.kind, value.accessToken);
-    return this.#deliver(link, heard, (listener) => listener.onMessage(addressed(value, listener), batch));
+    return this.#deliver(link, heard, (listener) =>
+      listener.onMessage(addressed(value, listener), batch, packet.dup),
+    );
   }
 
   #refusedTaken(link: Link, topic: string, refused: Refused): Taken {
@@ -487,12 +492,13 @@ export class Channel {
     link: Link,
     { topic, accessToken, message }: Extract<WireMessage, { kind: 'answer' }>,
     batch: Batch,
+    again: boolean,
   ): Taken {
     const { upgrade } = message;
     const heard = this.#heardBy('upgrade', accessToken);
     if (upgrade !== null && heard.length > 0) {
       const value: MessageOf<'upgrade'> = { kind: 'upgrade', topic, accessToken, message: upgrade };
-      const taken = this.#deliver(link, heard, (listener) => listener.onMessage(value, batch));
+      const taken = this.#deliver(link, heard, (listener) => listener.onMessage(value, batch, again));
       if (taken === 'hold') return taken;
     }
     const expected = this.#requests.answer(accessToken, message) || heard.length > 0;

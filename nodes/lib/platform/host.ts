@@ -248,8 +248,10 @@ export class TaskHost {
       channel.listen<'progress'>({
         ...common('progress'),
         kind: 'progress',
-        onMessage: ({ accessToken, message: { module, step, desc } }, batch) =>
-          this.#enqueue({ kind: 'progress', accessToken, module, step, desc, wall: this.#wall() }, batch),
+        onMessage: ({ accessToken, message: { module, step, desc } }, batch, again) => {
+          const report = { kind: 'progress', accessToken, module, step, desc, wall: this.#wall() } as const;
+          this.#enqueue(again ? { ...report, again } : report, batch);
+        },
       }),
       channel.listen<'inform'>({
         ...common('inform'),

@@ -145,7 +145,7 @@ export class WiresChannel implements TaskChannel {
       report.kind === 'inform'
         ? { id: report.id, module: report.module, version: report.version, params: report.params }
         : { module: report.module, step: report.step, desc: report.desc, ...stepStatus(report.step) };
-    listener.onMessage({ accessToken, message, topic: '', retained: false } as never, batch);
+    listener.onMessage({ accessToken, message, topic: '', retained: false } as never, batch, false);
     this.#uncommitted += 1;
     try {
       await batch.done;

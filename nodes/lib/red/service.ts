@@ -173,9 +173,9 @@ export class ServiceUse {
     this.#subscription = 'pending';
     const stop = this.channel().listen<K>({
       ...listener,
-      onMessage: (message, batch) => {
+      onMessage: (message, batch, again) => {
         if (this.#idle === NO_REPORT) this.#idle = CONNECTED;
-        listener.onMessage(message, batch);
+        listener.onMessage(message, batch, again);
       },
       onSubscription: (state) => {
         this.#subscription = state;

@@ -13,6 +13,8 @@ export interface ProgressReport {
   readonly module: string | null;
   readonly step: number;
   readonly desc: string;
+  /** The broker sends it once more: it may have been committed and not acknowledged. */
+  readonly again?: boolean;
   readonly wall: number;
 }
 
@@ -62,9 +64,16 @@ export function progressTransitions(
   const module = report.module ?? DEFAULT_MODULE;
   const member = meant(report.module, open) ?? latest(module) ?? unpushed(module, open);
   const moved =
-    member === null ? null : transition(member.device, member.plan, progressEvent(report, now), report.wall);
+    member === null || isApplied(report, member.device)
+      ? null
+      : transition(member.device, member.plan, progressEvent(report, now), report.wall);
   const others = open.length < 2 ? [] : woken(open, now, report.wall, member);
   return moved === null ? others : [moved, ...others];
+}
+
+/** It comes again, and is what the device said last: its history has it. */
+function isApplied({ again, step, desc }: ProgressReport, device: Device): boolean {
+  return again === true && device.step === step && device.desc === keptText(desc);
 }
 
 /** The one upgrade that a progress report belongs to: there is no id in it. */
