@@ -7,7 +7,7 @@ import { OtaError } from '../lib/protocol';
 import type { TaskHost } from '../lib/platform';
 import { type WirePush, WiresChannel } from '../lib/platform';
 import type { Message } from '../lib/red/input';
-import { isReport, readReport } from '../lib/tasks/commands';
+import { isReport, readReport, type WireReport } from '../lib/tasks/commands';
 
 /** The ways of this runtime's fleets, by store and fleet: nodes with the same ones share them. */
 const CHANNELS = new Map<string, WiresChannel>();
@@ -39,14 +39,23 @@ export async function takeReport(host: TaskHost, channel: WiresChannel, payload:
     return false;
   }
   const report = readReport(payload);
-  if (report.kind !== 'outcome') {
-    await channel.report(report);
-    return true;
-  }
-  const push = channel.pushOf(report.id);
+  await channel.inOrder(async () => {
+    // What a flow sends while it starts waits for the store.
+    await host.started();
+    if (report.kind === 'outcome') await takeOutcome(host, channel, report);
+    else await channel.report(report);
+  });
+  return true;
+}
+
+async function takeOutcome(
+  host: TaskHost,
+  channel: WiresChannel,
+  { id, outcome }: Extract<WireReport, { kind: 'outcome' }>,
+): Promise<void> {
+  const push = channel.pushOf(id);
   if (push === null) {
     throw new OtaError('OTA_BAD_INPUT', '"id" names no push that this node has sent since it started.');
   }
-  await host.outcome(push, report.outcome);
-  return true;
+  await host.outcome(push, outcome);
 }

@@ -114,7 +114,13 @@ describe('a rollout', () => {
       await get(task, 'advance', { by: 'ann' });
       await platform.wait(1);
       assert.deepEqual(pushed(), ['d002', 'd003']);
-      assert.deepEqual(await events(task), ['created', 'paused wave-done', 'resumed', 'wave-opened']);
+      assert.deepEqual(await events(task), [
+        'created',
+        'started',
+        'paused wave-done',
+        'resumed',
+        'wave-opened',
+      ]);
     });
 
     it('is opened by advance, and can not be where there is none', async () => {
@@ -210,7 +216,7 @@ describe('a rollout', () => {
       assert.deepEqual([changed.name, changed.description, changed.policy.concurrency], ['b', 'd', 3]);
       await platform.wait(1);
       assert.equal(pushed().length, 2);
-      assert.deepEqual(await events(task), ['created', 'updated']);
+      assert.deepEqual(await events(task), ['created', 'started', 'updated']);
       const { policy, name } = await get(task);
       assert.deepEqual([policy.concurrency, policy.waves, name], [3, [100], 'b']);
     });

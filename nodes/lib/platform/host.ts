@@ -133,18 +133,25 @@ export class TaskHost {
     return this.#engine?.moment() ?? { now: 0, wall: Date.now() };
   }
 
+  /** Resolves once the engine runs. @throws OtaError what keeps it from it */
+  async started(): Promise<void> {
+    await this.#running();
+  }
+
   /** What became of a push, as a flow tells it; resolves after the commit. @throws OtaError */
   async outcome(push: Push, delivery: Delivery): Promise<void> {
-    await this.#starting;
-    if (this.#engine === null) throw this.#problem ?? new OtaError('OTA_CLOSED', 'The node was stopped.');
-    await this.#engine.outcome(push, delivery);
+    await (await this.#running()).outcome(push, delivery);
   }
 
   /** Carries a command out, once the engine runs. @throws OtaError */
   async command(command: Command): Promise<object> {
+    return (await this.#running()).command(command);
+  }
+
+  async #running(): Promise<Engine> {
     await this.#starting;
     if (this.#engine === null) throw this.#problem ?? new OtaError('OTA_CLOSED', 'The node was stopped.');
-    return this.#engine.command(command);
+    return this.#engine;
   }
 
   /** Ends the engine; what the broker sends from now on it keeps, or sends again. */

@@ -56,7 +56,8 @@ export class WiresChannel implements TaskChannel {
   readonly #pushes = new Map<string, Push>();
   #batch: WireBatch | null = null;
   #users = 0;
-  #uncommitted = 0;
+  /** Messages that report and aren't committed yet. */
+  readonly #open = new Set<Promise<unknown>>();
 
   get isUsed(): boolean {
     return this.#users > 0;
@@ -133,12 +134,6 @@ export class WiresChannel implements TaskChannel {
     if (listener?.ready?.() !== true) {
       throw new OtaError('OTA_CLOSED', 'The node is starting, or its store is away: send the report again.');
     }
-    if (this.#uncommitted >= MAX_REPORTS) {
-      throw new OtaError(
-        'OTA_STORE_BUSY',
-        `${MAX_REPORTS} reports wait for the store already: send this one again later.`,
-      );
-    }
     const batch = this.#openBatch();
     const { accessToken } = report;
     const message =
@@ -146,11 +141,27 @@ export class WiresChannel implements TaskChannel {
         ? { id: report.id, module: report.module, version: report.version, params: report.params }
         : { module: report.module, step: report.step, desc: report.desc, ...stepStatus(report.step) };
     listener.onMessage({ accessToken, message, topic: '', retained: false } as never, batch, false);
-    this.#uncommitted += 1;
+    await batch.done;
+  }
+
+  /**
+   * Takes a message that reports in the order in which messages came: commands wait for it.
+   * @param take begins at once; resolves after the commit
+   * @throws OtaError OTA_STORE_BUSY where too many wait already, and what `take` throws
+   */
+  async inOrder(take: () => Promise<void>): Promise<void> {
+    if (this.#open.size >= MAX_REPORTS) {
+      throw new OtaError(
+        'OTA_STORE_BUSY',
+        `${MAX_REPORTS} reports wait for the store already: send this one again later.`,
+      );
+    }
+    const taken = take();
+    this.#open.add(taken);
     try {
-      await batch.done;
+      await taken;
     } finally {
-      this.#uncommitted -= 1;
+      this.#open.delete(taken);
     }
   }
 
@@ -161,7 +172,7 @@ export class WiresChannel implements TaskChannel {
 
   /** Resolves when what was received so far is committed, or can't be. */
   async committed(): Promise<void> {
-    await this.#batch?.done.catch(() => undefined);
+    await Promise.allSettled(this.#open);
   }
 
   /** Reports of one turn of the event loop are committed together. */

@@ -8,6 +8,7 @@ import type { CommandOf, TaskInput } from '../commands';
 import { MAX_JOINING_TASKS, waveEnds } from '../machine';
 import { taskShape } from '../shapes';
 import type { NewTask } from '../database';
+import type { TaskEvent } from '../types';
 import { addDevices, addNeed, join, joinNeed } from '../transactions';
 import { find, momentOf, type Operating } from './operating';
 import { type Chosen, chooseTargets, shuffle, toDevices, waveSizes } from './targets';
@@ -27,14 +28,13 @@ export async function create(engine: Operating, { input, by, remark }: CommandOf
   // A list keeps its order as far as waves go; nobody gave the others one.
   await shuffle(chosen, Array.isArray(input.targets) ? waveEnds(total, input.policy.waves) : [total]);
   const taskId = randomBytes(9).toString('base64url');
-  const id = await lane.write(() => database.create(newTask(input, taskId, wall), lane.now()));
+  const made = newTask(input, taskId, wall);
+  const { status } = made;
+  const id = await lane.write(() => database.create(made, lane.now()));
   await addChosen(engine, id, chosen, { input, wall });
   await lane.transact(
     (at) => addNeed(id, at),
-    () => ({
-      result: undefined,
-      log: [{ at: wall, event: 'created', by, remark, reason: null, wave: null }],
-    }),
+    () => ({ result: undefined, log: firstLines(status, { at: wall, by, remark }) }),
   );
   await lane.write(() => database.publish(id));
   if (input.joining !== null) await joinMissed(engine, id, input, wall);
@@ -64,6 +64,13 @@ function newTask(input: TaskInput, taskId: string, wall: number): NewTask {
     status: input.draft ? 'draft' : waits ? 'scheduled' : 'running',
     waves: policy.waves.length,
   };
+}
+
+/** A task that doesn't wait for its time or a person starts as it is created, by itself. */
+function firstLines(status: NewTask['status'], line: Pick<TaskEvent, 'at' | 'by' | 'remark'>): TaskEvent[] {
+  const created = { ...line, event: 'created', reason: null, wave: null };
+  if (status !== 'running') return [created];
+  return [created, { ...created, event: 'started', by: null, remark: null, wave: 1 }];
 }
 
 async function addChosen(
