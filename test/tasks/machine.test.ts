@@ -22,6 +22,7 @@ import {
 import {
   type Device,
   FAIL_REASONS,
+  type HistoryEvent,
   type Policy,
   type TaskPlan,
   type Transition,
@@ -1146,7 +1147,7 @@ describe('a progress report', () => {
 
   it('that nobody asked for is history of the task that waits', () => {
     const waiting = { device: device(), plan: plan(1, 'v2') };
-    const steps = progressTransitions(report, [waiting], () => null, NOW);
+    const steps = progressTransitions(report, [waiting], { latest: () => null, written: null, now: NOW });
     assert.deepEqual(
       steps.map(({ after, history }) => [after.status, after.events, history?.event, history?.step]),
       [['pending', 1, 'progress', 100]],
@@ -1156,23 +1157,38 @@ describe('a progress report', () => {
   it('that nobody asked for is history of the task before, where there is one', () => {
     const before = { device: device({ id: 7, status: 'cancelled' }), plan: plan(2, 'v2') };
     const waiting = { device: device(), plan: plan(1, 'v2') };
-    const steps = progressTransitions(report, [waiting], () => before, NOW);
+    const steps = progressTransitions(report, [waiting], { latest: () => before, written: null, now: NOW });
     assert.deepEqual(
       steps.map(({ after }) => after.id),
       [7],
     );
   });
 
-  it('that the broker sends again, and that was the last one applied, is written once', () => {
-    const upgrading = device({ status: 'upgrading', attempt: 1, step: 50, desc: 'half' });
-    const written = (changed: { again?: boolean; step?: number; desc?: string }): number => {
-      const said = { ...report, step: 50, desc: 'half', again: true, ...changed };
-      return progressTransitions(said, [{ device: upgrading, plan: plan(1, 'v2') }], () => null, NOW).length;
-    };
-    assert.equal(written({}), 0);
-    assert.equal(written({ again: false }), 1, 'the device itself says it twice');
-    assert.equal(written({ step: 51 }), 1, 'it was never applied');
-    assert.equal(written({ desc: 'more' }), 1, 'it was never applied');
+  it('that the broker sends again is written once in an attempt', () => {
+    const member = { device: device({ status: 'upgrading', attempt: 2, step: 100 }), plan: plan(1, 'v2') };
+    const line = (event: string, step: number | null = null, desc = ''): HistoryEvent => ({
+      ...{ at: WALL, event, step, desc, id: null },
+      ...{ from: 'upgrading', to: 'upgrading' },
+    });
+    const history = [line('progress', 25), line('push'), line('progress', 50, 'half'), line('progress', 100)];
+    const lines = (step: number, desc: string, written: (() => HistoryEvent[]) | null): number =>
+      progressTransitions({ ...report, step, desc }, [member], { latest: () => null, written, now: NOW })
+        .length;
+    assert.equal(
+      lines(50, 'half', () => history),
+      0,
+    );
+    assert.equal(lines(50, 'half', null), 1, 'the device itself says it twice');
+    assert.equal(
+      lines(50, 'other', () => history),
+      1,
+      'it was never applied',
+    );
+    assert.equal(
+      lines(25, '', () => history),
+      1,
+      'it was of the attempt before',
+    );
   });
 
   it('is kept as databases can keep it', () => {
@@ -1241,7 +1257,11 @@ describe('a device that waits in several tasks', () => {
       desc: '',
       wall: WALL,
     } as const;
-    const moved = progressTransitions(progress, [member(5), other], () => null, NOW);
+    const moved = progressTransitions(progress, [member(5), other], {
+      latest: () => null,
+      written: null,
+      now: NOW,
+    });
     assert.deepEqual(woken(moved), [4]);
     assert.equal(moved.find(({ after }) => after.id === 5)?.after.status, 'upgrading');
   });
@@ -1281,7 +1301,7 @@ describe('progress without a module', () => {
   ];
   for (const [what, members, id] of cases) {
     it(`means ${what}`, () => {
-      const [moved] = progressTransitions(progress, members, () => null, NOW);
+      const [moved] = progressTransitions(progress, members, { latest: () => null, written: null, now: NOW });
       assert.equal(moved?.after.id, id);
     });
   }

@@ -115,6 +115,32 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       });
     });
 
+    it('writes a report once that the broker sends again, whatever the device has said since', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a']);
+      await tasks.claim(task.id);
+      await tasks.report([progress('a', 25)]);
+      await tasks.report([progress('a', 50)]);
+      await tasks.report([{ ...progress('a', 25), again: true }]);
+      await tasks.report([{ ...progress('a', 40), again: true }]);
+      const history = (await tasks.database.history(task.id, 'a')) ?? [];
+      assert.deepEqual(
+        history.flatMap(({ event, step }) => (event === 'progress' ? [step] : [])),
+        [25, 50, 40],
+      );
+    });
+
+    it('counts no device of a label that has never reported', async () => {
+      const tasks = await open('s');
+      await tasks.report([inform('a', 'v1')]);
+      await tasks.database.transact(fleetNeed(['a', 'never'], { wall: WALL, ticks: 0 }), (rows) =>
+        label(['a', 'never'], { site: 'x' }, rows),
+      );
+      const all = { page: 1, pageSize: 10, module: null, version: null, search: '' };
+      const { total, devices } = await tasks.database.fleet({ ...all, labels: { site: ['x'] } });
+      assert.deepEqual([total, devices.map(({ accessToken }) => accessToken)], [1, ['a']]);
+    });
+
     it('writes all of a batch or nothing', async () => {
       const tasks = await open('s');
       const made = await tasks.make(['a', 'b']);

@@ -56,6 +56,8 @@ export interface Need {
    * known of them. Locks are waited for.
    */
   readonly tokens?: Iterable<string>;
+  /** Those among `tokens` whose `Rows.history` is asked for. */
+  readonly histories?: readonly string[];
   /** Rows of devices in tasks by their numbers, open or not; the tokens of these devices stand in `tokens`. */
   readonly devices?: readonly number[];
   /** Rows that the database finds: `Rows.found`, each with its whole device, as by `tokens`. */
@@ -148,6 +150,8 @@ export interface Rows {
   isInWork(accessToken: string): boolean;
   /** One of `Need.devices`; null where it isn't there any more. */
   device(id: number): Member | null;
+  /** The history of a row of a device that `Need.histories` names, the oldest event first. */
+  history(id: number): readonly HistoryEvent[];
   /** What `Need.search` found, in its order. */
   readonly found: readonly Found[];
   /** Tokens of a search in the names that aren't in the task. */

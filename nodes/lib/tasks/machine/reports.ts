@@ -2,7 +2,7 @@
  * Whose report it is: finds, among the tasks of a device, those that a report means, and those that it wakes. Pure.
  */
 import { DEFAULT_MODULE } from '../../protocol';
-import type { Device, KnownDevice, Labels, TaskPlan, Ticks, Transition } from '../types';
+import type { Device, HistoryEvent, KnownDevice, Labels, TaskPlan, Ticks, Transition } from '../types';
 import { isActive, isOccupied, isOpen } from './limits';
 import { keptText, progressEvent, transition, versionEvent } from './machine';
 
@@ -50,30 +50,40 @@ export interface Member {
 
 type FindLatest = (module: string) => Member | null;
 
+interface ProgressContext {
+  /** The newest task of the module that is over, for the history; asked only where it is needed. */
+  readonly latest: FindLatest;
+  /** The history of a device's row, where the report may be in it already; else null. */
+  readonly written: ((device: number) => readonly HistoryEvent[]) | null;
+  readonly now: Ticks;
+}
+
 /**
  * What a progress report makes of the device's tasks.
  * @param open the device's tasks, of any module, that a report may still move
- * @param latest the newest task of the module that is over, for the history; asked only where it is needed
  */
 export function progressTransitions(
   report: ProgressReport,
   open: readonly Member[],
-  latest: FindLatest,
-  now: Ticks,
+  { latest, written, now }: ProgressContext,
 ): Transition[] {
   const module = report.module ?? DEFAULT_MODULE;
   const member = meant(report.module, open) ?? latest(module) ?? unpushed(module, open);
   const moved =
-    member === null || isApplied(report, member.device)
+    member === null || (written !== null && isWritten(report, written(member.device.id)))
       ? null
       : transition(member.device, member.plan, progressEvent(report, now), report.wall);
   const others = open.length < 2 ? [] : woken(open, now, report.wall, member);
   return moved === null ? others : [moved, ...others];
 }
 
-/** It comes again, and is what the device said last: its history has it. */
-function isApplied({ again, step, desc }: ProgressReport, device: Device): boolean {
-  return again === true && device.step === step && device.desc === keptText(desc);
+/** True for what the device has said of its newest push before. */
+function isWritten({ step, desc }: ProgressReport, history: readonly HistoryEvent[]): boolean {
+  const pushed = history.map(({ event }) => event).lastIndexOf('push');
+  const text = keptText(desc);
+  return history
+    .slice(pushed + 1)
+    .some((line) => line.event === 'progress' && line.step === step && line.desc === text);
 }
 
 /** The one upgrade that a progress report belongs to: there is no id in it. */

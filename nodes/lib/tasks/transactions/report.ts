@@ -65,9 +65,13 @@ export function reportNeed(incoming: readonly Incoming[], at: Instant): Need {
         for (const { accessToken } of incoming) yield accessToken;
       },
     },
+    histories: incoming.flatMap((item) => (isSentAgain(item) ? [item.accessToken] : [])),
     devices: incoming.flatMap((item) => (item.kind === 'outcome' ? [item.device] : [])),
   };
 }
+
+/** An instance that froze or died before its PUBACK may have committed it. */
+const isSentAgain = (item: Incoming): boolean => item.kind === 'progress' && item.again === true;
 
 /** Applies reports and outcomes, in their order. */
 export function report(incoming: readonly Incoming[], rows: Rows): Decision<Reported> {
@@ -87,9 +91,11 @@ export function report(incoming: readonly Incoming[], rows: Rows): Decision<Repo
     const open = set.open(item.accessToken);
     const latest = (module: string): Member | null => set.latest(item.accessToken, module);
     switch (item.kind) {
-      case 'progress':
-        set.add(progressTransitions(item, open, latest, now), item.wall);
+      case 'progress': {
+        const written = isSentAgain(item) ? (id: number) => rows.history(id) : null;
+        set.add(progressTransitions(item, open, { latest, written, now }), item.wall);
         break;
+      }
       case 'alive':
         set.add(lifeTransitions(item, open, now), item.wall);
         break;

@@ -11,9 +11,18 @@ import {
   queueRank,
   type TurnFacts,
 } from '../../machine';
-import type { Device, KnownDevice, Labels, Task, TaskPlan, WaveCounts } from '../../types';
+import type { Device, HistoryEvent, KnownDevice, Labels, Task, TaskPlan, WaveCounts } from '../../types';
 import type { Found, Instant, KnownModule, Need, Rows, Search } from '../database';
-import { queueStart, type SqlRow, statusCode, toDevice, toKnownModules, toTask, toWaveCounts } from '../rows';
+import {
+  queueStart,
+  type SqlRow,
+  statusCode,
+  toDevice,
+  toHistory,
+  toKnownModules,
+  toTask,
+  toWaveCounts,
+} from '../rows';
 import type { Transaction } from './driver';
 import type { KeyCache } from './keys';
 import * as sql from './statements';
@@ -87,6 +96,7 @@ interface Loaded {
   readonly known: readonly SqlRow[];
   readonly tokens: readonly SqlRow[];
   readonly joining: readonly Task[];
+  readonly histories: readonly SqlRow[];
   readonly unknown: number;
   readonly lastName: number;
 }
@@ -110,6 +120,7 @@ export class PostgresRows implements Rows {
   readonly #inWork = new Set<string>();
   readonly #known: ReadonlyMap<string, readonly SqlRow[]>;
   readonly #tokens: ReadonlyMap<string, readonly SqlRow[]>;
+  readonly #histories: readonly SqlRow[];
 
   constructor(loaded: Loaded, context: LoadContext) {
     this.at = loaded.at;
@@ -121,6 +132,7 @@ export class PostgresRows implements Rows {
     this.#waves = loaded.waves;
     this.#known = groupBy(loaded.known, 'token');
     this.#tokens = groupBy(loaded.tokens, 'token');
+    this.#histories = loaded.histories;
     for (const row of loaded.devices) this.#take(row, loaded.plans);
     const orphans: number[] = [];
     this.found = loaded.found.flatMap((row): Found[] => {
@@ -177,6 +189,10 @@ export class PostgresRows implements Rows {
 
   device(id: number): Member | null {
     return this.#byId.get(id) ?? null;
+  }
+
+  history(id: number): readonly HistoryEvent[] {
+    return this.#histories.filter((row) => row['device'] === id).flatMap(toHistory);
   }
 
   #take(row: SqlRow, plans: ReadonlyMap<number, TaskPlan>): void {
@@ -258,6 +274,7 @@ export async function load(
     isQueue || need.search?.in === 'device'
       ? await loadFacts(transaction, found.found, { repeats: !isQueue })
       : NO_FACTS;
+  const histories = await loadHistories(transaction, need, devices);
   const joiners = ((await joining) ?? []).flatMap((row) => taskOf(keys, row) ?? []);
   return new PostgresRows(
     {
@@ -271,11 +288,23 @@ export async function load(
       known: (await known) ?? [],
       tokens: (await labels) ?? [],
       joining: joiners,
+      histories,
       unknown: found.unknown,
       lastName: found.lastName,
     },
     { ...context, member },
   );
+}
+
+/** Of the rows that are locked, those of the devices whose history is asked for: nearly always none is. */
+async function loadHistories(
+  transaction: Transaction,
+  { histories = [] }: Need,
+  devices: readonly SqlRow[],
+): Promise<readonly SqlRow[]> {
+  const tokens = new Set(histories);
+  const ids = devices.filter((row) => tokens.has(row['token'] as string)).map((row) => row['id'] as number);
+  return ids.length === 0 ? [] : transaction.read(sql.HISTORIES, [ids]);
 }
 
 const NO_FACTS: ReadonlyMap<number, SqlRow> = new Map();

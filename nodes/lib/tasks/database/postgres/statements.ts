@@ -417,6 +417,10 @@ export const TRIM_HISTORY = named(
     WHERE h.device = u.device AND h.upto <= u.upto`,
 );
 export const HISTORY = named('history', 'SELECT lines FROM history WHERE device = $1 ORDER BY upto');
+export const HISTORIES = named(
+  'histories',
+  'SELECT device, lines FROM history WHERE device = ANY ($1::bigint[]) ORDER BY device, upto',
+);
 export const PRUNE_HISTORY = named(
   'prune_history',
   'DELETE FROM history WHERE device > $1 AND device <= $2 AND at < $3',

@@ -65,14 +65,11 @@ export function prepareFleetPages(db: SqlDatabase): FleetPages {
       return order === 'ASC' ? rows : rows.reverse();
     },
     countFleet: (filter) => {
-      const labels: Label[] = Object.entries(filter.labels ?? {});
-      const [label] = labels;
-      if (label === undefined) return countUpTo(MAX_COUNTED, byDevices(ofOneModule(filter), []));
-      // A device that has a label has reported: with a single module it is one row.
-      if (labels.length === 1 && filter.version === null && onlyModule(filter.service) !== null) {
-        return countUpTo(MAX_COUNTED, labelRows(filter, label));
-      }
-      return countUpTo(MAX_LOOKED_UP, sourceOf(ofOneModule(filter)));
+      const isByLabel = Object.keys(filter.labels ?? {}).length > 0;
+      // A device may have labels before it has ever reported: only a look at each tells.
+      return isByLabel
+        ? countUpTo(MAX_LOOKED_UP, sourceOf(ofOneModule(filter)))
+        : countUpTo(MAX_COUNTED, byDevices(ofOneModule(filter), []));
     },
   };
 }

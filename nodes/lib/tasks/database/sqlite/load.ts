@@ -10,13 +10,13 @@ import {
   type OwnLabels,
   type TurnFacts,
 } from '../../machine';
-import type { Device, KnownDevice, Labels, Task, WaveCounts } from '../../types';
+import type { Device, HistoryEvent, KnownDevice, Labels, Task, WaveCounts } from '../../types';
 import type { Found, Instant, KnownModule, Need, Rows } from '../database';
 import type { SqlRow } from './driver';
 import type { SqliteFile } from './file';
 import type { KeyCache } from './keys';
 import type { OpenDevices } from './open-devices';
-import { toDevice, toKnownModules, toNewer, toTask, toWaveCounts } from '../rows';
+import { toDevice, toHistory, toKnownModules, toNewer, toTask, toWaveCounts } from '../rows';
 import type { Statements } from './statements';
 
 export class SqliteRows implements Rows {
@@ -115,6 +115,10 @@ export class SqliteRows implements Rows {
   device(id: number): Member | null {
     const row = this.#sql.findDevice(id);
     return row === undefined ? null : (this.#member(toDevice(row))[0] ?? null);
+  }
+
+  history(id: number): readonly HistoryEvent[] {
+    return this.#sql.historyOf(id).flatMap(toHistory);
   }
 
   get found(): readonly Found[] {
