@@ -36,11 +36,6 @@ import { save } from './save';
 import { SqliteStamps } from './stamps';
 import type { Statements } from './statements';
 
-/** Goes on in the same turn where it can. */
-function then<T, R>(value: Awaitable<T>, next: (value: T) => R): Awaitable<R> {
-  return value instanceof Promise ? value.then(next) : next(value);
-}
-
 /** Devices whose history is looked at in one pruning. */
 const PRUNE_SLICE = 5000;
 /** Devices that are looked at for room at once. */
@@ -70,18 +65,18 @@ export class SqliteTasks implements TaskDatabase {
   }
 
   transact<T>(need: Need, decide: (rows: Rows) => Decision<T>): Awaitable<T> {
-    const written = this.#write(() => {
-      this.#forgetWhereOthersWrote();
-      const rows = new SqliteRows(this.#file, this.#keys, this.#reporting, need);
-      const decided = decide(rows);
-      save(this.#file, this.#keys, need, decided);
-      if (rows.lastName > 0) this.#sql.deleteNames(need.task ?? 0, rows.lastName);
-      return decided;
-    });
-    return then(written, (decision) => {
-      this.#follow(need, decision);
-      return decision.result;
-    });
+    let decided: Decision<T> | undefined;
+    return this.#write(
+      () => {
+        this.#forgetWhereOthersWrote();
+        const rows = new SqliteRows(this.#file, this.#keys, this.#reporting, need);
+        decided = decide(rows);
+        save(this.#file, this.#keys, need, decided);
+        if (rows.lastName > 0) this.#sql.deleteNames(need.task ?? 0, rows.lastName);
+        return decided.result;
+      },
+      () => decided !== undefined && this.#follow(need, decided),
+    );
   }
 
   create(task: NewTask, at: Instant): Awaitable<number> {
@@ -94,15 +89,15 @@ export class SqliteTasks implements TaskDatabase {
   }
 
   publish(id: number): Awaitable<void> {
-    return then(
-      this.#write(() => this.#sql.showTask(id)),
+    return this.#write(
+      () => void this.#sql.showTask(id),
       () => this.#reporting.clear(),
     );
   }
 
   hide(id: number): Awaitable<void> {
-    return then(
-      this.#write(() => this.#sql.hideTask(id)),
+    return this.#write(
+      () => void this.#sql.hideTask(id),
       () => {
         this.#keys.forgetPlan(id);
         this.#reporting.clear();
@@ -279,8 +274,8 @@ export class SqliteTasks implements TaskDatabase {
   }
 
   /** One transaction. What was kept of rows that it would have made is forgotten where it fails. */
-  #write<T>(work: () => T): Awaitable<T> {
-    return this.#file.write(work, () => this.#forget());
+  #write<T>(work: () => T, committed?: () => void): Awaitable<T> {
+    return this.#file.write({ work, committed, undone: () => this.#forget() });
   }
 
   #forget(): void {

@@ -16,6 +16,7 @@ export interface SqlStatement {
 }
 
 export interface SqlDatabase {
+  readonly driver: SqliteDriver;
   exec(sql: string): void;
   prepare(sql: string): SqlStatement;
   close(): void;
@@ -83,7 +84,7 @@ export function openSqlite(
       reasons.push(`${name}: ${firstLine(error)}`);
       continue;
     }
-    return wrap(open(file), driver.spread);
+    return wrap(name, open(file), driver.spread);
   }
   throw new OtaError(
     'OTA_NO_SQLITE',
@@ -91,8 +92,9 @@ export function openSqlite(
   );
 }
 
-function wrap(db: RawDatabase, spread: boolean): SqlDatabase {
+function wrap(driver: SqliteDriver, db: RawDatabase, spread: boolean): SqlDatabase {
   return {
+    driver,
     exec: (sql) => void db.exec(sql),
     prepare(sql) {
       const statement = db.prepare(sql);

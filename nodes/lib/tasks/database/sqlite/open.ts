@@ -1,16 +1,17 @@
 /**
  * A store in one SQLite file. Owns the file and its transactions: each runs in one turn of the event loop, so nothing
- * can come between what it reads and what it writes. Answers at once, but for a file that another process has
- * locked: then it is tried again in later turns, and the event loop stays free.
+ * can come between what it reads and what it writes. A write is answered when the disk has it, see `wal.ts`. Where
+ * another process has the file locked it is tried again in later turns. The event loop stays free meanwhile.
  */
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OtaError } from '../../../protocol';
-import type { SqliteFile } from './file';
+import type { SqliteFile, Transaction } from './file';
 import { openSqlite, type SqlDatabase, type SqliteDriver } from './driver';
 import { migrate } from './schema';
 import { prepareStatements, type Statements } from './statements';
+import { AUTO_CHECKPOINT_PAGES, WriteAheadLog } from './wal';
 import { SqliteTasks } from './database';
 import { type Awaitable, MAX_DEVICES } from '../database';
 import type { TaskStore } from '../store';
@@ -23,6 +24,8 @@ export interface SqliteOptions {
   readonly maxDevices?: number;
   /** How long a file that another process has locked is tried again, in milliseconds. */
   readonly busyMs?: number;
+  /** From which size in bytes on the log is brought into the file; smaller than usual for tests. */
+  readonly checkpointAt?: number;
 }
 
 export class SqliteStore implements SqliteFile, TaskStore {
@@ -30,6 +33,10 @@ export class SqliteStore implements SqliteFile, TaskStore {
   readonly #services = new Map<string, SqliteTasks>();
   #db: SqlDatabase | null = null;
   #statements: Statements | null = null;
+  /** null in memory, where nothing is to be flushed. */
+  #wal: WriteAheadLog | null = null;
+  /** The rest of a checkpoint: writes wait for it. */
+  #held: Promise<void> | null = null;
   /** Which files were opened, whatever stands in their place now. */
   #opened: readonly string[] = [];
   /** Since when another process has had it locked; null where a write went well since. */
@@ -52,15 +59,18 @@ export class SqliteStore implements SqliteFile, TaskStore {
   /** Opens the file, makes it where there is none, and brings it up to date. @throws OtaError */
   open(): void {
     if (this.#db !== null) return;
-    const { file, drivers } = this.#options;
+    const { file, drivers, checkpointAt } = this.#options;
     this.read(() => {
-      if (file !== ':memory:') makeFolder(path.dirname(file));
+      if (!isInMemory(file)) makeFolder(path.dirname(file));
       const db = openSqlite(file, drivers);
       try {
         migrate(db, Date.now());
+        // Flushes and checkpoints are the log's, beside the event loop.
+        db.exec(`PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${AUTO_CHECKPOINT_PAGES};`);
         this.#statements = prepareStatements(db);
         this.devices = this.#statements.countKnown();
         this.#opened = PARTS.map((part) => identity(file + part));
+        if (!isInMemory(file)) this.#wal = new WriteAheadLog(file, db.driver, checkpointAt);
       } catch (error) {
         this.#statements = null;
         db.close();
@@ -73,6 +83,8 @@ export class SqliteStore implements SqliteFile, TaskStore {
   close(): void {
     this.#services.clear();
     this.#statements = null;
+    this.#wal?.close();
+    this.#wal = null;
     this.#db?.close();
     this.#db = null;
   }
@@ -91,22 +103,50 @@ export class SqliteStore implements SqliteFile, TaskStore {
     return found;
   }
 
-  write<T>(work: () => T, undone: () => void): Awaitable<T> {
+  write<T>(transaction: Transaction<T>): Awaitable<T> {
+    if (this.#held !== null) return this.#held.then(() => this.write(transaction));
+    let result: T;
     try {
-      return this.#writeNow(work, undone);
+      result = this.#writeNow(transaction);
     } catch (error) {
       if (!isBusy(error)) throw error;
-      return this.#writeLater(work, undone);
+      return this.#writeLater(transaction).then((value) => this.#flushed(value));
     }
+    return this.#flushed(result);
   }
 
-  async #writeLater<T>(work: () => T, undone: () => void): Promise<T> {
+  /** What was committed is answered when the disk has it. */
+  #flushed<T>(result: T): Awaitable<T> {
+    const wal = this.#wal;
+    if (wal === null) return result;
+    return wal.flush().then(
+      () => {
+        if (wal.isDue) this.#checkpoint(wal);
+        return result;
+      },
+      (error: unknown) => {
+        // Nobody knows what the disk has of the log; the file itself is written anew.
+        this.#checkpoint(wal);
+        throw storeError(error, this.#options.file);
+      },
+    );
+  }
+
+  #checkpoint(wal: WriteAheadLog): void {
+    void wal.checkpoint((rest) => {
+      this.#held = rest.then(() => {
+        this.#held = null;
+      });
+    });
+  }
+
+  async #writeLater<T>(transaction: Transaction<T>): Promise<T> {
     const { busyMs = BUSY_LIMIT_MS } = this.#options;
     const since = (this.#lockedSince ??= performance.now());
     for (;;) {
       await sleep(BUSY_RETRY_MS);
       try {
-        return this.#writeNow(work, undone);
+        return this.#writeNow(transaction);
       } catch (error) {
         // Those that waited behind this one are not made to wait as long again.
         if (!isBusy(error) || performance.now() - since > busyMs) throw error;
@@ -114,7 +154,7 @@ export class SqliteStore implements SqliteFile, TaskStore {
     }
   }
 
-  #writeNow<T>(work: () => T, undone: () => void): T {
+  #writeNow<T>({ work, committed, undone }: Transaction<T>): T {
     return this.read(() => {
       this.#checkFile();
       const { begin, commit, rollback } = this.statements;
@@ -124,6 +164,7 @@ export class SqliteStore implements SqliteFile, TaskStore {
         const result = work();
         commit();
         this.#lockedSince = null;
+        committed?.(result);
         return result;
       } catch (error) {
         this.devices = devices;
@@ -161,9 +202,13 @@ export class SqliteStore implements SqliteFile, TaskStore {
 /** The file itself, and those that SQLite keeps beside it as long as it is open. */
 const PARTS = ['', '-wal', '-shm'];
 
+function isInMemory(file: string): boolean {
+  return file.startsWith(':memory:');
+}
+
 /** Which file stands there; blank for none. */
 function identity(file: string): string {
-  if (file.startsWith(':memory:')) return '';
+  if (isInMemory(file)) return '';
   const stat = fs.statSync(file, { throwIfNoEntry: false });
   return stat === undefined ? '' : `${stat.dev} ${stat.ino}`;
 }

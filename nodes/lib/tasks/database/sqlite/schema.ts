@@ -243,7 +243,7 @@ export function migrate(db: SqlDatabase, wall: number): void {
   // Settings that hold for the file or the connection, not for a transaction.
   db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
   // Reports touch rows and indexes all over the file: the usual 2 MB of cache would read pages again and again.
-  db.exec('PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY;');
+  db.exec('PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;');
   db.exec('BEGIN IMMEDIATE');
   try {
     const version = currentVersion(db);
