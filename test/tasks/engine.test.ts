@@ -887,6 +887,7 @@ describe('the engine', () => {
       assert.deepEqual(small.problems, ['OTA_DISK_FULL']);
       rmSync(filler);
       small.progress('a', 50);
+      await small.wait(1);
       assert.deepEqual(small.problems, ['OTA_DISK_FULL', null]);
     } finally {
       await small.engine.stop();
