@@ -21,6 +21,7 @@ export interface Sent {
   readonly accessToken: string;
   readonly id: string;
   readonly version: string;
+  readonly url: string;
   /** Seconds. */
   readonly expiry: number;
   readonly settled: (outcome: Outcome) => void;
@@ -62,8 +63,8 @@ export class Platform {
         prepare: (upgrade) => createScheme('thingspanel').prepare(upgrade),
         publish: (accessToken, push, settled, { expiry }) => {
           const body = push.upgrade.push(push.id);
-          const { id, params } = JSON.parse(body) as { id: string; params: { version: string } };
-          this.sent.push({ accessToken, id, version: params.version, expiry, settled });
+          const { id, params } = JSON.parse(body) as { id: string; params: { version: string; url: string } };
+          this.sent.push({ accessToken, id, ...params, expiry, settled });
         },
       },
     });
@@ -129,10 +130,10 @@ export class Platform {
           }
           const { id, params } = JSON.parse(upgrade.answer(question)) as {
             id: string;
-            params: { version: string };
+            params: { version: string; url: string };
           };
           answered = params.version;
-          this.answered.push({ accessToken, id, version: params.version, expiry, settled });
+          this.answered.push({ accessToken, id, ...params, expiry, settled });
         },
       },
       batch,
