@@ -100,6 +100,18 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       assert.equal((await tasks.claim(again.task.id)).pushes.length, 1);
     });
 
+    it('gives the number of a removed task to no other one', async () => {
+      const tasks = await open('s');
+      const first = await tasks.make(['a']);
+      await tasks.database.hide(first.task.id);
+      while (await tasks.database.deleteSlice(10, 0));
+      const second = await tasks.make(['a']);
+      assert.ok(second.task.id > first.task.id);
+      assert.deepEqual((await tasks.claim(first.task.id)).pushes, []);
+      while (await tasks.database.deleteSlice(10, 0));
+      assert.equal((await tasks.claim(second.task.id)).pushes.length, 1);
+    });
+
     it('finds everything again after it was closed', async () => {
       const tasks = await open('s');
       const { task } = await tasks.make(['a', 'b']);

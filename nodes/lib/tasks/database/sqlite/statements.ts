@@ -89,7 +89,9 @@ export function prepareStatements(db: SqlDatabase) {
   const moduleOfTask = sql('SELECT scope FROM tasks WHERE id = ?');
   const showTask = sql('UPDATE tasks SET visible = 1 WHERE id = ?');
   const hideTask = sql('UPDATE tasks SET visible = 0, live = 0 WHERE id = ?');
-  const hiddenTask = sql('SELECT id FROM tasks WHERE visible = 0 AND (live = 0 OR created_at < ?) LIMIT 1');
+  // The row of the newest task stays, without its devices, so that its number isn't given again.
+  const hiddenTask = sql(`SELECT id FROM tasks AS t WHERE visible = 0 AND (live = 0 OR created_at < ?)
+    AND (id < (SELECT max(id) FROM tasks) OR EXISTS (SELECT 1 FROM task_devices WHERE task = t.id)) LIMIT 1`);
   const changeTask =
     sql(`UPDATE tasks SET status = ?, reason = ?, wave = ?, live = ?, started_at = ?, ended_at = ?,
     pace = ?, base_succeeded = ?, base_failed = ?, soak_from = ?, running_before = ?,
@@ -108,7 +110,7 @@ export function prepareStatements(db: SqlDatabase) {
 
   const deleteWaves = sql('DELETE FROM task_waves WHERE task = ?');
   const deleteReasons = sql('DELETE FROM task_reasons WHERE task = ?');
-  const deleteTask = sql('DELETE FROM tasks WHERE id = ?');
+  const deleteTask = sql('DELETE FROM tasks WHERE id = ? AND id < (SELECT max(id) FROM tasks)');
 
   const n = (row: SqlRow | undefined): number => Number(row?.['n'] ?? 0);
 
