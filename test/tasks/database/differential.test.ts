@@ -106,13 +106,8 @@ class Replay {
         return plainly(await this.#calls.due(this.#now, this.#wall, 100));
       }
       case 'cancel':
-      case 'retry': {
-        const names = { tokens: call.tokens, anew: true };
-        await transact({ at, task: task ?? 0 }, () => ({ result: undefined, names }));
-        const slice = { in: 'names', limit: 10 } as const;
-        const need = transactions.moveNeed(task ?? 0, slice, at);
-        return plainly(await transact(need, (rows) => transactions.move(NAMED[call.do], slice, rows)));
-      }
+      case 'retry':
+        return plainly(await this.#move(call.do, task ?? 0, call.tokens));
       case 'pause':
       case 'resume': {
         const status = call.do === 'pause' ? 'paused' : 'running';
@@ -125,6 +120,8 @@ class Replay {
         return plainly(decided);
       }
       case 'hide':
+        // Only a task that is over is removed.
+        await this.#move('cancel', task ?? 0, TOKENS);
         await this.#database.hide(task ?? 0);
         return this.#database.deleteSlice(2, this.#wall);
       case 'restarted': {
@@ -148,6 +145,15 @@ class Replay {
         }
       }
     }
+  }
+
+  async #move(what: 'cancel' | 'retry', task: number, tokens: readonly string[]): Promise<unknown> {
+    const at = { wall: this.#wall, ticks: this.#now };
+    const names = { tokens, anew: true };
+    await this.#database.transact({ at, task }, () => ({ result: undefined, names }));
+    const slice = { in: 'names', limit: 10 } as const;
+    const need = transactions.moveNeed(task, slice, at);
+    return this.#database.transact(need, (rows) => transactions.move(NAMED[what], slice, rows));
   }
 
   /** All that can be read. */
