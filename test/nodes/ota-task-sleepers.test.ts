@@ -1,0 +1,129 @@
+/** Devices that sleep, on a real broker: with MQTT 5, which tells who is there, and with 3.1.1, which doesn't. */
+import assert from 'node:assert/strict';
+import type { TaskShape } from '../../nodes/lib/tasks/shapes';
+import { cleanup } from '../support/cleanup';
+import { connectClient, type Received, type TestClient } from '../support/client';
+import { brokerNode, helperNode, tabNode } from '../support/flow';
+import { loadFlow, type LoadedFlow } from '../support/helper';
+import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
+import { temporaryFolder } from '../support/temporary-folder';
+import { until } from '../support/wait';
+import { taskNodes } from './wires-support';
+
+const TOPIC = '/ota/device';
+const PACKAGE = { version: 'v2', url: 'http://192.0.2.1/v2', size: 4, sign: '0'.repeat(32) };
+
+const idOf = ({ text }: Received): string => (JSON.parse(text) as { id: string }).id;
+
+for (const protocolVersion of [5, 4] as const) {
+  describe(`devices that sleep (MQTT ${protocolVersion === 5 ? '5' : '3.1.1'})`, function () {
+    this.timeout(60_000);
+    const later = cleanup();
+    let broker: Mosquitto;
+    let flow: LoadedFlow;
+    let asked = 0;
+
+    before(function () {
+      mosquittoMissing(this);
+    });
+    beforeEach(async () => {
+      broker = later(await startMosquitto());
+      const { path: userDir } = later(await temporaryFolder('ota-sleepers-'));
+      const task = { type: 'ota-task', z: 'tab', x: 1, y: 1, service: 'service', store: 'store' };
+      flow = later(
+        await loadFlow(
+          taskNodes,
+          [
+            tabNode(),
+            brokerNode('broker', broker.port, {
+              protocolVersion: String(protocolVersion),
+              clientid: 'platform',
+            }),
+            { id: 'service', type: 'ota-service', broker: 'broker' },
+            { id: 'store', type: 'ota-store' },
+            { id: 'n1', ...task, wires: [['out'], ['changes'], ['tasks']] },
+            ...['out', 'changes', 'tasks'].map((id) => helperNode(id)),
+          ],
+          {},
+          { userDir },
+        ),
+      );
+      await flow.status('n1', 'common.status.noReport');
+    });
+
+    async function ask<T = TaskShape>(payload: object): Promise<T> {
+      asked += 1;
+      const mine = asked;
+      const out = flow.messages('out');
+      flow.send('n1', { payload, mine });
+      const found = await until(
+        () => out.items.find((message) => (message as unknown as { mine: number }).mine === mine),
+        'an answer',
+      );
+      out.stop();
+      return (found as unknown as { payload: T }).payload;
+    }
+    const create = (policy: object): Promise<TaskShape> =>
+      ask({ action: 'create', package: PACKAGE, targets: ['d1'], policy: { perMinute: 0, ...policy } });
+    const row = async (taskId: string): Promise<{ status: string; hold: string | null; reason: string }> => {
+      const { devices } = await ask<{ devices: { status: string; hold: string; reason: string }[] }>({
+        action: 'devices',
+        taskId,
+      });
+      assert.ok(devices[0]);
+      return devices[0];
+    };
+    const report = (client: TestClient, version: string): Promise<void> =>
+      client.publish(`${TOPIC}/inform/d1`, { id: '1', params: { version, module: 'default' } });
+
+    it('are waited for, and pushed to with the same id when they wake and subscribe a moment later', async () => {
+      // With 3.1.1 nobody can tell that it sleeps: it hears the first push, and falls asleep over it.
+      const first = later(await connectClient(broker.url, { protocolVersion }));
+      if (protocolVersion === 4) await first.subscribe(`${TOPIC}/upgrade/d1`);
+      const { taskId } = await create({ offline: 'wait', noResponse: 1, repush: 0 });
+      const reason = protocolVersion === 5 ? 'offline' : 'no-response';
+      await until(async () => {
+        const { status, hold, reason: why } = await row(taskId);
+        return status === 'pending' && hold === 'wait' && why === reason;
+      }, `it to wait: ${reason}`);
+      await first.stop();
+
+      const awake = later(await connectClient(broker.url, { protocolVersion }));
+      await report(awake, 'v1');
+      // The report is handled before it subscribes.
+      await until(async () => (await row(taskId)).hold !== 'wait', 'the sign of life');
+      await awake.subscribe(`${TOPIC}/upgrade/d1`);
+      if (protocolVersion === 4) await report(awake, 'v1');
+      await awake.atLeast(1);
+      const ids = [...first.messages, ...awake.messages].map(idOf);
+      assert.equal(new Set(ids).size, 1, 'one attempt has one id');
+      await report(awake, 'v2');
+      await until(async () => (await ask({ action: 'get', taskId })).counts.succeeded === 1, 'success');
+    });
+
+    if (protocolVersion === 5) {
+      it('are not given the push of a cancelled task that waited in their session', async () => {
+        const asleep = { protocolVersion, clean: false, clientId: 'd1' } as const;
+        const session = { ...asleep, properties: { sessionExpiryInterval: 600 } };
+        const before = await connectClient(broker.url, session);
+        await before.subscribe(`${TOPIC}/upgrade/d1`);
+        await before.stop();
+        const { taskId } = await create({ offline: 'fail', noResponse: 2, repush: 0 });
+        await until(async () => (await row(taskId)).status === 'pushed', 'the push into its session');
+        await ask({ action: 'cancel', taskId });
+        // Its time to answer is over on the broker, too: what is published now is all that it gets.
+        const other = later(await connectClient(broker.url, { protocolVersion }));
+        const watched = await create({ offline: 'fail', noResponse: 3, repush: 0 });
+        await until(
+          async () => (await row(watched.taskId)).status === 'failed',
+          'the end of that time',
+          30_000,
+        );
+        await other.publish(`${TOPIC}/upgrade/d1`, { id: 'last', params: {} });
+        const again = later(await connectClient(broker.url, session));
+        await again.atLeast(1);
+        assert.deepEqual(again.messages.map(idOf), ['last']);
+      });
+    }
+  });
+}
