@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import vm from 'node:vm';
 import { openSqlite, type SqlDatabase, type SqlValue } from '../../nodes/lib/tasks/database/sqlite/driver';
+import { blockOf, LANGUAGES, readPage } from '../support/docs';
 import type { FlowNode } from '../support/node-red';
 import { ROOT } from './installed';
 
@@ -100,6 +101,30 @@ describe('the SQL of the examples', () => {
       );
     } finally {
       db.close();
+    }
+  });
+
+  it('is made up by the rows of "devices" for changes that never left, and never taken back by older ones', () => {
+    const { made, open } = example('fleet-task.json');
+    for (const language of LANGUAGES) {
+      const db = open();
+      const statement = blockOf(readPage(language, 'platform'), 'sql', /INSERT INTO upgrades/);
+      const reconcile = db.prepare(statement.replace(/\$(?=\d)/g, '?'));
+      const row = (status: string, minute: number): SqlValue[] => {
+        const at = `2026-01-01T00:0${minute}:00.000Z`;
+        return ['t', 'a', 'default', status, null, 1, null, '', at];
+      };
+      const change = { taskId: 't', accessToken: 'a', module: 'default', from: 'pushed', to: 'upgrading' };
+      const rest = { step: null, attempt: 1, reason: null, desc: '', at: '2026-01-01T00:02:00.000Z' };
+      try {
+        run(db, made('SQL: each change', { ...change, status: 'upgrading', ...rest }));
+        reconcile.run(...row('pushed', 1));
+        assert.equal(db.prepare('SELECT status FROM upgrades').get()?.['status'], 'upgrading');
+        reconcile.run(...row('succeeded', 3));
+        assert.equal(db.prepare('SELECT status FROM upgrades').get()?.['status'], 'succeeded');
+      } finally {
+        db.close();
+      }
     }
   });
 });
