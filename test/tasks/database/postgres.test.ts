@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { PostgresStore } from '../../../nodes/lib/tasks/database';
 import { cleanup } from '../../support/cleanup';
 import { type PostgresServer, requirePostgres, startPostgresServer } from '../../support/postgres';
@@ -32,5 +33,42 @@ describe('PostgreSQL', function () {
     end: () => {
       server.psql(`DROP SCHEMA IF EXISTS s${schemas} CASCADE`);
     },
+  });
+
+  describe('a schema', () => {
+    const name = 'form';
+    const stores: PostgresStore[] = [];
+    const store = (): PostgresStore => {
+      const made = new PostgresStore({ url: server.url(), schema: name, poolSize: 3, time: 'caller' });
+      stores.push(made);
+      return made;
+    };
+    const open = (): Promise<void> => store().open();
+    afterEach(async () => {
+      for (const one of stores.splice(0)) await one.close();
+      server.psql(`DROP SCHEMA IF EXISTS ${name} CASCADE`);
+    });
+
+    it('is made once by instances that come at the same time', async () => {
+      await Promise.all(Array.from({ length: 5 }, open));
+      assert.equal(
+        server.psql(`SELECT count(*) = count(DISTINCT version) AND count(*) > 0 FROM ${name}.migrations`),
+        't',
+      );
+    });
+
+    it('of a later version of this package is left as it is', async () => {
+      await open();
+      server.psql(
+        `INSERT INTO ${name}.migrations SELECT max(version) + 1, 'later', 0 FROM ${name}.migrations`,
+      );
+      await assert.rejects(open(), { code: 'OTA_STORE_NEWER' });
+    });
+
+    it('that something else lies in is left as it is', async () => {
+      server.psql(`CREATE SCHEMA ${name}; CREATE TABLE ${name}.tasks (mine text)`);
+      await assert.rejects(open(), { code: 'OTA_STORE_FAILED', message: /choose another schema/ });
+      assert.equal(server.psql(`SELECT count(*) FROM pg_tables WHERE schemaname = '${name}'`), '1');
+    });
   });
 });
