@@ -800,6 +800,24 @@ describe('the engine', () => {
     assert.deepEqual(platform.problems, ['OTA_STORE_FULL']);
   });
 
+  it('says of each thing that it has no room for what it is, and serves the others', async () => {
+    const told: string[] = [];
+    platform.engine.listen({ onProblem: (error) => told.push(error?.message ?? '') });
+    const hear = (accessToken: string, module: string): void =>
+      platform.hear({ kind: 'inform', accessToken, module, version: 'v1', id: null, wall: platform.wallNow });
+    for (let i = 0; i < 70; i += 1) hear('many', `m${i}`);
+    hear('long', 'm'.repeat(129));
+    for (let i = 0; i < 500; i += 1) hear(`made-up-${i}`, 'default');
+    assert.deepEqual(
+      told.map((text) => /more than 64 modules|longer than 128|table of devices is full/.exec(text)?.[0]),
+      ['more than 64 modules', 'longer than 128', 'table of devices is full'],
+    );
+    const task = await platform.create(['many', 'honest']);
+    await platform.wait(1);
+    platform.progress('honest', 100);
+    assert.deepEqual(await platform.devices(task), { honest: 'succeeded', many: 'pushed' });
+  });
+
   it('makes room for new devices where others were not seen for 90 days, and nobody else', async () => {
     platform.inform('known', 'v1');
     await platform.create(['known']);

@@ -102,6 +102,42 @@ describe('a fleet in the field', () => {
       assert.equal(platform.sent.filter(({ version }) => version === 'v2').length, 0);
     });
 
+    for (const [state, policy, prepare] of [
+      ['was scheduled', {}, async () => undefined],
+      [
+        'waited for it',
+        { offline: 'wait' },
+        async () => {
+          settle('offline');
+          await platform.wait(1);
+        },
+      ],
+      [
+        'was in the delay of a retry',
+        { retries: 1, retryDelay: 5 * MINUTE },
+        async () => {
+          platform.progress('a', -1);
+          await platform.wait(1);
+        },
+      ],
+    ] as const) {
+      it(`is not brought down by an older task that ${state} meanwhile`, async () => {
+        platform.inform('a', 'v1');
+        // "No subscriber" right after a report is asked again before it counts.
+        await platform.wait(11);
+        const startAt = new Date(platform.wallNow + 5 * MINUTE * 1000).toISOString();
+        const more = state === 'was scheduled' ? { startAt } : {};
+        const older = await platform.create(['a'], policy, { ...to('v2'), ...more });
+        await platform.wait(1);
+        await prepare();
+        await bringUp('v3');
+        const before = platform.sent.length;
+        await platform.wait(10 * MINUTE);
+        assert.deepEqual(await platform.devices(older), { a: 'cancelled superseded' });
+        assert.equal(platform.sent.length, before);
+      });
+    }
+
     it('is upgraded by an older task to which the newer one was a stepping stone', async () => {
       platform.inform('a', 'v3');
       const older = await platform.create(['a'], { fromVersions: ['v3'] }, to('v9'));
@@ -203,6 +239,29 @@ describe('a fleet in the field', () => {
       const gaps = minutes.map((minute, i) => minute - (minutes[i - 1] ?? 0));
       assert.deepEqual(gaps.slice(1), [2, 4, 8, 16, 32, 60, 60].slice(0, gaps.length - 1));
       assert.deepEqual(await platform.devices(task), { a: 'pending offline' });
+    });
+
+    it('is looked for less and less though it gives signs of life, until it has answered a push', async () => {
+      await platform.create(['a'], { offline: 'wait', noResponse: 10, repush: 0, stalled: HOUR });
+      const waitsFor = async (): Promise<number> => {
+        const before = platform.sent.length;
+        for (let minute = 1; ; minute += 1) {
+          await platform.wait(MINUTE);
+          if (platform.sent.length > before) return minute;
+        }
+      };
+      await platform.wait(15);
+      assert.ok((await waitsFor()) <= 1);
+      assert.ok((await waitsFor()) > 1);
+      assert.ok((await waitsFor()) > 2);
+      // It lives, and hears nothing.
+      alive('a');
+      await platform.wait(15);
+      assert.ok((await waitsFor()) > 4);
+      platform.progress('a', 10);
+      platform.inform('a', 'v1');
+      await platform.wait(MINUTE);
+      assert.ok(platform.changes.some(({ to: state }) => state === 'upgrading'));
     });
 
     it('is pushed by any sign of life', async () => {
