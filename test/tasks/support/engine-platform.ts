@@ -48,8 +48,8 @@ export class Platform {
   readonly #time: Time = { wall: () => this.wallNow, steady: () => this.steadyNow };
   engine!: Engine;
 
-  constructor(file = ':memory:') {
-    this.store = new SqliteStore({ file, maxDevices: 500 });
+  constructor(file = ':memory:', maxDevices = 500) {
+    this.store = new SqliteStore({ file, maxDevices });
     this.store.open();
   }
 
