@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Policy } from '../../nodes/lib/tasks/types';
-import { type Happening, TOKENS, World } from './support/world';
+import { atOnce, type Happening, TOKENS, World } from './support/world';
 
 const token = fc.constantFrom(...TOKENS);
 const module = fc.constantFrom('default', 'MCU');
@@ -84,13 +84,14 @@ describe('any history of tasks', () => {
           for (const value of list) world.report({ do: 'progress', token: 'a', module: null, step: value });
           const found = world.tasks.task('t0');
           assert.ok(found);
-          const [row] = world.tasks.devices({
+          const query = {
             task: found,
             status: null,
             search: 'a',
             page: 1,
             pageSize: 1,
-          }).devices;
+          };
+          const [row] = atOnce(world.tasks.devices(query)).devices;
           world.close();
           return { status: row?.status, step: row?.step };
         });

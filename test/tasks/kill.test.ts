@@ -82,7 +82,7 @@ describe('a platform that is killed twenty times in one task', () => {
     );
     await until(() => fleet.idle, 'the devices to come to rest');
 
-    const { devices } = tasks.devices({ task, status: null, search: '', page: 1, pageSize: 1000 });
+    const { devices } = await tasks.devices({ task, status: null, search: '', page: 1, pageSize: 1000 });
     const wrong = devices.filter(({ accessToken, status, reason, attempt }) => {
       const bad = Number(accessToken.slice(4)) % 5 === 0;
       const end = bad ? 'failed download' : 'succeeded null';

@@ -436,6 +436,47 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       assert.equal((await tasks.database.devices({ ...query, search: "%' OR 1=1 --" })).total, 0);
     });
 
+    it('pages by several conditions at once', async () => {
+      const tasks = await open('s');
+      const tokens = Array.from({ length: 12 }, (_, i) => `dev-${String(i).padStart(2, '0')}`);
+      await tasks.report(tokens.map((token, i) => inform(token, i % 2 === 0 ? 'v1' : 'v0')));
+      const set = (some: string[], labels: Record<string, string>): unknown =>
+        tasks.database.transact(fleetNeed(some, { wall: WALL, ticks: 0 }), (rows) =>
+          label(some, labels, rows),
+        );
+      await set(tokens, { site: 'x' });
+      await set(tokens.slice(0, 6), { lot: '7' });
+      await set(tokens.slice(6), { lot: '8' });
+      const all = { module: null, version: null, search: '', page: 1, pageSize: 2 };
+      const fleet = async (more: object): Promise<unknown[]> => {
+        const { total, devices } = await tasks.database.fleet({ ...all, labels: null, ...more });
+        return [total, ...devices.map(({ accessToken }) => accessToken)];
+      };
+      assert.deepEqual(await fleet({ labels: { site: ['x'], lot: ['7'] }, page: 3 }), [
+        6,
+        'dev-04',
+        'dev-05',
+      ]);
+      assert.deepEqual(await fleet({ labels: { lot: ['7', '8'] }, page: 6 }), [12, 'dev-10', 'dev-11']);
+      const odd = { version: 'v0', labels: { site: ['x'], lot: ['8'] } };
+      assert.deepEqual(await fleet({ ...odd, page: 2 }), [3, 'dev-11']);
+      assert.deepEqual(await fleet({ labels: { site: ['x'], lot: ['7'] }, search: 'dev-1' }), [0]);
+
+      const { task } = await tasks.make(tokens, { policy: { waves: [50, 100] } });
+      await tasks.claim(task.id, { limit: 4 });
+      await tasks.report([progress('dev-01', -2), progress('dev-02', -3)]);
+      const query = { task: await tasks.find(task.taskId), status: null, search: '', page: 1, pageSize: 2 };
+      const devices = async (more: object): Promise<unknown[]> => {
+        const found = await tasks.database.devices({ ...query, ...more });
+        return [found.total, ...found.devices.map(({ accessToken }) => accessToken)];
+      };
+      assert.deepEqual(await devices({ reason: 'download', wave: 1 }), [1, 'dev-01']);
+      assert.deepEqual(await devices({ reason: 'download', wave: 2 }), [0]);
+      assert.deepEqual(await devices({ reason: 'verification', status: 'failed' }), [1, 'dev-02']);
+      assert.deepEqual(await devices({ status: 'pushed', wave: 1, page: 1 }), [2, 'dev-00', 'dev-03']);
+      assert.deepEqual(await devices({ status: 'pushed', wave: 1, page: 2 }), [2]);
+    });
+
     it('removes a task in slices, with all that belongs to it', async () => {
       const tasks = await open('s');
       const { task } = await tasks.make(Array.from({ length: 25 }, (_, i) => `d${i}`));

@@ -536,8 +536,8 @@ export class World {
   }
 
   #rows(i: number): readonly Device[] {
-    return this.tasks.devices({ task: this.#task(i), status: null, search: '', page: 1, pageSize: 10 })
-      .devices;
+    const query = { task: this.#task(i), status: null, search: '', page: 1, pageSize: 10 };
+    return atOnce(this.tasks.devices(query)).devices;
   }
 
   #task(i: number): Task {
@@ -589,7 +589,7 @@ export class World {
 }
 
 /** SQLite answers in the same turn. */
-function atOnce<T>(value: Awaitable<T>): T {
+export function atOnce<T>(value: Awaitable<T>): T {
   assert.ok(!(value instanceof Promise));
   return value;
 }

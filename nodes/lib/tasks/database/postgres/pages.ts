@@ -5,7 +5,7 @@
 import { effectiveLabels, NO_LABELS } from '../../machine';
 import type { FleetRow } from '../../shapes';
 import { HOLDS } from '../../types';
-import type { DeviceQuery, DeviceRow, FleetQuery, VersionCount } from '../database';
+import type { DeviceQuery, DeviceRow, FleetQuery, Page, VersionCount } from '../database';
 import { type SqlRow, statusCode, toDeviceRow } from '../rows';
 import type { PgValue, PostgresPool } from './driver';
 import type { KeyCache } from './keys';
@@ -13,6 +13,8 @@ import { toOwnLabels } from './load';
 
 /** So many matches of a search are counted; more are told as this many. */
 const MAX_COUNTED = 200_000;
+/** The same where each match is looked up in several indexes. A page further behind counts as far as its own end. */
+const MAX_LOOKED_UP = 20_000;
 /** The end of all texts that begin with a prefix. */
 const LAST_CHARACTER = '\u{10FFFF}';
 /** Between two tokens of a task that are kept for their place. */
@@ -52,22 +54,38 @@ export async function devicePage(
   if (hold !== null) where.add('hold = ?', HOLDS.indexOf(hold));
   const isPlain = search === '' && reason === null && wave === null && hold === null;
   const all = Object.values(task.counts).reduce((sum, n) => sum + n, 0);
-  const total = !isPlain ? await count(pool, where) : status === null ? all : task.counts[status];
+  const given = [status, reason, wave, hold].filter((one) => one !== null).length;
+  const most = given > 1 ? mostFor(query) : MAX_COUNTED;
+  const total = !isPlain ? await count(pool, where, most) : status === null ? all : task.counts[status];
   const offset = (page - 1) * pageSize;
   const isWhole = isPlain && status === null && task.joining === null;
-  const rows = await slice(pool, where, { offset, limit: pageSize, total, task: isWhole ? task.id : null });
+  const rows = await slice(pool, where, {
+    offset,
+    limit: pageSize,
+    total,
+    most,
+    task: isWhole ? task.id : null,
+  });
   return { total, devices: rows.map(toDeviceRow) };
 }
 
-async function count(pool: PostgresPool, where: Where): Promise<number> {
-  const text = `SELECT count(*)::int AS n FROM (SELECT 1 FROM task_devices WHERE ${where.text} LIMIT ${MAX_COUNTED}) AS c`;
-  return Number((await pool.read({ text }, where.values))[0]?.['n'] ?? 0);
+/** One more than the end of the page tells that another one follows. */
+function mostFor({ page, pageSize }: Page): number {
+  return Math.max(MAX_LOOKED_UP, page * pageSize + 1);
+}
+
+async function count(pool: PostgresPool, where: Where, most: number): Promise<number> {
+  const text = `SELECT count(*)::int AS n FROM (SELECT 1 FROM task_devices WHERE ${where.text}
+    LIMIT $${where.values.length + 1}) AS c`;
+  return Number((await pool.read({ text }, [...where.values, most]))[0]?.['n'] ?? 0);
 }
 
 interface Slice {
   readonly offset: number;
   readonly limit: number;
   readonly total: number;
+  /** So many are counted at most: with as many there may be more. */
+  readonly most: number;
   /** The task where all its devices are meant: their places are kept. */
   readonly task: number | null;
 }
@@ -75,9 +93,9 @@ interface Slice {
 async function slice(
   pool: PostgresPool,
   where: Where,
-  { offset, limit, total, task }: Slice,
+  { offset, limit, total, most, task }: Slice,
 ): Promise<readonly SqlRow[]> {
-  const isBehind = offset > total / 2 && total < MAX_COUNTED && task === null;
+  const isBehind = offset > total / 2 && total < most && task === null;
   if (isBehind) {
     // From the end: as many rows lie behind the page as before it otherwise.
     const size = Math.max(0, Math.min(limit, total - offset));
@@ -130,11 +148,15 @@ export async function fleetPage(
   const service = await keys.service();
   const module = query.module === null ? null : ((await keys.findModule(query.module)) ?? NO_MODULE);
   const where = fleetWhere(query, module, service);
-  const isCounted = query.search === '' && query.labels === null;
+  const isByLabel = Object.keys(query.labels ?? {}).length > 0;
+  const isCounted = query.search === '' && !isByLabel;
   const versions = await pool.read(VERSIONS, [service, module, MAX_VERSIONS]);
   const counted = isCounted
     ? await pool.read(COUNT_KNOWN_OF, [service, module, query.version])
-    : await pool.read({ text: countFleet(where) }, where.values);
+    : await pool.read({ text: countFleet(where) }, [
+        ...where.values,
+        isByLabel ? mostFor(query) : MAX_COUNTED,
+      ]);
   const n = where.values.length;
   const text = `SELECT p.token, c.module, v.version, v.at, k.operator, k.device, k.seen_at, t.key, t.name, t.status
     FROM (SELECT d.token, d.scope FROM devices AS d WHERE ${where.text}
@@ -172,7 +194,8 @@ const COUNT_KNOWN_OF = {
 };
 
 function countFleet(where: Where): string {
-  return `SELECT count(*)::int AS n FROM (SELECT 1 FROM devices AS d WHERE ${where.text} LIMIT ${MAX_COUNTED}) AS c`;
+  return `SELECT count(*)::int AS n FROM (SELECT 1 FROM devices AS d WHERE ${where.text}
+    LIMIT $${where.values.length + 1}) AS c`;
 }
 
 function fleetWhere({ version, search, labels }: FleetQuery, module: number | null, service: number): Where {

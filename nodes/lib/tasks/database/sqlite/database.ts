@@ -184,8 +184,8 @@ export class SqliteTasks implements TaskDatabase {
     return this.#file.read(() => this.#sql.endsOf(id));
   }
 
-  devices(query: DeviceQuery): { total: number; devices: readonly DeviceRow[] } {
-    return this.#file.read(() => devicePage(this.#sql, query));
+  devices(query: DeviceQuery): ReturnType<typeof devicePage> {
+    return this.#pages(() => devicePage(this.#sql, query));
   }
 
   history(id: number, accessToken: string): readonly HistoryEvent[] | null {
@@ -228,7 +228,17 @@ export class SqliteTasks implements TaskDatabase {
   }
 
   fleet(query: FleetQuery): ReturnType<typeof fleetPage> {
-    return this.#file.read(() => fleetPage(this.#sql, this.#keys.service(), query));
+    return this.#pages(() => fleetPage(this.#sql, this.#keys.service(), query));
+  }
+
+  /** What takes long is read in several turns, without a transaction. @throws OtaError, then or later */
+  #pages<T>(work: () => Awaitable<T>): Awaitable<T> {
+    const fail = (error: unknown): never =>
+      this.#file.read(() => {
+        throw error;
+      });
+    const found = this.#file.read(work);
+    return found instanceof Promise ? found.catch(fail) : found;
   }
 
   device(

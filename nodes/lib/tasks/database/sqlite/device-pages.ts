@@ -3,15 +3,18 @@
  * counting a million rows takes longer than a page may. Reads only.
  */
 import { DEVICE_STATUSES, type DeviceStatus, type WaveCounts } from '../../types';
-import type { DeviceQuery, DeviceRow } from '../database';
+import type { Awaitable, DeviceQuery, DeviceRow } from '../database';
 import { type Sizes, spanOf } from './pages';
+import { scanPage } from './scan';
 import { toDeviceRow, toWaveCounts } from '../rows';
 import type { Statements } from './statements';
 
-export function devicePage(
-  sql: Statements,
-  asked: DeviceQuery,
-): { total: number; devices: readonly DeviceRow[] } {
+interface Found {
+  readonly total: number;
+  readonly devices: readonly DeviceRow[];
+}
+
+export function devicePage(sql: Statements, asked: DeviceQuery): Awaitable<Found> {
   const { status, hold = null } = asked;
   // Only what is pending waits for something.
   if (hold !== null && status !== null && status !== 'pending') return { total: 0, devices: [] };
@@ -19,9 +22,19 @@ export function devicePage(
   const kept = keptOf(sql, query);
   const sizes = sizesOf(sql, query, kept);
   const count = keptCount(query, kept);
+  const { reason = null, wave = null } = query;
+  const conditions = [query.status, reason, wave, hold].filter((one) => one !== null);
+  if (count === null && conditions.length > 1) return scanned(sql, query, sizes);
   const total = count ?? sql.countDevices(query, sizes);
   const span = spanOf(query, total, count === null ? 'some' : 'all');
   return { total, devices: span === null ? [] : sql.pageOfDevices(query, sizes, span).map(toDeviceRow) };
+}
+
+/** Several conditions: the rows of one index, held against the others. */
+async function scanned(sql: Statements, query: DeviceQuery, sizes: Sizes): Promise<Found> {
+  const { total, rows } = await scanPage(sql.scanDevices(query, sizes), query);
+  const found = rows.map((row) => sql.deviceWithVersion(row['id'] as number));
+  return { total, devices: found.filter((row) => row !== undefined).map(toDeviceRow) };
 }
 
 /** The counts as they are now: the task that was given may be older. */

@@ -5,6 +5,7 @@
 import type { LabelFilter } from '../../types';
 import type { SqlDatabase, SqlRow, SqlValue } from './driver';
 import { LAST_CHARACTER, MAX_COUNTED, type Span, statementCache } from './pages';
+import { type Scan, within } from './scan';
 
 /** Which devices of a service a page shows; modules are numbers of the database. */
 export interface FleetFilter {
@@ -18,24 +19,24 @@ export interface FleetFilter {
 
 /** Devices of a label that are taken for few. */
 const FEW = 1000;
-/** Devices that fit several conditions are looked up one by one: fewer of them are counted. */
-const MAX_LOOKED_UP = 20_000;
 
 type Label = readonly [name: string, values: readonly string[]];
 
 export interface FleetPages {
-  /** Tokens and modules of a page, in the order of tokens. */
+  /** Tokens and modules of a page, in the order of tokens. Of a filter without labels. */
   fleetPage(filter: FleetFilter, span: Span): SqlRow[];
-  /** Rows of a filter, as far as they are counted. */
+  /** Rows of a filter without labels, as far as they are counted. */
   countFleet(filter: FleetFilter): number;
+  /** Tokens and modules of a filter with labels. */
+  scanFleet(filter: FleetFilter): Scan<SqlRow>;
 }
 
 export function prepareFleetPages(db: SqlDatabase): FleetPages {
   const cached = statementCache(db);
-  const n = (text: string, values: readonly SqlValue[]): number =>
-    Number(cached(text).get(...values)?.['n'] ?? 0);
   const countUpTo = (max: number, { from, values }: Source): number =>
-    n(`SELECT count(*) AS n FROM (SELECT 1 FROM ${from} LIMIT ${max})`, values);
+    Number(
+      cached(`SELECT count(*) AS n FROM (SELECT 1 FROM ${from} LIMIT ${max})`).get(...values)?.['n'] ?? 0,
+    );
   const onlyModule = (service: number): number | null => {
     const modules = cached('SELECT id FROM scopes WHERE service = ? LIMIT 2').all(service);
     return modules.length === 1 ? Number(modules[0]?.['id']) : null;
@@ -44,34 +45,52 @@ export function prepareFleetPages(db: SqlDatabase): FleetPages {
   const ofOneModule = (filter: FleetFilter): FleetFilter =>
     filter.module === null ? { ...filter, module: onlyModule(filter.service) } : filter;
 
-  /** The way through the filter's labels that reads the least. */
-  const sourceOf = (filter: FleetFilter): Source => {
-    const labels: Label[] = Object.entries(filter.labels ?? {});
-    if (labels.length === 0) return byDevices(filter, []);
-    const few = labels.find((label) => countUpTo(FEW, labelRows(filter, label)) < FEW);
-    if (few !== undefined) return byDevices(filter, labels, few);
-    const one = labels.find(([, values]) => values.length === 1);
-    return one === undefined || filter.version !== null
-      ? byDevices(filter, labels)
-      : byLabel(filter, labels, one);
-  };
-
   return {
-    fleetPage: (filter, { order, limit, offset }) => {
-      const { from, values, token } = sourceOf(ofOneModule(filter));
+    fleetPage: (asked, { order, limit, offset }) => {
+      const { from, values, token } = byDevices(ofOneModule(asked), []);
       const rows = cached(
         `SELECT d.token, d.scope FROM ${from} ORDER BY ${token} ${order}, d.scope ${order} LIMIT ? OFFSET ?`,
       ).all(...values, limit, offset);
       return order === 'ASC' ? rows : rows.reverse();
     },
-    countFleet: (filter) => {
-      const isByLabel = Object.keys(filter.labels ?? {}).length > 0;
-      // A device may have labels before it has ever reported: only a look at each tells.
-      return isByLabel
-        ? countUpTo(MAX_LOOKED_UP, sourceOf(ofOneModule(filter)))
-        : countUpTo(MAX_COUNTED, byDevices(ofOneModule(filter), []));
+    countFleet: (asked) => countUpTo(MAX_COUNTED, byDevices(ofOneModule(asked), [])),
+    scanFleet: (asked) => {
+      const filter = ofOneModule(asked);
+      const labels: Label[] = Object.entries(filter.labels ?? {});
+      const few = labels.find((label) => countUpTo(FEW, labelRows(filter, label)) < FEW);
+      const one = filter.version === null ? labels.find(([, values]) => values.length === 1) : undefined;
+      const byOne = few ?? one;
+      const source = byOne === undefined ? byDevices(filter, labels) : byLabel(filter, labels, byOne);
+      const looked = byOne === undefined ? deviceRows(filter) : labelRows(filter, byOne);
+      return {
+        // The rows of several values don't come in the order of tokens; few of them are one slice.
+        endOf: few === undefined ? (after, size) => endOfSlice(looked, after, size) : () => null,
+        count: (slice) => {
+          const { text, values } = within(source.token, slice);
+          const row = cached(`SELECT count(*) AS n FROM ${source.from} AND ${text}`).get(
+            ...source.values,
+            ...values,
+          );
+          return Number(row?.['n'] ?? 0);
+        },
+        rows: (slice, { limit, offset }) => {
+          const { text, values } = within(source.token, slice);
+          return cached(`SELECT d.token, d.scope FROM ${source.from} AND ${text}
+            ORDER BY ${source.token}, d.scope LIMIT ? OFFSET ?`).all(
+            ...source.values,
+            ...values,
+            limit,
+            offset,
+          );
+        },
+      };
     },
   };
+
+  function endOfSlice({ from, values, token }: Source, after: string, size: number): string | null {
+    const text = `SELECT ${token} AS token FROM ${from} AND ${token} > ? ORDER BY ${token} LIMIT 1 OFFSET ?`;
+    return (cached(text).get(...values, after, size - 1)?.['token'] as string | undefined) ?? null;
+  }
 }
 
 interface Source {
@@ -105,25 +124,36 @@ function labelRows({ service, search }: FleetFilter, [name, wanted]: Label): Sou
   return { from: `label_values AS m WHERE ${where.text}`, values: where.values, token: 'm.token' };
 }
 
-/** By the devices; with `few` only the tokens of that label are looked at. */
-function byDevices(filter: FleetFilter, labels: readonly Label[], few?: Label): Source {
+/** The rows of the index of devices through which a filter is looked for, in the order of tokens. */
+function deviceRows({ module, version, search }: FleetFilter): Source {
+  const where = new Conditions();
+  if (module === null) where.add('true');
+  else where.add('d.scope = ?', module);
+  if (module !== null && version !== null) where.add('d.version = ?', version);
+  if (search !== '') where.add('d.token >= ? AND d.token < ?', search, search + LAST_CHARACTER);
+  return {
+    from: `devices AS d${indexOf(module, version)} WHERE ${where.text}`,
+    values: where.values,
+    token: 'd.token',
+  };
+}
+
+function indexOf(module: number | null, version: string | null): string {
+  if (module === null) return ' INDEXED BY devices_token';
+  return version === null ? '' : ' INDEXED BY devices_version';
+}
+
+function byDevices(filter: FleetFilter, labels: readonly Label[]): Source {
   const { module, version, search, service } = filter;
   const where = new Conditions();
-  if (few !== undefined) {
-    const { from, values } = labelRows(filter, few);
-    where.add(`d.token IN (SELECT m.token FROM ${from})`, ...values);
-  } else if (search !== '') {
-    where.add('d.token >= ? AND d.token < ?', search, search + LAST_CHARACTER);
-  }
+  if (search !== '') where.add('d.token >= ? AND d.token < ?', search, search + LAST_CHARACTER);
   addDevice(where, filter);
-  addLabels(where, service, labels, { done: few, token: 'd.token' });
-  const byVersion = version !== null && few === undefined;
-  const index = byVersion
-    ? ' INDEXED BY devices_version'
-    : module === null
-      ? ' INDEXED BY devices_token'
-      : '';
-  return { from: `devices AS d${index} WHERE ${where.text}`, values: where.values, token: 'd.token' };
+  addLabels(where, service, labels, { done: undefined, token: 'd.token' });
+  return {
+    from: `devices AS d${indexOf(module, version)} WHERE ${where.text}`,
+    values: where.values,
+    token: 'd.token',
+  };
 }
 
 /** Along the rows of a label, which come in the order of tokens. */

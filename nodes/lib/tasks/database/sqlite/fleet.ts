@@ -1,27 +1,34 @@
 /** Pages of a fleet in a SQLite file: devices by their tokens, and how many run which version. Reads only. */
 import { effectiveLabels, NO_LABELS } from '../../machine';
 import type { FleetRow } from '../../shapes';
-import type { FleetQuery, VersionCount } from '../database';
+import type { Awaitable, FleetQuery, VersionCount } from '../database';
+import type { SqlRow } from './driver';
 import { spanOf } from './pages';
+import { scanPage } from './scan';
 import type { Statements } from './statements';
 
-export function fleetPage(
-  sql: Statements,
-  service: number,
-  query: FleetQuery,
-): { total: number; versions: readonly VersionCount[]; devices: readonly FleetRow[] } {
+interface Found {
+  readonly total: number;
+  readonly versions: readonly VersionCount[];
+  readonly devices: readonly FleetRow[];
+}
+
+export function fleetPage(sql: Statements, service: number, query: FleetQuery): Awaitable<Found> {
   const module = query.module === null ? null : (sql.findModule(service, query.module) ?? NO_MODULE);
   const filter = { ...query, module, service };
-  const isCounted = query.search === '' && query.labels === null;
-  // Kept counts, where nothing else narrows the page down.
-  const total = isCounted ? sql.countKnownOf(service, module, query.version) : sql.countFleet(filter);
-  const span = spanOf(query, total, isCounted ? 'all' : 'some');
-  const rows = span === null ? [] : sql.fleetPage(filter, span);
-  return {
+  const answer = (total: number, rows: readonly SqlRow[]): Found => ({
     total,
     versions: sql.versions(service, module, MAX_VERSIONS),
     devices: rows.map((row) => fleetRow(sql, service, row['token'] as string, row['scope'] as number)),
-  };
+  });
+  if (Object.keys(query.labels ?? {}).length > 0) {
+    return scanPage(sql.scanFleet(filter), query).then(({ total, rows }) => answer(total, rows));
+  }
+  const isCounted = query.search === '';
+  // Kept counts, where nothing else narrows the page down.
+  const total = isCounted ? sql.countKnownOf(service, module, query.version) : sql.countFleet(filter);
+  const span = spanOf(query, total, isCounted ? 'all' : 'some');
+  return answer(total, span === null ? [] : sql.fleetPage(filter, span));
 }
 
 /** Versions in an answer at most: hostile devices can name any number. */

@@ -6,6 +6,7 @@ import { HOLDS } from '../../types';
 import type { DeviceQuery, Page } from '../database';
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './driver';
 import { statusCode } from '../rows';
+import { type Scan, within } from './scan';
 
 /** The end of all texts that begin with a prefix. */
 export const LAST_CHARACTER = '\u{10FFFF}';
@@ -56,6 +57,9 @@ export interface Sizes {
 export interface DevicePages {
   pageOfDevices(query: DeviceQuery, sizes: Sizes, span: Span): SqlRow[];
   countDevices(query: DeviceQuery, sizes: Sizes): number;
+  /** The rows' numbers, of a filter with several conditions. */
+  scanDevices(query: DeviceQuery, sizes: Sizes): Scan<SqlRow>;
+  deviceWithVersion(id: number): SqlRow | undefined;
 }
 
 export function prepareDevicePages(db: SqlDatabase): DevicePages {
@@ -75,6 +79,37 @@ export function prepareDevicePages(db: SqlDatabase): DevicePages {
       const text = `SELECT count(*) AS n FROM (SELECT 1 FROM ${from} LIMIT ${MAX_COUNTED})`;
       return Number(cached(text).get(...values)?.['n'] ?? 0);
     },
+    scanDevices: (query, sizes) => {
+      const { from, values, index } = devicesFrom(query, sizes);
+      const only = { status: null, reason: null, wave: null, hold: null };
+      const looked = devicesFrom(
+        { ...query, ...only, ...(index === 'token' ? {} : { [index]: query[index] }) },
+        sizes,
+      );
+      return {
+        endOf: (after, size) => {
+          const text = `SELECT token FROM ${looked.from} AND token > ? ORDER BY token LIMIT 1 OFFSET ?`;
+          const row = cached(text).get(...looked.values, after, size - 1);
+          return (row?.['token'] as string | undefined) ?? null;
+        },
+        count: (slice) => {
+          const part = within('token', slice);
+          const row = cached(`SELECT count(*) AS n FROM ${from} AND ${part.text}`).get(
+            ...values,
+            ...part.values,
+          );
+          return Number(row?.['n'] ?? 0);
+        },
+        rows: (slice, { limit, offset }) => {
+          const part = within('token', slice);
+          const text = `SELECT id FROM ${from} AND ${part.text} ORDER BY token LIMIT ? OFFSET ?`;
+          return cached(text).all(...values, ...part.values, limit, offset);
+        },
+      };
+    },
+    deviceWithVersion: (id) =>
+      cached(`SELECT d.*, v.version AS current_version FROM task_devices AS d
+        LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token WHERE d.id = ?`).get(id),
   };
 }
 
@@ -82,7 +117,7 @@ export function prepareDevicePages(db: SqlDatabase): DevicePages {
 function devicesFrom(
   { task, status, search, reason = null, wave = null, hold = null }: DeviceQuery,
   sizes: Sizes,
-): { readonly from: string; readonly values: SqlValue[] } {
+): { readonly from: string; readonly values: SqlValue[]; readonly index: 'token' | keyof Sizes } {
   const conditions = ['task = ?'];
   const values: SqlValue[] = [task.id];
   const add = (condition: string, ...more: SqlValue[]): void => {
@@ -99,5 +134,6 @@ function devicesFrom(
   if (hold !== null) add('hold = ?', HOLDS.indexOf(hold));
   const [smallest] = given.sort((a, b) => sizes[a] - sizes[b]);
   const index = smallest ?? 'token';
-  return { from: `task_devices INDEXED BY task_devices_${index} WHERE ${conditions.join(' AND ')}`, values };
+  const from = `task_devices INDEXED BY task_devices_${index} WHERE ${conditions.join(' AND ')}`;
+  return { from, values, index };
 }
