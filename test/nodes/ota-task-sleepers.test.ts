@@ -101,6 +101,27 @@ for (const protocolVersion of [5, 4] as const) {
       await until(async () => (await ask({ action: 'get', taskId })).counts.succeeded === 1, 'success');
     });
 
+    it('are told from devices that are always on, whose broker restarts while they are pushed to', async () => {
+      const tokens = Array.from({ length: 20 }, (_, i) => `on-${i}`);
+      for (const token of tokens) {
+        // It comes back after the platform, and subscribes anew.
+        const device = later(
+          await connectClient(broker.url, { protocolVersion, reconnectPeriod: 3000, resubscribe: true }),
+        );
+        device.client.on('message', () => {
+          void device.publish(`${TOPIC}/progress/${token}`, { step: '100', module: 'default' });
+        });
+        await device.subscribe(`${TOPIC}/upgrade/${token}`);
+      }
+      const policy = { offline: 'fail', perMinute: 240, noResponse: 30, repush: 3 };
+      const task = await ask({ action: 'create', package: PACKAGE, targets: tokens, policy });
+      const counts = async (): Promise<TaskShape['counts']> =>
+        (await ask({ action: 'get', taskId: task.taskId })).counts;
+      await until(async () => (await counts()).succeeded > 2, 'the first pushes');
+      await broker.restart();
+      await until(async () => (await counts()).succeeded === tokens.length, 'all of them', 45_000);
+    });
+
     if (protocolVersion === 5) {
       it('are not given the push of a cancelled task that waited in their session', async () => {
         const asleep = { protocolVersion, clean: false, clientId: 'd1' } as const;
