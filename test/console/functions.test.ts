@@ -55,11 +55,51 @@ describe('the console’s functions', () => {
       assert.deepEqual([found.total, found.all], [5, 100]);
     });
 
-    it('send a form their names and no more', async () => {
-      const withPackage = await load('tasks-package');
-      const [, list] = withPackage({ topic: 'packages', payload: all }) as [null, { payload: object[] }];
-      assert.deepEqual(Object.keys(list.payload[0] ?? {}), ['id', 'name', 'version']);
+    it('send a form one page of names, the newest, and no more', async () => {
+      const { total, packages } = await choice({});
+      assert.deepEqual([total, packages.length, packages[0]?.version], [100, 20, 'v1.99']);
+      assert.deepEqual(Object.keys(packages[0] ?? {}), ['id', 'name', 'version', 'product']);
     });
+
+    it('send a form what is searched for, and the one that is chosen', async () => {
+      const { packages } = await choice({ search: 'valve v1.9', id: '0' });
+      assert.deepEqual(
+        packages.map(({ id }) => id),
+        ['0', '99', '97', '95', '93', '91', '9'],
+      );
+    });
+
+    async function choice(ask: object): Promise<{ total: number; packages: Record<string, string>[] }> {
+      const withPackage = await load('tasks-package');
+      const [, list] = withPackage({ topic: 'packages', ask, payload: all }) as [null, { payload: never }];
+      return list.payload;
+    }
+
+    it('name the tasks that need those of a page, three of each and no other', async () => {
+      const answer = await load('tasks-answer');
+      const task = (n: number, ids: string[]): object => ({
+        ...{ taskId: `t${n}`, name: `task ${n}`, counts: {}, policy: {} },
+        ...{ package: { id: ids[0], name: 'pump', version: 'v1' }, packages: ids.map((id) => ({ id })) },
+      });
+      const tasks = [1, 2, 3, 4].map((n) => task(n, ['7'])).concat(task(5, ['9', '8']), task(6, ['55']));
+      const msg = { topic: 'list', ask: { n: 1, ids: ['7', '8', '6'] }, payload: { tasks }, _client };
+      const [{ payload }] = answer(msg) as [{ payload: Record<string, { taskId: string }[]> }];
+      const named = Object.entries(payload).map(([id, of]) => [id, of.map(({ taskId }) => taskId)]);
+      assert.deepEqual(Object.fromEntries(named), { '7': ['t1', 't2', 't3'], '8': ['t5'], '6': [] });
+      assert.doesNotMatch(JSON.stringify(payload), /counts|policy/);
+    });
+  });
+
+  it('tell an equal package that was there from a new one by one clock', async () => {
+    const answer = await load('packages-answer');
+    const twice = (at: number): unknown => {
+      const payload = { id: '1', at: new Date(at).toISOString() };
+      const [[toOne]] = answer({ topic: 'add', ask: { n: 1, since: 5000 }, payload, _client }) as [
+        [{ payload: { twice: boolean } }],
+      ];
+      return toOne.payload.twice;
+    };
+    assert.deepEqual([twice(4999), twice(5001)], [true, false]);
   });
 
   it('remove an upload that nobody went on with for an hour, and none before', async () => {

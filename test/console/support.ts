@@ -75,6 +75,8 @@ export interface Console {
 
 /** One for all files: a Chromium takes as long to start as a test takes. */
 let shared: Promise<Browser> | undefined;
+/** Of `openAt`. */
+let own: Promise<BrowserContext> | undefined;
 
 function chromiumOnce(): Promise<Browser> {
   shared ??= chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
@@ -221,6 +223,22 @@ async function open(
   };
   await person.goto(place);
   return person;
+}
+
+/** A page on a console that something else has started; what was loaded once needn't be loaded again. */
+export async function openAt(
+  url: string,
+  place: string,
+  options: { language?: Language } = {},
+): Promise<Person> {
+  own ??= (await chromiumOnce()).newContext({ viewport: { width: WIDE, height: 900 } });
+  const context = await own;
+  return open(
+    () => Promise.resolve(context),
+    () => url,
+    place,
+    options,
+  );
 }
 
 function escape(text: string): string {

@@ -1323,7 +1323,7 @@ describe('the turn of a device', () => {
   const first = (moved: readonly Transition[]): Partial<Device> => moved[0]?.after ?? {};
   const other = (given: Device, module = 'default'): Member => ({
     device: { ...given, id: 7, task: 7 },
-    plan: plan(7, 'v3', { module }),
+    plan: { ...plan(7, 'v3', { module }), taskId: 't7', name: 'Autumn' },
   });
 
   it('is a push with what is known', () => {
@@ -1352,7 +1352,8 @@ describe('the turn of a device', () => {
     ['has a success that is not confirmed', succeeded()],
   ] as const) {
     it(`waits where another task ${what}`, () => {
-      assert.equal(first(take(device(), { open: [other(given)] })).hold, 'busy');
+      const { hold, desc } = first(take(device(), { open: [other(given)] }));
+      assert.deepEqual([hold, desc], ['busy', 'Autumn (t7)']);
       const probe = take(waiting({ probes: 0 }), { open: [other(given)] });
       assert.deepEqual([first(probe).hold, first(probe).pushes], ['wait', 1]);
       assert.equal(first(take(device(), { open: [other(given, 'MCU')] })).status, 'pushed');

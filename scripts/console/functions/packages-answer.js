@@ -1,7 +1,11 @@
 export default function answer(msg) {
   // The answer goes to the browser that asked, the news to all, an upload that was added to be removed.
   const { topic, ask, payload, filename, _client } = msg;
-  const PAYLOADS = { slice: () => ({}), list: () => pageOf(payload, ask) };
+  const PAYLOADS = {
+    slice: () => ({}),
+    list: () => pageOf(payload, ask),
+    add: () => ({ ...payload, twice: Date.parse(payload.at) < ask.since }),
+  };
   const toOne = { topic: 'answer', ask, payload: PAYLOADS[topic]?.() ?? payload, _client };
   const toAll = ['add', 'remove'].includes(topic) ? { topic: 'changed', payload: { packages: true } } : null;
   const done = topic === 'add' ? { topic: 'done', filename } : null;

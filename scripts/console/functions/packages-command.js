@@ -1,8 +1,9 @@
 export default function command(msg, { env, fs, os, path, process }) {
   // Only what the page may ask for goes on: 1 a package, 2 a slice of an upload, 3 an upload to be removed, 4 tasks.
+  // `since`: a package that is older was there before. `force`: a person was told which tasks need it.
   const { topic, ask, payload, _client } = msg;
   const [LIMIT, ALL, SPARE, COUNT] = [1024 ** 3, 4 * 1024 ** 3, 256 * 1024 ** 2, 16];
-  const FIELDS = 'name product module version signMethod type fromVersion description extData'.split(' ');
+  const FIELDS = /^(name|product|module|version|signMethod|type|fromVersion|description|extData|requires)$/;
   const folder = env.get('UPLOAD_FOLDER') || os.tmpdir();
   const isUpload = /^[0-9a-f]{16}$/.test(ask.upload) && /^[\w-]+$/.test(_client.socketId);
   const name = `ota-upload-${process.pid}-${_client.socketId}-${ask.upload}.part`;
@@ -10,22 +11,21 @@ export default function command(msg, { env, fs, os, path, process }) {
   const sizeOf = (file) => fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   const size = isUpload ? sizeOf(msg.filename) : 0;
   delete msg.content;
-  if (topic === 'tasks') return [null, null, null, { ...msg, topic: 'list', ask: { ...ask, brief: true } }];
+  if (topic === 'tasks') return [null, null, null, msg];
   if (topic === 'list') return [{ ...msg, ask: { ...payload, ...ask }, payload: { action: 'list' } }];
-  // `force`: a person was told which tasks need it, and wants it gone all the same.
-  const force = payload?.force === true ? { force: true } : {};
-  if (topic === 'remove') return [{ ...msg, payload: { action: 'remove', id: payload.id, ...force } }];
+  const { id, force } = payload ?? {};
+  if (topic === 'remove') return [{ ...msg, payload: { action: 'remove', id, force: force === true } }];
   if (topic === 'slice' && isUpload && Buffer.isBuffer(payload) && ask.offset === size) {
     const others = fs.readdirSync(folder).filter((one) => one.startsWith('ota-upload-') && one !== name);
     const sum = others.reduce((bytes, one) => bytes + sizeOf(path.join(folder, one)), size + payload.length);
     const { bavail, bsize } = fs.statfsSync(folder);
-    const full = others.length >= COUNT || sum > ALL || bavail * bsize < SPARE + payload.length;
-    if (full) throw new Error('OTA_UPLOAD_FULL: too many uploads, or too little room on the disk.');
+    if (others.length >= COUNT || sum > ALL || bavail * bsize < SPARE + payload.length)
+      throw new Error('OTA_UPLOAD_FULL: too many uploads, or too little room on the disk.');
     if (size + payload.length <= LIMIT) return [null, msg];
   }
   if (topic === 'add' && size > 0 && ask.size === size) {
-    msg.payload = { action: 'add', ...Object.fromEntries(FIELDS.map((key) => [key, payload[key]])) };
-    return [msg];
+    const fields = Object.fromEntries(Object.entries(payload).filter(([key]) => FIELDS.test(key)));
+    return [{ ...msg, ask: { ...ask, since: Date.now() }, payload: { action: 'add', ...fields } }];
   }
   if (topic === 'cancel') return [null, null, msg];
   throw new Error('OTA_UPLOAD: the upload does not fit together; try it again.');

@@ -1,25 +1,30 @@
 export default function command(msg) {
   // Only what the pages may ask for goes on: 1 a command for tasks, 2 one that needs its package first.
-  const { topic, payload, _client } = msg;
-  const PAGE = ['page', 'pageSize'];
-  const TASK = 'name description targets joining startAt endAt endBehavior draft policy'.split(' ');
+  const { topic, ask, payload, _client } = msg;
+  const PAGE = 'page pageSize';
+  const TASK = 'name description targets joining startAt endAt endBehavior draft policy';
+  const ONE = ['get', 'start', 'pause', 'resume', 'advance', 'remove', 'log'];
   const FIELDS = {
-    ...{ list: ['status', 'search', ...PAGE], get: ['taskId'], preview: [...TASK, ...PAGE], create: TASK },
-    ...{ start: ['taskId'], pause: ['taskId'], resume: ['taskId'], advance: ['taskId'], remove: ['taskId'] },
-    ...{ update: ['taskId', 'name', 'remark', 'policy', 'endAt'], cancel: ['taskId', 'accessTokens'] },
-    retry: ['taskId', 'accessTokens', 'status', 'reason'],
-    devices: ['taskId', 'status', 'search', 'reason', 'wave', ...PAGE],
-    ...{ history: ['taskId', 'accessToken'], log: ['taskId'], timeline: ['taskId', 'buckets'] },
-    fleet: ['module', 'version', 'search', 'labels', ...PAGE],
-    ...{ device: ['accessToken', ...PAGE], label: ['accessTokens', 'labels'] },
+    ...{ list: `status search ${PAGE}`, preview: `${TASK} ${PAGE}`, create: TASK },
+    ...Object.fromEntries(ONE.map((key) => [key, 'taskId'])),
+    update: 'taskId name remark policy endAt endBehavior',
+    ...{ cancel: 'taskId accessTokens', retry: 'taskId accessTokens status reason' },
+    devices: `taskId status search reason wave ${PAGE}`,
+    ...{ history: 'taskId accessToken', timeline: 'taskId buckets' },
+    fleet: `module version search labels ${PAGE}`,
+    ...{ device: `accessToken ${PAGE}`, label: 'accessTokens labels' },
   };
-  if (topic === 'packages') return [null, { ...msg, payload: { action: 'list' } }];
-  const fields = Object.hasOwn(FIELDS, topic) ? FIELDS[topic] : null;
-  if (fields === null) throw new Error(`"${topic}" is nothing that a page may ask for.`);
-  const given = fields
-    .map((key) => [key, payload[key]])
-    .filter(([, value]) => value !== undefined && value !== '');
-  const command = { action: topic, ...Object.fromEntries(given) };
+  if (topic === 'packages')
+    return [null, { ...msg, ask: { ...payload, ...ask }, payload: { action: 'list' } }];
+  // Which tasks need the packages of a page, or all in another order: looked for in the whole list, behind it.
+  if (topic === 'tasks' || (topic === 'list' && payload.sort)) {
+    const list = { action: 'list', status: payload.status, search: payload.search, pageSize: 1000 };
+    return [{ ...msg, topic: 'list', ask: { ...payload, ...ask }, payload: list }, null];
+  }
+  if (!Object.hasOwn(FIELDS, topic)) throw new Error(`"${topic}" is nothing that a page may ask for.`);
+  const given = FIELDS[topic].split(' ').map((key) => [key, payload[key]]);
+  const command = Object.fromEntries(given.filter(([, value]) => value !== undefined && value !== ''));
+  command.action = topic;
   if (_client.operator) command.by = _client.operator;
   command.pageSize &&= Math.min(1000, command.pageSize);
   if (topic !== 'create' && topic !== 'preview') return [{ ...msg, payload: command }, null];

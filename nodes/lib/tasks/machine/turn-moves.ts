@@ -92,7 +92,7 @@ export const TURN_MOVES: readonly Move[] = [
     on: 'busy',
     from: ['pending'],
     to: 'pending',
-    change: () => ({ hold: 'busy', reason: 'busy', nextPush: null }),
+    change: ({ event }) => ({ hold: 'busy', reason: 'busy', desc: event.desc ?? '', nextPush: null }),
     why: 'a device has at most one active upgrade for each module, over all tasks',
   },
   {
@@ -100,7 +100,7 @@ export const TURN_MOVES: readonly Move[] = [
     from: ['pending'],
     when: ({ device }) => device.hold === 'busy',
     to: 'pending',
-    change: () => ({ hold: null, reason: null }),
+    change: () => ({ hold: null, reason: null, desc: '' }),
     why: 'the other task is through with it',
   },
   {

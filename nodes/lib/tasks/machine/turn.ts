@@ -51,7 +51,10 @@ export function takeTurn(member: Member, facts: TurnFacts, time: TurnTime): Tran
   };
   if (supersedes(facts.newer, member)) return as({ on: 'superseded', desc: taskText(facts.newer) });
   const isProbe = device.hold === 'wait';
-  if (others.some((other) => isOccupied(other.device))) return as({ on: isProbe ? 'put-off' : 'busy' });
+  const occupying = others.find((other) => isOccupied(other.device));
+  if (occupying !== undefined) {
+    return as(isProbe ? { on: 'put-off' } : { on: 'busy', desc: taskText(occupying.plan) });
+  }
   if (isProbe && others.some((other) => waitsLater(other, member))) return as({ on: 'put-off' });
   const known = facts.knownVersion ?? device.source;
   if (known === plan.upgrade.version && plan.policy.skipCurrent) {
@@ -124,7 +127,8 @@ function isSteppingStone({ policy, packages }: TaskPlan, version: string): boole
   return lists.some((versions) => versions.includes(version));
 }
 
-function taskText({ name, taskId }: NewerTask): string {
+/** How a person finds the other task: consoles make a link of it. */
+function taskText({ name, taskId }: Pick<NewerTask, 'name' | 'taskId'>): string {
   return name === '' ? taskId : `${name} (${taskId})`;
 }
 
