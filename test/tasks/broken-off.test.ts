@@ -1,11 +1,13 @@
 /** Processes that are killed in the middle of a command on 4,000 devices, and what the next one makes of it. */
+import assert from 'node:assert/strict';
 import path from 'node:path';
-import { SqliteStore } from '../../nodes/lib/tasks/database';
+import type { TaskShape } from '../../nodes/lib/tasks/shapes';
 import { startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
 import { DEVICES } from './support/commanded';
+import { Platform } from './support/engine-platform';
 
 const SCRIPT = path.join(__dirname, 'support', 'commanded.ts');
 const create = {
@@ -19,10 +21,27 @@ describe('a command on 4,000 devices whose process is killed in its middle', fun
   this.timeout(120_000);
   const later = cleanup();
 
-  const start = (file: string, commands: readonly object[]): ReturnType<typeof startChild> => {
+  /** Carries the commands out in a process that is killed meanwhile, and goes on with what it left. */
+  async function afterKill(commands: readonly object[]): Promise<Platform> {
+    const folder = later(await temporaryFolder('ota-broken-off-'));
+    const file = path.join(folder.path, 'tasks.db');
     const child = startChild(process.execPath, ['--import=tsx', SCRIPT, file, JSON.stringify(commands)]);
     later({ stop: () => child.end('SIGKILL') });
-    return child;
+    await until(() => !child.running, 'the kill', 60_000);
+    assert.deepEqual(child.lines, []);
+    const platform = new Platform(file, DEVICES + 10);
+    later({
+      stop: async () => {
+        await platform.engine.stop();
+        platform.store.close();
+      },
+    });
+    return platform.start();
+  }
+
+  const listed = async (platform: Platform): Promise<readonly TaskShape[]> => {
+    await platform.wait(1);
+    return ((await platform.run({ action: 'list' })) as { tasks: TaskShape[] }).tasks;
   };
 
   for (const [what, commands, end] of [
@@ -49,36 +68,33 @@ describe('a command on 4,000 devices whose process is killed in its middle', fun
     ],
   ] as const) {
     it(`${what}: is finished`, async () => {
-      const folder = later(await temporaryFolder('ota-broken-off-'));
-      const file = path.join(folder.path, 'tasks.db');
-      const first = start(file, commands);
-      await until(() => !first.running, `the kill, after ${first.lines.join('; ')}`, 60_000);
-      const next = start(file, []);
-      const seen = (): unknown => JSON.parse(next.lines.at(-1) ?? '[]');
+      const platform = await afterKill(commands);
       const [status, counts] = end;
       await until(
-        () => {
-          const [task] = seen() as [string, Record<string, number>][];
+        async () => {
+          const [task] = await listed(platform);
           return (
-            task?.[0] === status && Object.entries(counts).every(([name, count]) => task[1][name] === count)
+            task?.status === status &&
+            task.counts.cancelled === counts.cancelled &&
+            task.counts.pending === counts.pending
           );
         },
-        `${JSON.stringify(end)}, and not ${next.lines.at(-1)}`,
+        JSON.stringify(end),
         60_000,
       );
     });
   }
 
   it('remove: is finished', async () => {
-    const folder = later(await temporaryFolder('ota-broken-off-'));
-    const file = path.join(folder.path, 'tasks.db');
-    const first = start(file, [create, cancel, { action: 'remove' }]);
-    await until(() => !first.running, 'the kill', 60_000);
-    const next = start(file, []);
-    await until(() => next.lines.at(-1) === '[]', 'no task', 60_000);
-    const store = new SqliteStore({ file });
-    store.open();
-    later({ stop: () => Promise.resolve(store.close()) });
-    await until(() => !store.tasks('service').deleteSlice(1, Infinity), 'no row of it', 60_000);
+    const platform = await afterKill([create, cancel, { action: 'remove' }]);
+    await until(async () => (await listed(platform)).length === 0, 'no task', 60_000);
+    await until(
+      async () => {
+        await platform.wait(1);
+        return !(await platform.store.tasks('s').deleteSlice(1, Infinity));
+      },
+      'no row of it',
+      60_000,
+    );
   });
 });

@@ -1,9 +1,8 @@
 /**
- * An engine on a file that is never connected, so that nothing is pushed: carries commands out and kills itself in the middle of the last of them. Without
- * commands it goes on where it was, and prints the counts of the task until it is killed.
- * Arguments: the file; the commands as JSON, where "all" as `accessTokens` or `targets` stands for every token.
+ * An engine on a file that is never connected, so that nothing is pushed: carries commands out and kills itself in the
+ * middle of the last of them. Arguments: the file; the commands as JSON, where "all" as `accessTokens` or `targets`
+ * stands for every token.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createScheme } from '../../../nodes/lib/protocol';
 import { SqliteStore } from '../../../nodes/lib/tasks/database';
 import { Engine } from '../../../nodes/lib/tasks/engine';
@@ -24,7 +23,7 @@ async function main(): Promise<void> {
   store.open();
   const scheme = createScheme('thingspanel');
   const engine = new Engine({
-    database: store.tasks('service'),
+    database: store.tasks('s'),
     link: {
       isDevice: (identity) => scheme.identity.is(identity),
       prepare: (upgrade) => scheme.prepare(upgrade),
@@ -45,11 +44,6 @@ async function main(): Promise<void> {
     taskId = answer.taskId ?? taskId;
     // It moves nobody itself: what it left to do is under way.
     if (isLast) process.kill(process.pid, 'SIGKILL');
-  }
-  for (;;) {
-    const { tasks } = (await run({ action: 'list' })) as { tasks: readonly TaskShape[] };
-    console.log(JSON.stringify(tasks.map(({ status, counts }) => [status, counts])));
-    await sleep(100);
   }
 }
 
