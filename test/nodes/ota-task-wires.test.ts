@@ -1,72 +1,23 @@
 import assert from 'node:assert/strict';
-import type { NodeInitializer } from 'node-red';
+import path from 'node:path';
 import type { TaskShape } from '../../nodes/lib/tasks/shapes';
-import { catchNode, helperNode, tabNode } from '../support/flow';
-import { loadFlow, type LoadedFlow } from '../support/helper';
-import { temporaryFolder, type TemporaryFolder } from '../support/temporary-folder';
-import { allNodes, asOut, type Out } from './support';
-
-/* eslint-disable @typescript-eslint/no-require-imports -- a node's module is what Node-RED requires */
-const nodes: readonly NodeInitializer[] = [
-  ...allNodes,
-  require('../../nodes/ota-store/ota-store') as NodeInitializer,
-  require('../../nodes/ota-task/ota-task') as NodeInitializer,
-];
-/* eslint-enable */
-
-const PACKAGE = { version: 'v2', url: 'http://127.0.0.1/v2.bin', size: 4, sign: '0'.repeat(32) };
+import { openSqlite } from '../../nodes/lib/tasks/database/sqlite/driver';
+import { PACKAGE, WiresFleet } from './wires-support';
 
 describe('ota-task by wires', () => {
-  let folder: TemporaryFolder;
-  let flow: LoadedFlow;
+  let fleet: WiresFleet;
 
   beforeEach(async () => {
-    folder = await temporaryFolder('ota-wires-');
-    const task = { id: 'n1', type: 'ota-task', z: 'tab', x: 1, y: 1, store: 'store', perMinute: '0' };
-    const wires = [['out0'], ['out1'], ['out2'], ['out3']];
-    flow = await loadFlow(
-      nodes,
-      [
-        tabNode(),
-        { id: 'store', type: 'ota-store' },
-        { ...task, transport: 'wires', fleet: 'lamps', labelsFrom: 'board', offline: 'wait', wires },
-        ...['out0', 'out1', 'out2', 'out3', 'caught'].map((id) => helperNode(id)),
-        catchNode('catch', 'caught'),
-      ],
-      {},
-      { userDir: folder.path },
-    );
-    await flow.status('n1', 'common.status.noReport');
+    fleet = await WiresFleet.start({ labelsFrom: 'board', offline: 'wait' });
   });
-  afterEach(async () => {
-    await flow.stop();
-    await folder.stop();
-  });
+  afterEach(() => fleet.stop());
 
-  const tell = (payload: object): void => flow.send('n1', { payload });
-  async function ask<T = TaskShape>(payload: object): Promise<T> {
-    const answers = flow.messages('out0');
-    tell(payload);
-    const [answer] = await answers.atLeast(1);
-    answers.stop();
-    return asOut(answer).payload as unknown as T;
-  }
-
-  it('gives each push to the flow, and ends a task by what the flow reports', async () => {
-    const pushes = flow.messages('out3');
-    const tasks = flow.messages('out2');
-    tell({ action: 'version', accessToken: 'hall 3/+#', version: 'v1', board: 'r1' });
-    // A command sees all reports before it.
-    const fleet = await ask<{ devices: { accessToken: string; labels: object }[] }>({ action: 'fleet' });
-    assert.deepEqual(
-      fleet.devices.map(({ accessToken, labels }) => [accessToken, labels]),
-      [['hall 3/+#', { board: 'r1' }]],
-    );
-    const { taskId } = await ask({ action: 'create', package: PACKAGE, targets: 'all' });
-    const [push] = (await pushes.atLeast(1)).map(asOut);
-    const { id, ...rest } = (push as Out).payload;
+  it('gives each push to the flow as ota-push takes it, and ends a task by what the flow reports', async () => {
+    await fleet.version('hall 3/+#', 'v1', { board: 'r1' });
+    const { taskId } = await fleet.create('all');
+    const [push] = await fleet.pushes(1);
+    const { id, ...rest } = push ?? {};
     assert.match(String(id), /^\d{10}$/);
-    assert.equal((push as Out).accessToken, 'hall 3/+#');
     assert.deepEqual(rest, {
       accessToken: 'hall 3/+#',
       taskId,
@@ -79,30 +30,133 @@ describe('ota-task by wires', () => {
       sign: PACKAGE.sign,
       extData: null,
     });
-    tell({ action: 'progress', accessToken: 'hall 3/+#', step: 40 });
-    tell({ action: 'version', accessToken: 'hall 3/+#', version: 'v2' });
-    assert.equal((await ask({ action: 'get', taskId })).counts.succeeded, 1);
-    assert.ok(tasks.items.length > 0);
-  });
-
-  it('waits for a device of which the flow says that it is offline', async () => {
-    const pushes = flow.messages('out3');
-    const { taskId } = await ask({ action: 'create', package: PACKAGE, targets: ['a'] });
-    const [push] = (await pushes.atLeast(1)).map(asOut);
-    tell({ action: 'outcome', id: (push as Out).payload['id'], outcome: 'offline' });
-    assert.equal((await ask({ action: 'get', taskId })).counts.waiting, 1);
-    assert.deepEqual(await ask({ action: 'seen', accessTokens: ['a'] }), { changed: 1, unknown: 0, left: 0 });
-    await pushes.atLeast(2);
-  });
-
-  it('tells what is wrong with a report', async () => {
-    const caught = flow.messages('caught');
-    tell({ action: 'version', accessToken: 'a' });
-    tell({ action: 'outcome', id: '1', outcome: 'offline' });
-    const errors = await caught.atLeast(2);
+    await fleet.progress('hall 3/+#', 40, { desc: 'half' });
     assert.deepEqual(
-      errors.map((message) => (message as unknown as { error: { code: string } }).error.code),
-      ['OTA_BAD_INPUT', 'OTA_BAD_INPUT'],
+      fleet
+        .changes('hall 3/+#')
+        .map(({ to, step, desc }) => [to, step, desc])
+        .at(-1),
+      ['upgrading', 40, 'half'],
     );
+    await fleet.version('hall 3/+#', 'v2');
+    const task = { taskId } as TaskShape;
+    const { counts } = await fleet.reaches(task, ({ status }) => status === 'ended', 'the end');
+    assert.equal(counts.succeeded, 1);
+  });
+
+  it('is done with a report after it was committed', async () => {
+    await fleet.version('a', 'v1', { id: '7' });
+    // What another program finds in the file.
+    const file = openSqlite(path.join(fleet.userDir, 'ota', 'tasks.db'));
+    try {
+      assert.deepEqual(
+        file
+          .prepare('SELECT token, version FROM devices')
+          .all()
+          .map((row) => ({ ...row })),
+        [{ token: 'a', version: 'v1' }],
+      );
+    } finally {
+      file.close();
+    }
+  });
+
+  it('shows a command all reports before it, also while the node starts', async () => {
+    const anew = await fleet.again();
+    const reports = Array.from({ length: 50 }, (_, i) => anew.version(`d${i}`, 'v1'));
+    const { total } = await anew.ask<{ total: number }>({ action: 'fleet' });
+    assert.equal(total, 50);
+    await Promise.all(reports);
+    const task = await anew.create(['d0', 'd1']);
+    const [first, second] = await anew.pushes(2);
+    const outcomes = [
+      anew.tell({ action: 'outcome', id: first?.['id'], outcome: 'offline' }),
+      anew.tell({ action: 'outcome', id: second?.['id'], outcome: 'refused' }),
+    ];
+    const { counts } = await anew.get(task);
+    assert.deepEqual([counts.waiting, counts.failed], [1, 1]);
+    await Promise.all(outcomes);
+  });
+
+  it('waits for a device of which the flow says that it is offline, and pushes the same again when it is seen', async () => {
+    const task = await fleet.create(['a']);
+    const [push] = await fleet.pushes(1);
+    await fleet.tell({ action: 'outcome', id: push?.['id'], outcome: 'offline' });
+    const [row] = await fleet.devices(task);
+    assert.deepEqual([row?.status, row?.hold, row?.reason], ['pending', 'wait', 'offline']);
+    const seen = { action: 'seen', accessTokens: ['a', 'nobody'] };
+    assert.deepEqual(await fleet.ask(seen), { changed: 1, unknown: 1, left: 0 });
+    const [again] = await fleet.pushes(1);
+    assert.deepEqual([again?.['id'], again?.['attempt']], [push?.['id'], 1]);
+    await fleet.tell({ action: 'outcome', id: push?.['id'], outcome: 'accepted' });
+    assert.equal((await fleet.devices(task))[0]?.status, 'pushed');
+  });
+
+  it('believes an outcome at once: of a device that has just reported, and of a repeat', async () => {
+    await fleet.version('a', 'v1');
+    const task = await fleet.create(['a', 'b'], { noResponse: 4, repush: 9 });
+    const pushes = await fleet.pushes(2);
+    const idOf = (token: string): unknown => pushes.find(({ accessToken }) => accessToken === token)?.['id'];
+    assert.notEqual(idOf('a'), idOf('b'));
+    await fleet.tell({ action: 'outcome', id: idOf('a'), outcome: 'offline' });
+    assert.equal((await fleet.devices(task, { search: 'a' }))[0]?.hold, 'wait');
+    assert.equal((await fleet.pushes(1))[0]?.['accessToken'], 'b');
+    await fleet.tell({ action: 'outcome', id: idOf('b'), outcome: 'offline' });
+    assert.equal((await fleet.devices(task, { search: 'b' }))[0]?.hold, 'wait');
+  });
+
+  it('fails a device whose push the flow says to be refused', async () => {
+    const task = await fleet.create(['a']);
+    const [push] = await fleet.pushes(1);
+    await fleet.tell({ action: 'outcome', id: push?.['id'], outcome: 'refused' });
+    const [row] = await fleet.devices(task);
+    assert.deepEqual([row?.status, row?.reason], ['failed', 'refused']);
+  });
+
+  it('takes any text of 1 to 128 characters for a device, and several modules of it', async () => {
+    const name = 'ä'.repeat(128);
+    await fleet.version(name, 'm1', { module: 'modem' });
+    await fleet.create([name], {}, { package: { ...PACKAGE, module: 'modem' } });
+    assert.equal((await fleet.pushes(1))[0]?.['module'], 'modem');
+    await fleet.progress(name, 100, { module: 'modem' });
+    assert.equal(fleet.changes(name).at(-1)?.status, 'succeeded');
+  });
+
+  const WRONG: [what: string, payload: object, code: string, names: RegExp][] = [
+    ['a version of nobody', { action: 'version', version: 'v1' }, 'OTA_BAD_INPUT', /"accessToken"/],
+    [
+      'a name that is too long',
+      { action: 'version', accessToken: 'x'.repeat(129), version: 'v' },
+      'OTA_BAD_INPUT',
+      /"accessToken"/,
+    ],
+    ['a version that is missing', { action: 'version', accessToken: 'a' }, 'OTA_BAD_INPUT', /"version"/],
+    ['a step that is none', { action: 'progress', accessToken: 'a', step: 'far' }, 'OTA_BAD_STEP', /step/],
+    ['a step above 100', { action: 'progress', accessToken: 'a', step: 101 }, 'OTA_BAD_STEP', /step/],
+    ['an outcome of no push', { action: 'outcome', id: '1', outcome: 'offline' }, 'OTA_BAD_INPUT', /"id"/],
+    [
+      'an outcome that is none',
+      { action: 'outcome', id: '1', outcome: 'lost' },
+      'OTA_BAD_INPUT',
+      /"outcome"/,
+    ],
+  ];
+  for (const [what, payload, code, names] of WRONG) {
+    it(`ends a message with ${what} in ${code}`, async () => {
+      const refused = await fleet.refused(payload);
+      assert.equal(refused.code, code);
+      assert.match(refused.message, names);
+      assert.equal((await fleet.ask<{ total: number }>({ action: 'fleet' })).total, 0);
+    });
+  }
+
+  it('goes on with the same pushes after a restart, by the name of its fleet', async () => {
+    const task = await fleet.create(['a']);
+    const [push] = await fleet.pushes(1);
+    const anew = await fleet.again({ id: 'n1', name: 'another' });
+    const [again] = await anew.pushes(1);
+    assert.deepEqual(again, push);
+    await anew.version('a', 'v2');
+    assert.equal((await anew.get(task)).counts.succeeded, 1);
   });
 });

@@ -4,7 +4,7 @@ import type { NodeInitializer } from 'node-red';
 import type { ChangeShape, DeviceShape, TaskDetails, TaskShape } from '../../nodes/lib/tasks/shapes';
 import { catchNode, helperNode, tabNode } from '../support/flow';
 import { loadFlow, type LoadedFlow } from '../support/helper';
-import { temporaryFolder } from '../support/temporary-folder';
+import { temporaryFolder, type TemporaryFolder } from '../support/temporary-folder';
 import { requireNodeRed } from '../support/runtime';
 import { type Collected, until } from '../support/wait';
 import { allNodes, asOut, type Out } from './support';
@@ -39,20 +39,28 @@ export class WiresFleet {
   readonly #outputs: readonly Collected<unknown>[];
   readonly #caught: Collected<unknown>;
   readonly #completed: Collected<unknown>;
+  readonly #folder: TemporaryFolder;
+  readonly #settings: object;
   #asked = 0;
   #looked = 0;
 
   private constructor(
     readonly flow: LoadedFlow,
-    readonly stop: () => Promise<void>,
+    folder: TemporaryFolder,
+    settings: object,
   ) {
+    this.#folder = folder;
+    this.#settings = settings;
     this.#outputs = ['out0', 'out1', 'out2', 'out3'].map((id) => flow.messages(id));
     this.#caught = flow.messages('caught');
     this.#completed = flow.messages('completed');
   }
 
   static async start(settings: object = {}): Promise<WiresFleet> {
-    const folder = await temporaryFolder('ota-wires-');
+    return WiresFleet.#load(await temporaryFolder('ota-wires-'), settings);
+  }
+
+  static async #load(folder: TemporaryFolder, settings: object): Promise<WiresFleet> {
     const wires = [['out0'], ['out1'], ['out2'], ['out3']];
     const task = { id: 'n1', type: 'ota-task', z: 'tab', x: 1, y: 1, store: 'store', perMinute: '0', wires };
     const flow = await loadFlow(
@@ -68,11 +76,25 @@ export class WiresFleet {
       {},
       { userDir: folder.path },
     );
-    return new WiresFleet(flow, async () => {
-      await flow.stop();
-      await folder.stop();
-    });
+    return new WiresFleet(flow, folder, settings);
   }
+
+  get userDir(): string {
+    return this.#folder.path;
+  }
+
+  /** Starts it once more, on the same store: the one that is to be stopped from then on. */
+  async again(settings: object = {}): Promise<WiresFleet> {
+    await this.flow.stop();
+    const anew = await WiresFleet.#load(this.#folder, { ...this.#settings, ...settings });
+    this.stop = () => anew.stop();
+    return anew;
+  }
+
+  stop = async (): Promise<void> => {
+    await this.flow.stop();
+    await this.#folder.stop();
+  };
 
   /** Sends a message and resolves with what it ended in: its answer, its error, or that it is done. */
   async #send(payload: unknown): Promise<{ answer: Out | null; error: Out['error'] | null }> {

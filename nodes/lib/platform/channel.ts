@@ -2,7 +2,7 @@
  * What an engine needs of the way to its devices: MQTT's channel, or wires. The channel of lib/link has all of it.
  */
 import type { ChannelUser, Listener, MessageOf, Settled } from '../link';
-import type { MessageKind, PreparedUpgrade, UpgradeOut } from '../protocol';
+import type { IdSource, MessageKind, PreparedUpgrade, UpgradeOut } from '../protocol';
 import type { Push } from '../tasks/transactions';
 
 /** A push that goes out: its id, the upgrade as it was prepared, and the row that it is of. */
@@ -23,6 +23,8 @@ export interface TaskChannel {
     /** True where devices have a topic for such messages. */
     has(kind: MessageKind): boolean;
   };
+  /** Ids of pushes; absent: those of the protocol, which are unique for each device. */
+  readonly nextId?: IdSource;
   /** @param options `expiry`: seconds after which the push must not reach the device any more */
   send(
     kind: 'upgrade',

@@ -179,6 +179,7 @@ export class TaskHost {
     const engine = new Engine({
       database: store.tasks(service),
       ...(this.#shared === null ? {} : { time: this.#shared, shared: true }),
+      ...(channel.nextId !== undefined && { nextId: channel.nextId }),
       link: {
         isDevice: (identity) => channel.scheme.identity.is(identity),
         prepare: (upgrade) => channel.scheme.prepare(upgrade),

@@ -8,6 +8,7 @@ import {
   type Batch,
   type Committer,
   type MessageKind,
+  nextSharedId,
   OtaError,
   type PreparedUpgrade,
   stepStatus,
@@ -48,6 +49,8 @@ export class WiresChannel implements TaskChannel {
     has: (): boolean => false,
     identity: { is: (value: unknown): boolean => typeof value === 'string' && value.length <= MAX_IDENTITY },
   };
+  /** An outcome names the id alone. */
+  readonly nextId = nextSharedId;
   /** Reports come to one flow only: no broker shares them out, and none keeps a session. */
   readonly isShared = false;
   readonly #senders = new Set<Send>();

@@ -50,6 +50,11 @@ function monotonicTenths(): () => number {
 /** The source that everything in this process shares, so that a redeploy repeats no id. */
 export const nextId: IdSource = createIdSource();
 
+/** Ids that are unique over all devices of this process: where an answer names nothing but the id. */
+export const nextSharedId: IdSource = () => nextId(SHARED);
+/** The name of no device. */
+const SHARED = '';
+
 /** The longest id that is read. It is kept to know a repeat: a device must not choose how much memory. */
 export const MAX_ID = 128;
 

@@ -141,12 +141,13 @@ export class Pushes {
   /** An outcome that somebody tells, whatever the link said of the push before. */
   outcome({ device }: Push, delivery: Delivery): void {
     const on = delivery === 'accepted' ? 'accepted' : OUTCOMES[delivery];
-    if (on !== null && !this.#stopped) this.#enqueue(device, on, '');
+    if (on !== null && !this.#stopped) this.#enqueue(device, on, '', true);
   }
 
-  #enqueue(device: Device, on: EventName, desc: string): void {
+  /** @param certain whoever tells it knows: it isn't asked again before it counts */
+  #enqueue(device: Device, on: EventName, desc: string, certain = false): void {
     const { lane, clock, time } = this.#parts;
-    const event = { on, now: clock.now(), id: device.pushId ?? '', push: device.pushes, desc };
+    const event = { on, now: clock.now(), id: device.pushId ?? '', push: device.pushes, desc, certain };
     const { accessToken, id } = device;
     lane.enqueueOutcome({ kind: 'outcome', accessToken, device: id, event, wall: time.wall() });
   }

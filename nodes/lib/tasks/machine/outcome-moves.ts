@@ -8,8 +8,9 @@ export const FRESH_LIFE = 10 * SECOND;
 const ASK_AGAIN = [SECOND, 2 * SECOND, 4 * SECOND] as const;
 
 const isOfThisAttempt = ({ device, event }: Case): boolean => device.pushId === event.id;
-/** The push was the one by which it is judged: neither a repeat nor an earlier attempt's. */
-const counts = (c: Case): boolean => isOfThisAttempt(c) && c.event.push === c.device.countedPush;
+/** The push was the one by which it is judged: neither a repeat, unless who tells it knows, nor an earlier attempt's. */
+const counts = (c: Case): boolean =>
+  isOfThisAttempt(c) && (c.event.push === c.device.countedPush || c.event.certain === true);
 
 const askAgainAfter = ({ device, event }: Case): number | null => {
   if (event.certain === true || device.lifeAt === null) return null;
