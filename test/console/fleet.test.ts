@@ -204,6 +204,28 @@ describe('the fleet and its tasks', function () {
     assert.match(done ?? '', /v1\.0/, 'the version before the upgrade');
   });
 
+  it('name the task that a device waits for, and lead to it', async () => {
+    await talk.inform('meter-busy', 'v1.0');
+    const person = await ota.open('packages');
+    for (const name of ['the first', 'the second']) {
+      await person.goto('packages');
+      await person
+        .row('v1.1')
+        .getByRole('button', { name: person.word('packages.upgrade') })
+        .click();
+      await person.field('task.name').fill(name);
+      await person.field('task.targets').selectOption('some');
+      await person.field('targets.someHint').fill('meter-busy');
+      await person.button('tasks.start').click();
+      await person.page.getByRole('heading', { name, level: 1 }).waitFor();
+    }
+    const row = person.row('meter-busy');
+    await row.getByText(person.word('reason.busy')).waitFor();
+    await row.getByRole('link', { name: 'the first' }).click();
+    await person.page.getByRole('heading', { name: 'the first', level: 1 }).waitFor();
+    await row.getByText(person.word('status.pushed')).waitFor();
+  });
+
   it('say in the language of the page which rule refused a value', async () => {
     const person = await ota.open('tasks', { language: 'zh-CN' });
     await person.button('tasks.add').first().click();
@@ -224,5 +246,10 @@ describe('the fleet and its tasks', function () {
     await person.page.getByText(person.word('connection.lost')).waitFor({ timeout: 60_000 });
     await person.button('connection.wait').waitFor();
     assert.equal(await person.button('connection.wait').isDisabled(), true);
+    const commands = person.page.locator('.ota-table .ota-end button');
+    for (const button of await commands.all()) {
+      assert.equal(await button.isDisabled(), true);
+      assert.equal(await button.getAttribute('title'), person.word('connection.wait'));
+    }
   });
 });

@@ -287,6 +287,22 @@ describe('on the canvas', function () {
         assert.deepEqual(await used.editor.covered(), []);
       });
     }
+
+    it('beside two others shares their broker, service and store, as "Import copy" adds it', async () => {
+      const files = ['fleet-task.json', 'http-api/http-api.json', 'notify/notify.json'];
+      const flows = files.map(
+        (file) => JSON.parse(fs.readFileSync(path.join(folder, file), 'utf8')) as object,
+      );
+      const types = await used.editor.page.evaluate((all) => {
+        RED.nodes.clear();
+        all.forEach((flow, i) => RED.nodes.import(flow, { generateIds: i > 0 }));
+        const found: string[] = [];
+        RED.nodes.eachConfig(({ type }) => void found.push(type));
+        return found;
+      }, flows);
+      for (const type of ['mqtt-broker', 'ota-service', 'ota-store'])
+        assert.equal(types.filter((one) => one === type).length, 1, type);
+    });
   });
 
   describe('in Chinese', () => {
