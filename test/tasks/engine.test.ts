@@ -336,6 +336,21 @@ describe('the engine', () => {
       assert.equal((await platform.task(task)).reason, 'failure-threshold');
     });
 
+    it('that turn out successes leave those that a person let pass', async () => {
+      const task = await platform.create(list(20), { ...policy, minExecuted: 2 });
+      await platform.wait(1);
+      await fail(2);
+      const [first] = platform.sent;
+      await platform.run({ action: 'resume', taskId: task.taskId });
+      await platform.wait(1);
+      platform.inform(first?.accessToken ?? '', 'v2');
+      await platform.wait(1);
+      assert.equal((await platform.task(task)).status, 'running');
+      // One success, and one failure that is new.
+      await fail(1);
+      assert.equal((await platform.task(task)).reason, 'failure-threshold');
+    });
+
     it('of devices that a retry took back count again', async () => {
       const task = await platform.create(list(20), policy);
       await platform.wait(1);

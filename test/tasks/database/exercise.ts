@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import type { TaskDatabase } from '../../../nodes/lib/tasks/database';
 import { fleetNeed, label, seen } from '../../../nodes/lib/tasks/transactions';
+import type { Task } from '../../../nodes/lib/tasks/types';
 import { plan, WALL } from '../support';
 import { Calls, inform, progress, statuses } from './calls';
 
@@ -171,6 +172,23 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       assert.deepEqual(await statuses(made), { a: 'pushed', b: 'pushed' });
       await tasks.report([inform('new', 'v2', 'other')]);
       assert.equal((await tasks.database.versions('other', ['new'])).get('new')?.version, 'v2');
+    });
+
+    it('takes a failure that turned out a success from those that a person let pass', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a', 'b']);
+      await tasks.claim(task.id);
+      await tasks.report([progress('a', -1), progress('b', -1)], 2000);
+      const state = (status: 'paused' | 'running', base: Task['base']) => () => ({
+        status,
+        reason: null,
+        wave: 1,
+        base,
+      });
+      await tasks.decide(task.id, state('paused', { succeeded: 0, failed: 0 }), WALL, 3000);
+      await tasks.decide(task.id, state('running', { succeeded: 0, failed: 2 }), WALL, 4000);
+      await tasks.report([inform('a', 'v2')], 5000);
+      assert.deepEqual((await tasks.find(task.taskId)).base, { succeeded: 0, failed: 1 });
     });
 
     it('keeps the services apart', async () => {

@@ -53,6 +53,8 @@ export class Effects {
   readonly lateReports: LateReport[] = [];
   /** Rows that are looked at again at another time than the database has it, though nothing else is new. */
   readonly looks = new Map<number, Ticks | null>();
+  /** By task, devices that had failed before a person let the task go on, and succeeded after all: no base for thresholds. */
+  readonly forgiven = new Map<number, number>();
   readonly #devices = new Map<number, Writing>();
   readonly #counts = new Map<number, Map<number, Record<CountName, number>>>();
   readonly #reasons = new Map<number, Map<string, number>>();
@@ -70,6 +72,9 @@ export class Effects {
       history.push({ at: wall, event, from: before.status, to: after.status, step: value, desc, id });
     }
     if (isCounted(before, after)) this.#count(before, after);
+    if (isForgiven(before, after, plan)) {
+      this.forgiven.set(after.task, (this.forgiven.get(after.task) ?? 0) + 1);
+    }
     if (before.status !== after.status) this.#countEnds(before, after, bucketOf(plan.createdAt, wall));
     if (step.lateReport !== null) {
       const until = step.lateReport === 'clear' ? null : step.lateReport.until;
@@ -129,6 +134,12 @@ function isEnded(device: Device): device is Device & { status: 'succeeded' | 'fa
 
 function isWaiting(device: Device): boolean {
   return device.status === 'pending' && device.hold === 'wait';
+}
+
+/** Its failure is from before the task ran on; what the base doesn't have can't be taken from it, see the statements. */
+function isForgiven(before: Device, after: Device, { running }: TaskPlan): boolean {
+  if (before.status !== 'failed' || after.status !== 'succeeded' || isIncompatible(before)) return false;
+  return running.since !== null && before.since <= running.since;
 }
 
 function isIncompatible({ status, reason }: Device): boolean {

@@ -366,6 +366,8 @@ function saveCounts(transaction: Transaction, { part }: SaveContext, effects: Ef
     if (opened > 0) revived.push(task);
   }
   if (revived.length > 0) transaction.write(sql.REVIVE_TASKS, [revived]);
+  const { forgiven } = effects;
+  if (forgiven.size > 0) transaction.write(sql.FORGIVE, [[...forgiven.keys()], [...forgiven.values()]]);
   const reasons = [...effects.reasons].flatMap(([task, byReason]) =>
     [...byReason].flatMap(([reason, n]) => (n === 0 ? [] : [{ task, reason, n }])),
   );

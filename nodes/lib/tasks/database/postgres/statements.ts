@@ -146,6 +146,11 @@ export const CHANGE_PLAN = named(
 );
 /** More devices are open than were before: a task that was over goes on. It waits for whoever decides on it. */
 export const REVIVE_TASKS = named('revive', 'UPDATE tasks SET live = 1 WHERE id = ANY($1::int[])');
+export const FORGIVE = named(
+  'forgive',
+  `UPDATE tasks AS t SET base_failed = greatest(0, t.base_failed - n.n)
+    FROM unnest($1::int[], $2::int[]) AS n (task, n) WHERE t.id = n.task`,
+);
 export const ADD_LOG = named(
   'add_log',
   `INSERT INTO task_log (task, number, at, event, by, remark, reason, wave)

@@ -80,6 +80,7 @@ function saveEffects(sql: Statements, keys: KeyCache, effects: Effects): void {
     }
     sql.addCounts(task, all);
   }
+  for (const [task, n] of effects.forgiven) sql.forgive(task, n);
   for (const [task, buckets] of effects.ends) {
     for (const bucket of buckets.values()) sql.addEnds(task, bucket);
   }

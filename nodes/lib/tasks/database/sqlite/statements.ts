@@ -99,6 +99,7 @@ export function prepareStatements(db: SqlDatabase) {
   const addCounts = sql(
     `UPDATE tasks SET ${adding(COUNTS)}, live = max(live, pending + pushed + upgrading + ? > 0) WHERE id = ?`,
   );
+  const forgive = sql('UPDATE tasks SET base_failed = max(0, base_failed - ?) WHERE id = ?');
   const addWaveCounts = sql(`UPDATE task_waves SET ${adding(WAVE_COUNTS)} WHERE task = ? AND wave = ?`);
   const addReason = sql(`INSERT INTO task_reasons (task, reason, n) VALUES (?, ?, ?)
     ON CONFLICT (task, reason) DO UPDATE SET n = n + excluded.n`);
@@ -182,6 +183,7 @@ export function prepareStatements(db: SqlDatabase) {
         deltas.pending + deltas.pushed + deltas.upgrading,
         id,
       ),
+    forgive: (id: number, n: number) => forgive.run(n, id),
     /** @param total devices that were added */
     addWaveCounts: (id: number, number: number, total: number, deltas: CountDeltas) => {
       const all = { ...deltas, total, active: deltas.pushed + deltas.upgrading };
