@@ -325,5 +325,10 @@ describe('a command', () => {
         code: 'OTA_BAD_STEP',
       });
     });
+
+    for (const action of ['version', 'progress', 'outcome']) {
+      it(`tells a node of MQTT devices that ${action} is for wires`, () =>
+        refuses(() => readCommand({ action, accessToken: 'a' }, DEFAULT_POLICY), 'transport'));
+    }
   });
 });

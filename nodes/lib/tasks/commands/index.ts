@@ -20,12 +20,13 @@ import { bad, flag, note, oneOf, optional, readPage, required, someOf, storable,
 import { type LabelChanges, readLabelChanges, readLabelFilter } from './labels';
 import { readNamed, readSome } from './tokens';
 import { readUpdate, type TaskUpdate } from './update';
+import { isReport, noWires } from './wires';
 
 export { type Targets, type TaskInput } from './create';
 export { type LabelChanges } from './labels';
 export { checkTargets, sortTargets } from './tokens';
 export { type TaskUpdate } from './update';
-export { isReport, noWires, readReport, type WireOutcome, type WireReport } from './wires';
+export { isReport, readReport, type WireOutcome, type WireReport } from './wires';
 
 interface Paged {
   readonly page: number;
@@ -181,6 +182,8 @@ export function readCommand(
       `msg.payload must be an object {action, …}, not ${typeName(payload)}.`,
     );
   }
+  // A report by wires was taken before, where the node takes any.
+  if (isReport(payload)) throw noWires(String(field(payload, 'action')));
   const action = ACTIONS.find((name) => name === field(payload, 'action'));
   if (action === undefined) throw bad('action', `must be one of ${ACTIONS.join(', ')}`);
   const notes: Notes = { by: note(payload, 'by'), remark: note(payload, 'remark') };
