@@ -5,6 +5,8 @@ import path from 'node:path';
 import vm from 'node:vm';
 import { ROOT } from '../../scripts/build/paths';
 import { flows, print } from '../../scripts/console/assemble';
+import { MOVES } from '../../nodes/lib/tasks/machine/table';
+import { CANCEL_REASONS, DEVICE_STATUSES, FAIL_REASONS, TASK_STATUSES } from '../../nodes/lib/tasks/types';
 
 type Words = Record<string, Record<string, string>>;
 
@@ -89,6 +91,39 @@ describe('the console’s words', () => {
       const values = Object.values(texts).map((text) => (text.match(/\{\w+\}/g) ?? []).sort().join());
       assert.equal(new Set(values).size, 1, key);
     }
+  });
+
+  it('name every reason, event and trouble that a task can have', () => {
+    const missing = (prefix: string, keys: Iterable<string>): string[] =>
+      [...keys].map((key) => prefix + key).filter((key) => words[key] === undefined);
+    const reasons = [...FAIL_REASONS, ...CANCEL_REASONS, 'busy', 'rebooted', 'failure-threshold'];
+    const paused = ['wave-below-threshold', 'wave-done', 'start-paused'];
+    // What is no line of a history, or stands there by the name of the report.
+    const other =
+      'put-off reconnected accepted restarted overtaken alive confirm-over unblocked delay-over step progress-100 ' +
+      'failure target first-version source other push-timeout offline-after-reconnect';
+    const events = MOVES.flatMap(({ on }) => on).filter((on) => !other.split(' ').includes(on));
+    const log = [
+      'created',
+      'started',
+      'wave-opened',
+      'paused',
+      'resumed',
+      'updated',
+      'retried',
+      'cancelled',
+      'ended',
+    ];
+    assert.deepEqual(
+      [
+        ...missing('reason.', [...reasons, ...paused]),
+        ...missing('event.', [...events, 'progress', 'version', 'timeout']),
+        ...missing('log.', log),
+        ...missing('status.', DEVICE_STATUSES),
+        ...missing('task.is.', TASK_STATUSES),
+      ],
+      [],
+    );
   });
 
   it('hold every key that a page asks for', () => {
