@@ -110,18 +110,18 @@ describe('ota-task by its messages: a rollout', () => {
   }
 
   it('soaks between the gate and the next wave', async () => {
-    const task = await fleet.create(['a', 'b'], { waves: [50, 100], soak: 1 });
+    const task = await fleet.create(['a', 'b'], { waves: [50, 100], soak: 2 });
     await fleet.pushed(1);
     const before = Date.now();
     await fleet.progress('a', 100);
     const { gate } = await fleet.reaches(task, (now) => now.gate?.waitsFor === 'soak', 'the soak time');
     assert.ok(Date.parse(gate?.until ?? '') > before, JSON.stringify(gate));
+    assert.equal(fleet.unseen, 0);
     assert.deepEqual(await fleet.pushed(1), ['b']);
-    assert.ok(Date.now() - before >= 900, 'it opened too early');
   });
 
   it('judges the gate again after the soak time, with successes that were refuted', async () => {
-    const task = await fleet.create(['a', 'b'], { waves: [50, 100], soak: 1 });
+    const task = await fleet.create(['a', 'b'], { waves: [50, 100], soak: 3 });
     await fleet.pushed(1);
     await fleet.progress('a', 100);
     await fleet.reaches(task, (now) => now.gate?.waitsFor === 'soak', 'the soak time');
@@ -173,11 +173,12 @@ describe('ota-task by its messages: a rollout', () => {
     ['cancel', 'cancelled'],
   ] as const) {
     it(`cancels at its end what is ${active === 'pushed' ? 'pending' : 'open'}, with \`endBehavior: ${endBehavior}\``, async () => {
-      const more = { endAt: soon(1.5), endBehavior };
-      const task = await fleet.create(['a', 'b'], { concurrency: 1 }, more);
+      const task = await fleet.create(['a', 'b'], { concurrency: 1 }, { endAt: soon(3600), endBehavior });
       const [first] = await fleet.pushed(1);
+      const endAt = soon(2);
+      await fleet.of(task, 'update', { endAt });
       const over = await fleet.reaches(task, ({ counts }) => counts.pending === 0, 'the end');
-      assert.equal(over.endAt, more.endAt);
+      assert.equal(over.endAt, endAt);
       const rows = await fleet.devices(task);
       const of = (token: unknown): unknown[] =>
         rows.filter((row) => row.accessToken === token).map(({ status, reason }) => [status, reason]);

@@ -55,7 +55,7 @@ describe('ota-task by its messages: devices that join, newer and older tasks', (
   });
 
   it('ends by `endAt`, or by a person', async () => {
-    const task = await release('v2', { version: 'v1', joining: true }, { endAt: soon(1) });
+    const task = await release('v2', { version: 'v1', joining: true }, { endAt: soon(2) });
     const cancelled = await release('v2', { version: 'v1', joining: true });
     assert.equal((await fleet.of(cancelled, 'cancel')).status, 'cancelled');
     await fleet.reaches(task, ({ status }) => status === 'ended', 'the end');

@@ -103,7 +103,8 @@ describe('ota-task by its messages: `update`', () => {
   it('takes an end away, or brings one', async () => {
     const task = await fleet.create(['a', 'b'], { concurrency: 1 }, { endAt: soon(3600) });
     assert.equal((await update(task, { endAt: null })).endAt, null);
-    await update(task, { endAt: soon(1) });
+    await fleet.pushed(1);
+    await update(task, { endAt: soon(2) });
     const over = await fleet.reaches(task, ({ counts }) => counts.cancelled === 1, 'the end');
     assert.deepEqual(over.reasons, { ended: 1 });
   });

@@ -94,13 +94,14 @@ describe('ota-task by wires', () => {
 
   it('believes an outcome at once: of a device that has just reported, and of a repeat', async () => {
     await fleet.version('a', 'v1');
-    const task = await fleet.create(['a', 'b'], { noResponse: 4, repush: 9 });
+    const task = await fleet.create(['a', 'b'], { noResponse: 20, repush: 99 });
     const pushes = await fleet.pushes(2);
     const idOf = (token: string): unknown => pushes.find(({ accessToken }) => accessToken === token)?.['id'];
     assert.notEqual(idOf('a'), idOf('b'));
     await fleet.tell({ action: 'outcome', id: idOf('a'), outcome: 'offline' });
     assert.equal((await fleet.devices(task, { search: 'a' }))[0]?.hold, 'wait');
-    assert.equal((await fleet.pushes(1))[0]?.['accessToken'], 'b');
+    const repeats: unknown[] = [];
+    while (!repeats.includes('b')) repeats.push(...(await fleet.pushed(1)));
     await fleet.tell({ action: 'outcome', id: idOf('b'), outcome: 'offline' });
     assert.equal((await fleet.devices(task, { search: 'b' }))[0]?.hold, 'wait');
   });
