@@ -107,7 +107,7 @@ export class Device {
         await this.#sleep();
       } else if (habit === 'reporter') {
         await this.#pause(2000, 9000);
-        if (!random.chance(0.3)) void this.#inform();
+        if (!random.chance(0.3)) this.#mention();
       } else {
         await this.#pause(500, 1000);
       }
@@ -119,7 +119,7 @@ export class Device {
     const client = this.#client;
     this.#client = null;
     if (client === null) return;
-    await Promise.race([client.endAsync(), sleep(2000)]);
+    await Promise.race([client.endAsync().catch(() => undefined), sleep(2000)]);
     await client.endAsync(true);
   }
 
@@ -145,7 +145,7 @@ export class Device {
       client.subscribe(`${TOPIC}/upgrade/${token}`, { qos: 1 }, () => undefined);
     };
     client.on('connect', () => {
-      void this.#inform();
+      this.#mention();
       if (habit === 'sleeper') setTimeout(subscribe, 200);
       else subscribe();
     });
@@ -194,6 +194,11 @@ export class Device {
   #progress(step: number): Promise<void> {
     const desc = `${this.token} ${++this.#reports}`;
     return this.#publish('progress', { step: String(step), desc }, { step, desc });
+  }
+
+  /** Its version, whether the broker gets it or not: a connection that is ended takes it along. */
+  #mention(): void {
+    this.#inform().catch(() => undefined);
   }
 
   #inform(version = this.version): Promise<void> {
