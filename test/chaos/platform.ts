@@ -67,7 +67,12 @@ export class Platform {
     const proxy = await startTcpProxy(broker.port);
     const port = await freePort();
     const platform = new Platform(broker, proxy, folder, port, protocolVersion, hasDisk);
-    await platform.#launch(true);
+    try {
+      await platform.#launch(true);
+    } catch (error) {
+      await platform.stop();
+      throw error;
+    }
     return platform;
   }
 
