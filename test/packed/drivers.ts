@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import type { WireMessage } from '../../nodes/lib/protocol';
+import { openSqlite } from '../../nodes/lib/tasks/database/sqlite/driver';
 import { connectClient, type TestClient } from '../support/client';
 import type { FlowNode, NodeRed } from '../support/node-red';
 import { listen } from '../support/ports';
@@ -25,6 +26,15 @@ type MessageOf<K extends WireMessage['kind']> = Extract<WireMessage, { kind: K }
 /** The messages of one kind that went over the broker. */
 export function find<K extends WireMessage['kind']>(wire: readonly WireMessage[], kind: K): MessageOf<K>[] {
   return wire.filter((message) => message.kind === kind).map(({ message }) => message as MessageOf<K>);
+}
+
+function devicesIn(file: string): number {
+  const db = openSqlite(file);
+  try {
+    return Number(db.prepare('SELECT count(*) AS n FROM devices').get()?.['n']);
+  } finally {
+    db.close();
+  }
 }
 
 /** The gateway reports, holds an upgrade until it is idle, installs it, and reports -4 where that fails. */
@@ -208,7 +218,7 @@ async function servePackage(): Promise<PackageServer> {
 }
 
 /** Twenty devices report, a task upgrades them in two waves, and the two that failed once succeed again. */
-export async function fleetTask({ wire, click }: Running): Promise<void> {
+export async function fleetTask({ red, wire, click }: Running): Promise<void> {
   const pushed = (): number => find(wire, 'upgrade').length;
   const upgraded = (): Set<string> =>
     new Set(
@@ -218,6 +228,8 @@ export async function fleetTask({ wire, click }: Running): Promise<void> {
     );
   await click('1.');
   await until(() => find(wire, 'inform').length === 20, 'twenty reports');
+  // They were on the wire; ota-task takes them up a moment later, and a task is of those that are known.
+  await until(() => devicesIn(path.join(red.userDir, 'ota/tasks.db')) === 20, 'the store to know all');
   await click('2.');
   await until(() => upgraded().size === 18, 'all but the two that fail', 240_000);
   assert.equal(pushed(), 20);
