@@ -153,6 +153,15 @@ export default tseslint.config(
       '@typescript-eslint/no-empty-function': 'off',
       '@typescript-eslint/require-await': 'off',
       '@typescript-eslint/no-unsafe-type-assertion': 'off',
+      // Where a program is absent the suite is skipped before anything has started.
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            "CallExpression[callee.name='after'] > ArrowFunctionExpression > CallExpression > MemberExpression[optional=false][property.name=/^(stop|kill|close)$/]",
+          message: 'Use cleanup(after) of test/support: the suite may be skipped before it started anything.',
+        },
+      ],
     },
   },
 );

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { buildProject } from '../../scripts/build/project';
+import { cleanup } from '../support/cleanup';
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder';
 
 const SOURCES: Readonly<Record<string, string>> = {
@@ -53,11 +54,12 @@ describe('the build', function () {
   };
 
   describe('of a whole project', () => {
+    const later = cleanup(after);
     before(async () => {
       await create();
+      later(project);
       await buildProject(project.path);
     });
-    after(() => project.stop());
 
     it('lays out the runtime as CommonJS, page, locales and icon of every node', async () => {
       const files = (await fs.readdir(at('dist'), { recursive: true, withFileTypes: true }))

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { cleanup } from '../support/cleanup';
 import type { FlowNode } from '../support/node-red';
 import { requireProgram } from '../support/missing';
 import { mosquittoMissing } from '../support/mosquitto';
@@ -12,14 +13,14 @@ const STATE = 'sh ota/install.sh state';
 
 describe('a gateway that is too busy to tell at once what is installed', function () {
   this.timeout(900_000);
+  const untilTheEnd = cleanup(after);
   let gateway: Gateway;
 
   before(async function () {
     mosquittoMissing(this);
     requireProgram(this, 'flock', 'util-linux');
-    gateway = await Gateway.start();
+    gateway = untilTheEnd(await Gateway.start());
   });
-  after(() => gateway.stop());
   beforeEach(() => gateway.forget());
 
   const askWith = (command: string): FlowNode[] =>

@@ -1,5 +1,6 @@
 /** Deploys in the middle of a gateway's upgrade: nothing is lost, nothing is installed twice. */
 import assert from 'node:assert/strict';
+import { cleanup } from '../support/cleanup';
 import { requireProgram } from '../support/missing';
 import { mosquittoMissing } from '../support/mosquitto';
 import { until } from '../support/wait';
@@ -9,14 +10,14 @@ const HELD = 'held/ota_5fagent_5fpush.json';
 
 describe('a gateway that is deployed to in the middle of an upgrade', function () {
   this.timeout(900_000);
+  const untilTheEnd = cleanup(after);
   let gateway: Gateway;
 
   before(async function () {
     mosquittoMissing(this);
     requireProgram(this, 'flock', 'util-linux');
-    gateway = await Gateway.start('sleep 30');
+    gateway = untilTheEnd(await Gateway.start('sleep 30'));
   });
-  after(() => gateway.stop());
   beforeEach(() => gateway.forget());
 
   const begin = async (version: string, id: string): Promise<void> => {

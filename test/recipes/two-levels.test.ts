@@ -17,6 +17,7 @@ const report = { id: '1', params: { version: 'v1' } };
 
 describe('the documented access rules for two levels', () => {
   const later = cleanup();
+  const untilTheEnd = cleanup(after);
   let broker: Mosquitto;
 
   before(async function () {
@@ -25,9 +26,8 @@ describe('the documented access rules for two levels', () => {
     const file = path.join(folder.path, 'ota.acl');
     await fs.writeFile(file, blockOf(readPage(ORIGINAL, 'device-makers'), 'conf', /^user platform/));
     const users = { platform: PASSWORD, [DEVICE]: PASSWORD, [OTHER]: PASSWORD };
-    broker = await startMosquitto({ users, config: [`acl_file ${file}`] });
+    broker = untilTheEnd(await startMosquitto({ users, config: [`acl_file ${file}`] }));
   });
-  after(() => broker.stop());
 
   const connect = async (username: string): Promise<TestClient> =>
     later(await connectClient(broker.url, { username, password: PASSWORD, protocolVersion: 5 }));
