@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { NodeInitializer } from 'node-red';
 import { cleanup } from '../support/cleanup';
-import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
+import { brokerNode, catchNode, helperNode, tabNode, taskNode } from '../support/flow';
 import { loadFlow } from '../support/helper';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import type { FlowNode } from '../support/node-red';
@@ -55,16 +55,7 @@ const FLOW = (port: number, schema: string): FlowNode[] => [
   brokerNode('broker', port, { protocolVersion: '5' }),
   { id: 'service', type: 'ota-service', broker: 'broker', shareGroup: 'ota', fleet: 'fleet' },
   { id: 'store', type: 'ota-store', driver: 'postgres', schema, poolSize: '3' },
-  {
-    id: 'n1',
-    type: 'ota-task',
-    z: 'tab',
-    x: 1,
-    y: 1,
-    service: 'service',
-    store: 'store',
-    wires: [[], [], []],
-  },
+  taskNode('n1'),
   catchNode('catch', 'caught'),
   helperNode('caught'),
 ];

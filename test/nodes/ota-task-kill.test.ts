@@ -5,7 +5,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SqliteStore } from '../../nodes/lib/tasks/database';
 import { cleanup } from '../support/cleanup';
-import { brokerNode, tabNode } from '../support/flow';
+import { brokerNode, tabNode, taskNode } from '../support/flow';
 import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { type FlowNode, type NodeRed, startNodeRed } from '../support/node-red';
 import { temporaryFolder } from '../support/temporary-folder';
@@ -41,16 +41,7 @@ describe('ota-task in a Node-RED that is killed', () => {
       brokerNode('broker', broker.port, { clientid: 'nr', protocolVersion: '5' }),
       { id: 'service', type: 'ota-service', broker: 'broker' },
       { id: 'store', type: 'ota-store', file: 'tasks.db' },
-      {
-        id: 'task',
-        type: 'ota-task',
-        z: 'tab',
-        x: 1,
-        y: 1,
-        service: 'service',
-        store: 'store',
-        wires: [[], [], []],
-      },
+      taskNode('task'),
       {
         id: 'go',
         type: 'inject',

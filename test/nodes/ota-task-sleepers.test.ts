@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { TaskShape } from '../../nodes/lib/tasks/shapes';
 import { cleanup } from '../support/cleanup';
 import { connectClient, type Received, type TestClient } from '../support/client';
-import { brokerNode, helperNode, tabNode } from '../support/flow';
+import { brokerNode, helperNode, tabNode, taskNode } from '../support/flow';
 import { loadFlow, type LoadedFlow } from '../support/helper';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { temporaryFolder } from '../support/temporary-folder';
@@ -29,7 +29,6 @@ for (const protocolVersion of [5, 4] as const) {
     beforeEach(async () => {
       broker = later(await startMosquitto());
       const { path: userDir } = later(await temporaryFolder('ota-sleepers-'));
-      const task = { type: 'ota-task', z: 'tab', x: 1, y: 1, service: 'service', store: 'store' };
       flow = later(
         await loadFlow(
           taskNodes,
@@ -41,7 +40,7 @@ for (const protocolVersion of [5, 4] as const) {
             }),
             { id: 'service', type: 'ota-service', broker: 'broker' },
             { id: 'store', type: 'ota-store' },
-            { id: 'n1', ...task, wires: [['out'], ['changes'], ['tasks']] },
+            taskNode('n1', { wires: [['out'], ['changes'], ['tasks']] }),
             ...['out', 'changes', 'tasks'].map((id) => helperNode(id)),
           ],
           {},

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cleanup } from '../support/cleanup';
 import { connectClient, type TestClient } from '../support/client';
-import { brokerNode, tabNode } from '../support/flow';
+import { brokerNode, tabNode, taskNode } from '../support/flow';
 import { requireProgram } from '../support/missing';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { type FlowNode, type NodeRed, startNodeRed } from '../support/node-red';
@@ -29,16 +29,7 @@ describe('ota-task under a stream of reports', function () {
     broker = later(await startMosquitto({ config: ['max_queued_messages 0', 'max_inflight_messages 200'] }));
   });
 
-  const task: FlowNode = {
-    id: 'task',
-    type: 'ota-task',
-    z: 'tab',
-    x: 1,
-    y: 1,
-    service: 'service',
-    store: 'store',
-    wires: [[], [], []],
-  };
+  const task: FlowNode = taskNode('task');
   const flow = (): FlowNode[] => [
     tabNode(),
     brokerNode('broker', broker.port, { clientid: 'nr', protocolVersion: '5' }),

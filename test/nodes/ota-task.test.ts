@@ -6,7 +6,7 @@ import type { NodeInitializer, NodeStatus } from 'node-red';
 import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
 import { openSqlite } from '../../nodes/lib/tasks/database/sqlite/driver';
 import { connectClient, type TestClient } from '../support/client';
-import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
+import { brokerNode, catchNode, helperNode, tabNode, taskNode } from '../support/flow';
 import { loadFlow, type LoadedFlow } from '../support/helper';
 import { cleanup } from '../support/cleanup';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
@@ -68,18 +68,7 @@ describe('ota-task', () => {
     brokerNode('broker', port, { protocolVersion: '5', clientid: `nr-${process.pid}` }),
     { id: 'service', type: 'ota-service', broker: 'broker' },
     { id: 'store', type: 'ota-store', ...more },
-    {
-      id: 'n1',
-      type: 'ota-task',
-      z: 'tab',
-      x: 1,
-      y: 1,
-      service: 'service',
-      store: 'store',
-      perMinute: '0',
-      wires: [['out0'], ['out1'], ['out2']],
-      ...task,
-    },
+    taskNode('n1', { perMinute: '0', wires: [['out0'], ['out1'], ['out2']], ...task }),
     helperNode('out0'),
     helperNode('out1'),
     helperNode('out2'),

@@ -1,4 +1,4 @@
-/** Nodes of Node-RED's core for the flows of tests, with the settings that matter. */
+/** Nodes that the flows of many tests have, with the settings that matter. */
 import type { FlowNode } from './node-red';
 
 /** A config node: the MQTT broker at 127.0.0.1. `more` overrides, e.g. `{ protocolVersion: '5' }`. */
@@ -32,4 +32,10 @@ export function catchNode(id: string, to: string, z = 'tab'): FlowNode {
 
 export function tabNode(id = 'tab'): FlowNode {
   return { id, type: 'tab', label: id };
+}
+
+/** An ota-task of the nodes `service` and `store`, with nothing on its outputs. */
+export function taskNode(id: string, more: Readonly<Record<string, unknown>> = {}): FlowNode {
+  const at = { z: 'tab', x: 1, y: 1 };
+  return { id, type: 'ota-task', ...at, service: 'service', store: 'store', wires: [[], [], []], ...more };
 }

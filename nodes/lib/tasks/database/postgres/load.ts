@@ -73,10 +73,13 @@ export function toKnown(row: SqlRow): KnownDevice {
   };
 }
 
-function groupBy(rows: readonly SqlRow[], column: string): Map<string, SqlRow[]> {
-  const groups = new Map<string, SqlRow[]>();
+function groupBy<K extends string | number = string>(
+  rows: readonly SqlRow[],
+  column: string,
+): Map<K, SqlRow[]> {
+  const groups = new Map<K, SqlRow[]>();
   for (const row of rows) {
-    const key = row[column] as string;
+    const key = row[column] as K;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [row]);
     else group.push(row);
@@ -120,7 +123,7 @@ export class PostgresRows implements Rows {
   readonly #inWork = new Set<string>();
   readonly #known: ReadonlyMap<string, readonly SqlRow[]>;
   readonly #tokens: ReadonlyMap<string, readonly SqlRow[]>;
-  readonly #histories: readonly SqlRow[];
+  readonly #histories: ReadonlyMap<number, readonly SqlRow[]>;
 
   constructor(loaded: Loaded, context: LoadContext) {
     this.at = loaded.at;
@@ -132,7 +135,7 @@ export class PostgresRows implements Rows {
     this.#waves = loaded.waves;
     this.#known = groupBy(loaded.known, 'token');
     this.#tokens = groupBy(loaded.tokens, 'token');
-    this.#histories = loaded.histories;
+    this.#histories = groupBy<number>(loaded.histories, 'device');
     for (const row of loaded.devices) this.#take(row, loaded.plans);
     const orphans: number[] = [];
     this.found = loaded.found.flatMap((row): Found[] => {
@@ -192,7 +195,7 @@ export class PostgresRows implements Rows {
   }
 
   history(id: number): readonly HistoryEvent[] {
-    return this.#histories.filter((row) => row['device'] === id).flatMap(toHistory);
+    return (this.#histories.get(id) ?? []).flatMap(toHistory);
   }
 
   #take(row: SqlRow, plans: ReadonlyMap<number, TaskPlan>): void {
