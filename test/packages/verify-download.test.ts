@@ -59,6 +59,23 @@ describe('verifying a download', () => {
     }
   });
 
+  it('takes a body in chunks of one byte, as few pieces as reads', async () => {
+    const body = FIRMWARE.subarray(0, 50_000);
+    const bytes = Array.from(body, (byte) => [Buffer.from('1\r\n'), Buffer.of(byte), Buffer.from('\r\n')]);
+    const answer = Buffer.concat([...bytes.flat(), Buffer.from('0\r\n\r\n')]);
+    const server = later(
+      await startServer((socket) => {
+        socket.write(head(200, { 'Transfer-Encoding': 'chunked' }));
+        socket.end(answer);
+      }),
+    );
+    let pieces = 0;
+    const test = later(await startVerifier());
+    const { bytes: whole } = await test.verify(upgradeTo(body, server.url), { onBytes: () => (pieces += 1) });
+    assert.equal(whole, body.length);
+    assert.ok(pieces < body.length / 100, `${pieces} pieces`);
+  });
+
   it('tells the bytes as they come, and the whole where it is known', async () => {
     const server = later(await startServer(good(FIRMWARE)));
     const test = later(await startVerifier());

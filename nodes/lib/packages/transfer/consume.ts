@@ -1,9 +1,15 @@
 /**
- * A stream read to its end, piece by piece, as the pieces came: no promise and no copy for each. (`for await`
- * joins what is waiting into one Buffer first.)
+ * A stream read to its end, as its pieces came: no promise for each, and no copy of large ones. (`for await` joins
+ * what is waiting into one Buffer first.) Small pieces that came with one read are joined: a server that sends
+ * chunks of one byte would else have all work on a piece done a hundred thousand times for each read.
  */
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
+
+/** Pieces of at least so many bytes aren't joined. */
+const LARGE_BYTES = 4096;
+/** Pieces that are joined at most. */
+const MOST_PIECES = 1024;
 
 /**
  * Resolves when all was taken. Rejects with the stream's error, or with what `take` threw: the stream is then
@@ -15,24 +21,42 @@ export async function consume(
   take: (chunk: Buffer) => Promise<void> | null,
 ): Promise<void> {
   let failure: { readonly reason: unknown } | null = null;
+  let pieces: Buffer[] = [];
   const fail = (reason: unknown): void => {
     failure ??= { reason };
     stream.destroy();
   };
-  stream.on('data', (chunk: Buffer) => {
-    if (failure !== null) return;
+  const handOver = (): Promise<void> | null => {
+    const [first] = pieces;
+    if (first === undefined || failure !== null) return null;
+    const chunk = pieces.length === 1 ? first : Buffer.concat(pieces);
+    pieces = [];
     try {
-      const wait = take(chunk);
-      if (wait === null) return;
-      stream.pause();
-      wait.then(() => stream.resume(), fail);
+      return take(chunk);
     } catch (error) {
       fail(error);
+      return null;
     }
+  };
+  const handOverInTurn = (): void => {
+    const wait = handOver();
+    if (wait === null) return;
+    stream.pause();
+    wait.then(() => stream.resume(), fail);
+  };
+  stream.on('data', (chunk: Buffer) => {
+    if (failure !== null) return;
+    pieces.push(chunk);
+    if (chunk.length >= LARGE_BYTES || pieces.length >= MOST_PIECES) handOverInTurn();
+    // Behind all that came with the same read.
+    else if (pieces.length === 1) process.nextTick(handOverInTurn);
   });
   try {
     await finished(stream, { writable: false });
+    await handOver();
   } catch (error) {
+    void handOver()?.catch(fail);
     throw (failure as { reason: unknown } | null)?.reason ?? error;
   }
+  if (failure !== null) throw (failure as { reason: unknown }).reason;
 }

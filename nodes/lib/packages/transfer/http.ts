@@ -121,7 +121,7 @@ async function request(
   const proxy = proxyFor(url, rules.proxy);
   // The proxy looks names up for itself; what we can tell of them is told before it is asked.
   if (proxy !== null) await refuseLocalName(url, rules);
-  const progress = { answered: false };
+  const progress = { largeReads: false };
   let response: AxiosResponse<Readable>;
   try {
     response = await CLIENT.request<Readable>({
@@ -136,7 +136,8 @@ async function request(
     if (signal.aborted) throw signal.reason;
     throw requestError(error);
   }
-  progress.answered = true;
+  // A body in chunks may have as many pieces as bytes: all that is read at once is parsed at once.
+  progress.largeReads = response.headers['transfer-encoding'] === undefined;
   // Whoever reads the body gets its error; between reads nobody listens.
   response.data.on('error', () => {});
   return {

@@ -31,13 +31,13 @@ type Respond = (response: http.IncomingMessage) => void;
 
 /**
  * What axios makes its request with.
- * @param progress `answered` is set by the caller: from then on reads are large
+ * @param progress `largeReads` is set by the caller once the answer has begun
  */
 export function transportFor(
   url: URL,
   proxy: Proxy | null,
   rules: ConnectionRules,
-  progress: { readonly answered: boolean },
+  progress: { readonly largeReads: boolean },
   signal: AbortSignal,
 ): { request(options: http.RequestOptions, respond: Respond): http.ClientRequest } {
   return {
@@ -100,14 +100,14 @@ function bounded(request: http.ClientRequest): http.ClientRequest {
  * once is parsed at once. No piece of memory is read into twice: Node's parser copies the body out of it, but
  * nothing promises that.
  */
-function largeReads(progress: { readonly answered: boolean }): net.OnReadOpts {
+function largeReads(progress: { readonly largeReads: boolean }): net.OnReadOpts {
   let free = Buffer.allocUnsafeSlow(FIRST_READ_BYTES);
   return {
     buffer: () => free,
     callback(this: net.Socket, bytes, buffer) {
       const chunk = Buffer.from(buffer.buffer, buffer.byteOffset, bytes);
       if (free.length - bytes >= LEAST_READ_BYTES) free = free.subarray(bytes);
-      else free = Buffer.allocUnsafeSlow(progress.answered ? BATCH_BYTES : FIRST_READ_BYTES);
+      else free = Buffer.allocUnsafeSlow(progress.largeReads ? BATCH_BYTES : FIRST_READ_BYTES);
       this.emit('data', chunk);
       return true;
     },
