@@ -8,6 +8,7 @@ import { startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder';
 import { until, within } from '../support/wait';
+import { smallDisk } from './support/disk';
 import { digestOf, FIRMWARE, startVerifier, upgradeTo } from './support/packages';
 import { type Answer, chunked, cutAt, good, head, raw, stallAt, startServer, status } from './support/server';
 
@@ -134,6 +135,37 @@ async function smallDisk(context: Mocha.Context): Promise<TemporaryFolder> {
     },
   };
 }
+
+describe('a folder on a disk that turned read-only', () => {
+  it('is OTA_FILE with its reason, and a half-done file is gone on with once it can be written', async function () {
+    const disk = later(await smallDisk(this, 4));
+    const remount = (how: string): void => void execFileSync('mount', ['-o', `remount,${how}`, disk.path]);
+    const server = later(await startServer([cutAt(FIRMWARE, 30_000), good(FIRMWARE)]));
+    const test = later(await startVerifier({ directory: disk.path, retries: 0 }));
+    await test.failure(upgradeTo(FIRMWARE, server.url));
+    remount('ro');
+    const error = await test.failure(upgradeTo(FIRMWARE, server.url));
+    assert.equal(error.code, 'OTA_FILE');
+    assert.match(error.message, /read-only/);
+    remount('rw');
+    await test.verify(upgradeTo(FIRMWARE, server.url));
+    assert.deepEqual(
+      server.asked.map(({ from }) => from),
+      [null, 30_000],
+    );
+  });
+
+  it('still gives a package that lies verified there', async function () {
+    const disk = later(await smallDisk(this, 4));
+    const server = later(await startServer(good(FIRMWARE)));
+    const test = later(await startVerifier({ directory: disk.path }));
+    const upgrade = upgradeTo(FIRMWARE, server.url);
+    const { filename } = await test.verify(upgrade);
+    execFileSync('mount', ['-o', 'remount,ro', disk.path]);
+    assert.equal((await test.verify(upgrade)).filename, filename);
+    assert.equal(server.asked.length, 1);
+  });
+});
 
 describe('several packages', () => {
   it('are downloaded so many at once, the others in order', async () => {
@@ -316,6 +348,24 @@ describe('a download that was stopped', () => {
     for (const name of await other.files()) await fs.utimes(path.join(folder.path, name), old, old);
     const test = later(await startVerifier({ directory: folder.path }));
     await until(async () => (await test.files()).length === 0, 'the folder to be empty');
+  });
+
+  it('stays though it looks old, where its upgrade is in work: the clock may have been wrong', async () => {
+    const folder = later(await temporaryFolder());
+    const server = later(await startServer([cutAt(FIRMWARE, 30_000), good(FIRMWARE)]));
+    const upgrade = upgradeTo(FIRMWARE, server.url);
+    const first = later(await startVerifier({ directory: folder.path, retries: 0 }));
+    await first.failure(upgrade);
+    for (const name of await first.files()) await fs.utimes(path.join(folder.path, name), 864_000, 864_000);
+    const inWork = (): FileInWork[] => [
+      { module: 'MCU', version: 'v1.1', signMethod: 'SHA256', sign: String(upgrade['sign']) },
+    ];
+    const second = later(await startVerifier({ directory: folder.path, inWork }));
+    await second.verify(upgrade);
+    assert.deepEqual(
+      server.asked.map(({ from }) => from),
+      [null, 30_000],
+    );
   });
 
   it('leaves four half-done files at most, however many packages are cut', async () => {

@@ -72,21 +72,27 @@ function hash(parts: readonly string[], characters: number): string {
 
 /**
  * Removes partial files of earlier runs that no download can or will go on with: those without a
- * description, those beyond the newest four of this node, and anybody's that are a week old.
+ * description, those beyond the newest four of this node, and anybody's that are a week old: but not what belongs
+ * to an upgrade in work, since a clock that was wrong when they were written makes them look old.
  * @param inUse names of partial files that are being written now
+ * @param inWork upgrades that will ask for theirs again
  */
 export async function sweepPartials(
   directory: string,
   owner: string,
   inUse: ReadonlySet<string>,
+  inWork: () => readonly Pick<Expectation, 'module' | 'version'>[] = () => [],
 ): Promise<void> {
   const names = await fs.readdir(directory).catch(emptyWhereAbsent);
   const all = new Set(names);
   const found = names.filter((name) => PARTIAL.test(name) && !inUse.has(partOf(name)));
   let kept = 0;
-  for (const { name, at } of await withAges(directory, found)) {
-    const beyond = isOwn(name, owner) && isPart(name) && ++kept > MAX_PARTIALS;
-    if (!beyond && isPartialToKeep(name, at, all, owner)) continue;
+  const files = await withAges(directory, found);
+  const wanted = inWork().map(packagePrefix);
+  for (const { name, at } of files) {
+    const isWanted = wanted.some((prefix) => name.startsWith(prefix));
+    const beyond = !isWanted && isOwn(name, owner) && isPart(name) && ++kept > MAX_PARTIALS;
+    if (!beyond && isPartialToKeep(name, isWanted ? Infinity : at, all, owner)) continue;
     await fs.rm(path.join(directory, name), { force: true });
     if (isPart(name)) await fs.rm(path.join(directory, sidecarName(name)), { force: true });
   }

@@ -319,7 +319,7 @@ export class Verifier {
   async #sweep(): Promise<void> {
     if (this.#options.source === 'file') return;
     try {
-      await sweepPartials(this.#rules.directory, this.#rules.owner, this.#partials);
+      await sweepPartials(this.#rules.directory, this.#rules.owner, this.#partials, this.#room.inWork);
     } catch (error) {
       this.#options.onFault(toOtaError(error, 'OTA_FILE'));
     }
