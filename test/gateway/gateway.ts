@@ -36,6 +36,8 @@ export class Gateway {
   readonly #folder: TemporaryFolder;
   #platform: TestClient | null = null;
   #red: NodeRed | null = null;
+  /** The file that says how far Node-RED's clock is from ours. */
+  #clock: string | null = null;
   readonly #heard: string[] = [];
 
   private constructor(folder: TemporaryFolder, broker: Mosquitto, packages: PackageServer) {
@@ -138,9 +140,21 @@ export class Gateway {
     });
   }
 
+  /** Seconds between our time and Node-RED's when it is started. Needs libfaketime. */
+  bootOffset = 0;
+
+  /**
+   * From the next start on Node-RED's clock is so many seconds away from ours, at once, also while it runs; but it
+   * doesn't go faster then. Needs libfaketime.
+   */
+  setClock(seconds: number): void {
+    this.#clock = path.join(this.userDir, 'clock');
+    fs.writeFileSync(this.#clock, signed(seconds));
+  }
+
   /** Starts Node-RED, with the flows that it has unless others are given. */
   async boot(flows?: readonly FlowNode[]): Promise<void> {
-    const env: Record<string, string> = SPEED === 1 ? {} : { LD_PRELOAD: FAKETIME, FAKETIME: `+0 x${SPEED}` };
+    const env = this.#clockEnv();
     const options = {
       userDir: this.userDir,
       nodesDir: [ROOT],
@@ -149,6 +163,19 @@ export class Gateway {
       settingsCode: OWN_CLOCK,
     };
     this.#red = await startNodeRed(flows === undefined ? options : { ...options, flows });
+  }
+
+  #clockEnv(): Record<string, string> {
+    if (SPEED === 1) return {};
+    if (this.#clock === null)
+      return { LD_PRELOAD: FAKETIME, FAKETIME: `${signed(this.bootOffset)} x${SPEED}` };
+    return {
+      LD_PRELOAD: FAKETIME,
+      FAKETIME_TIMESTAMP_FILE: this.#clock,
+      FAKETIME_NO_CACHE: '1',
+      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      DONT_FAKE_MONOTONIC: '1',
+    };
   }
 
   async kill(): Promise<void> {
@@ -224,4 +251,8 @@ export class Gateway {
     await this.packages.stop();
     await this.#folder.stop();
   }
+}
+
+function signed(seconds: number): string {
+  return `${seconds < 0 ? '' : '+'}${seconds}`;
 }

@@ -85,32 +85,63 @@ describe("the files of a device's side", () => {
     }
   }
 
-  it('hand an upgrade out all the same where there is no room for it, and say so', async function () {
-    const disk = file('held');
-    fs.mkdirSync(disk, { recursive: true });
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', disk], { stdio: 'pipe' });
-    } catch {
-      this.skip(); // only root may mount: run this test in a container
-    }
-    later({ stop: () => void execFileSync('umount', [disk]) });
-    try {
-      fs.writeFileSync(path.join(disk, 'filled'), Buffer.alloc(64 * 1024));
-    } catch {
-      // It is full now.
-    }
-    const { client } = await broker();
+  for (const [what, fault, spoil] of [
+    ['full', 'OTA_DISK_FULL', (disk: string) => fill(path.join(disk, 'filled'))],
+    ['read-only', 'OTA_FILE', (disk: string) => void execFileSync('mount', ['-o', 'remount,ro', disk])],
+  ] as const) {
+    it(`hand an upgrade out and report its end all the same on a disk that is ${what}, and say so`, async function () {
+      const disk = file('');
+      fs.mkdirSync(disk, { recursive: true });
+      try {
+        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=32k', 'tmpfs', disk], { stdio: 'pipe' });
+      } catch {
+        this.skip(); // only root may mount: run this test in a container
+      }
+      later({ stop: () => void execFileSync('umount', [disk]) });
+      spoil(disk);
+      const { client } = await broker();
+      const flow = await load();
+      const [out, caught] = [flow.messages('out'), flow.messages('caught')];
+      await flow.status('push', 'common.status.connected');
+      await client.publish(`${TOPIC}/upgrade/${TOKEN}`, upgrade);
+      const [given] = await out.atLeast(1);
+      assert.equal(asOut(given).payload['version'], GOOD_UPGRADE.version);
+      flow.send('progress', { payload: 100 });
+      flow.send('inform', { payload: GOOD_UPGRADE.version });
+      await until(() => client.messages.length >= 2, 'the step and the version');
+      const told = caught.items.map((item) => asOut(item).error?.code);
+      assert.ok(told.includes(fault), told.join());
+      // Its end is known all the same: the next upgrade goes out.
+      const next = { ...upgrade, id: '2', params: { ...GOOD_UPGRADE, version: 'v9' } };
+      await client.publish(`${TOPIC}/upgrade/${TOKEN}`, next);
+      await out.atLeast(2);
+      await flow.stop();
+    });
+  }
+
+  it('that are damaged in a part lose that part only, and say so once', async () => {
+    const entry = (module: string, topic: unknown = 'ota'): object => {
+      const payload = { ...GOOD_UPGRADE, accessToken: TOKEN, id: '7', module, at: new Date().toISOString() };
+      return { topic, payload };
+    };
+    const saved = {
+      version: 2,
+      upgrades: [entry('A', null), entry('B'), 'no upgrade'],
+      inWork: [{ key: 1 }],
+    };
+    fs.mkdirSync(path.dirname(file('held/push.json')), { recursive: true });
+    fs.writeFileSync(file('held/push.json'), JSON.stringify(saved));
+    await broker();
     const flow = await load();
     const [out, caught] = [flow.messages('out'), flow.messages('caught')];
-    await flow.status('push', 'common.status.connected');
-    await client.publish(`${TOPIC}/upgrade/${TOKEN}`, upgrade);
     const [given] = await out.atLeast(1);
-    assert.equal(asOut(given).payload['version'], GOOD_UPGRADE.version);
-    const [told] = await caught.atLeast(1);
-    assert.equal(asOut(told).error?.code, 'OTA_DISK_FULL');
-    flow.send('progress', { payload: 100 });
-    await until(() => client.messages.some(({ text }) => text.includes('"100"')), 'the report');
-    await flow.stop();
+    assert.equal(asOut(given).payload['module'], 'B');
+    await caught.atLeast(1);
+    assert.deepEqual(
+      caught.items.map((item) => asOut(item).error?.code),
+      ['OTA_FILE'],
+    );
+    assert.deepEqual(JSON.parse(fs.readFileSync(`${file('held/push.json')}.bad`, 'utf8')), saved);
   });
 
   it('keep 100 and the version while the broker is away, the newest of each module, step first', async () => {
@@ -148,3 +179,12 @@ describe("the files of a device's side", () => {
     assert.equal(codes.includes('OTA_NOT_CONNECTED'), false);
   });
 });
+
+/** Until its disk is full. */
+function fill(name: string): void {
+  try {
+    fs.writeFileSync(name, Buffer.alloc(1024 * 1024));
+  } catch {
+    // It is full now.
+  }
+}
