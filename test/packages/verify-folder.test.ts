@@ -4,9 +4,10 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import type { FileInWork } from '../../nodes/lib/packages/verify/room';
 import { startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
-import { type TemporaryFolder, temporaryFolder } from '../support/temporary-folder';
+import { temporaryFolder } from '../support/temporary-folder';
 import { until, within } from '../support/wait';
 import { smallDisk } from './support/disk';
 import { digestOf, FIRMWARE, startVerifier, upgradeTo } from './support/packages';
@@ -102,7 +103,7 @@ describe('the folder', () => {
   });
 
   it('on a full disk is OTA_DISK_FULL, and nothing is left on it', async function () {
-    const disk = later(await smallDisk(this));
+    const disk = later(await smallDisk(this, 1));
     const large = randomBytes(3_000_000);
     for (const [answer, size] of [
       [good(large), large.length],
@@ -117,24 +118,6 @@ describe('the folder', () => {
     assert.equal((await buffer.failure(upgradeTo(large, ''), { content: large })).code, 'OTA_DISK_FULL');
   });
 });
-
-/** A disk of 1 MiB; only root can have one. */
-async function smallDisk(context: Mocha.Context): Promise<TemporaryFolder> {
-  const folder = await temporaryFolder();
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder.path], { stdio: 'pipe' });
-  } catch {
-    await folder.stop();
-    context.skip(); // a tmpfs can only be mounted by root: run this test in a container
-  }
-  return {
-    path: folder.path,
-    async stop() {
-      execFileSync('umount', [folder.path]);
-      await folder.stop();
-    },
-  };
-}
 
 describe('a folder on a disk that turned read-only', () => {
   it('is OTA_FILE with its reason, and a half-done file is gone on with once it can be written', async function () {

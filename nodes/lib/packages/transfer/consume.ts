@@ -20,15 +20,15 @@ export async function consume(
   stream: Readable,
   take: (chunk: Buffer) => Promise<void> | null,
 ): Promise<void> {
-  let failure: { readonly reason: unknown } | null = null;
+  const failures: unknown[] = [];
   let pieces: Buffer[] = [];
   const fail = (reason: unknown): void => {
-    failure ??= { reason };
+    failures.push(reason);
     stream.destroy();
   };
   const handOver = (): Promise<void> | null => {
     const [first] = pieces;
-    if (first === undefined || failure !== null) return null;
+    if (first === undefined || failures.length > 0) return null;
     const chunk = pieces.length === 1 ? first : Buffer.concat(pieces);
     pieces = [];
     try {
@@ -45,7 +45,7 @@ export async function consume(
     wait.then(() => stream.resume(), fail);
   };
   stream.on('data', (chunk: Buffer) => {
-    if (failure !== null) return;
+    if (failures.length > 0) return;
     pieces.push(chunk);
     if (chunk.length >= LARGE_BYTES || pieces.length >= MOST_PIECES) handOverInTurn();
     // Behind all that came with the same read.
@@ -56,7 +56,7 @@ export async function consume(
     await handOver();
   } catch (error) {
     void handOver()?.catch(fail);
-    throw (failure as { reason: unknown } | null)?.reason ?? error;
+    throw failures[0] ?? error;
   }
-  if (failure !== null) throw (failure as { reason: unknown }).reason;
+  if (failures.length > 0) throw failures[0];
 }
