@@ -7,6 +7,7 @@ import path from 'node:path';
 import { build } from '../../scripts/build';
 import { type Mosquitto, startMosquitto } from '../support/mosquitto';
 import { temporaryFolder } from '../support/temporary-folder';
+import { benchCluster } from './cluster';
 import { benchConsole } from './console';
 import { coreFlow, ourFlow } from './flows';
 import { machine } from './machine';
@@ -53,6 +54,7 @@ async function main(): Promise<void> {
   if (wanted('e')) rows.push(...lettered('e', await packages()));
   if (wanted('f')) rows.push(...(await tasks()));
   if (wanted('g')) rows.push(...(await benchConsole({ quick: QUICK, say: (line) => console.log(line) })));
+  if (wanted('h')) rows.push(...(await benchCluster({ quick: QUICK, say: (line) => console.log(line) })));
   console.log(QUICK ? '\nA quick look: so few messages say little.' : '\nMedians:');
   console.log(printTable(rows));
 }

@@ -10,6 +10,7 @@ import { type Row, printTable } from './table';
 import type { BareOrders } from './tasks/bare';
 import { REPORTS } from './tasks/fleet';
 import { fillFleet, REGIONS } from './tasks/known-fleet';
+import type { DeviceOrders } from './tasks/devices';
 import type { Cost } from './tasks/measure';
 import { type Orders, type Process, startProcess } from './tasks/orders';
 import type { PlatformOrders } from './tasks/platform';
@@ -17,10 +18,6 @@ import type { PlatformOrders } from './tasks/platform';
 export interface TasksBench {
   readonly quick: boolean;
   readonly say: (line: string) => void;
-}
-
-interface DeviceOrders {
-  readonly silent: { order: { silent: boolean }; answer: object };
 }
 
 export async function benchTasks({ quick, say }: TasksBench): Promise<Row[]> {

@@ -43,6 +43,19 @@ describe('the connection', () => {
     ]);
   });
 
+  it('is made anew when a broker answers nothing, long before the keepalive, where it is to be watchful', async () => {
+    const broker = later(await startAedes());
+    const proxy = later(await startTcpProxy(broker.port));
+    const mqtt = { protocolVersion: 4, keepalive: 600 } as const;
+    const link = later(startLink(proxy.url, { mqtt, watchful: true }));
+    await link.connected();
+    proxy.blackhole();
+    await until(() => link.states.at(-1)?.phase === 'waiting', 'the loss to be noticed');
+    assert.equal(link.states.at(-1)?.error?.code, 'OTA_CONNECTION_LOST');
+    proxy.heal();
+    await link.connected(2);
+  });
+
   for (const [version, mqtt] of [
     ['3.1.1', { protocolVersion: 4, keepalive: 1 }],
     ['5', { protocolVersion: 5, keepalive: 1 }],

@@ -1,9 +1,11 @@
-/** The tests of several instances in their longer form, three times in a row: `npm run cluster -- 3`. */
+/**
+ * What several instances must withstand, at its full length, three times in a row: `npm run cluster -- 3`. What follows
+ * goes to mocha: `npm run cluster -- 1 --grep database`.
+ */
 import { spawnSync } from 'node:child_process';
 
-const times = Number(process.argv[2] ?? 3);
-const args = ['mocha', '--no-config', '--import=tsx', 'test/tasks/cluster.test.ts'];
-const env = { ...process.env, OTA_CLUSTER_LONG: '1' };
-for (let run = 0; run < times && (process.exitCode ?? 0) === 0; run += 1) {
-  process.exitCode = spawnSync('npx', args, { stdio: 'inherit', env }).status ?? 1;
+const [times = '3', ...more] = process.argv.slice(2);
+const args = ['mocha', '--no-config', '--import=tsx', 'test/tasks/cluster-table.ts', ...more];
+for (let run = 0; run < Number(times) && (process.exitCode ?? 0) === 0; run += 1) {
+  process.exitCode = spawnSync('npx', args, { stdio: 'inherit' }).status ?? 1;
 }

@@ -385,7 +385,11 @@ export class Channel {
     const own =
       shareGroup === ''
         ? { clientId, persistent }
-        : { clientId: this.#session ?? this.newClientId(), persistent: this.#session !== undefined };
+        : {
+            clientId: this.#session ?? this.newClientId(),
+            persistent: this.#session !== undefined,
+            watchful: true,
+          };
     const link: Link = new Link({
       ...this.#options,
       ...own,

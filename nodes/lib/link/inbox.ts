@@ -87,6 +87,11 @@ export class Inbox {
     this.#waiting = null;
   }
 
+  /** A message can't be taken now, and until it is nothing behind it is read. */
+  get isHeld(): boolean {
+    return this.#waiting !== null;
+  }
+
   /** Resolves when no batch is open: what was handled is committed, and its PUBACKs are written. */
   async idle(): Promise<void> {
     if (this.#batches.length > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));

@@ -9,6 +9,7 @@ import { Backoff } from './backoff';
 import { ClientIdConflictDetector } from './client-id-conflict';
 import { Inbox, type InboxOptions, UNCOMMITTED_LIMIT } from './inbox';
 import { filterOversize, OversizeFilter } from './oversize-filter';
+import { LineWatch } from './line-watch';
 import { Outbox, type PublishOptions, type Settled } from './outbox';
 import { PacketIds } from './packet-ids';
 import { clientIdTaken, linkError, type LinkState } from './state';
@@ -23,6 +24,8 @@ export interface LinkOptions {
   readonly persistent: boolean;
   /** Unacknowledged QoS 1 packets at most. */
   readonly window: number;
+  /** A broker that answers nothing for a few seconds counts as gone; absent: after the keepalive only. */
+  readonly watchful?: boolean;
   readonly handle: InboxOptions['handle'];
   /** Milliseconds that a commit may take; absent for 30 s. */
   readonly commitTimeoutMs?: number;
@@ -58,6 +61,7 @@ export class Link {
   #client: MqttClient | null = null;
   #retry: NodeJS.Timeout | null = null;
   #stable: NodeJS.Timeout | null = null;
+  readonly #watch = new LineWatch();
   readonly #conflict = new ClientIdConflictDetector();
   /** When the connection came up, in milliseconds of performance.now(). */
   #since = 0;
@@ -148,6 +152,7 @@ export class Link {
     });
     client.on('packetreceive', (packet) => {
       if (client !== this.#client) return;
+      this.#watch.heard();
       if (packet.cmd === 'puback') this.outbox.acknowledged(packet.messageId ?? 0, packet.reasonCode ?? 0);
       // Before the messages of a kept session, which may follow in the same TCP segment.
       else if (packet.cmd === 'connack') {
@@ -201,6 +206,11 @@ export class Link {
     this.subscriptions.attach(client);
     const mqtt5 = this.#options.mqtt.protocolVersion === 5;
     this.outbox.attach(client, ids, { mqtt5, receiveMaximum, maximumPacketSize });
+    if (this.#options.watchful !== true) return;
+    this.#watch.start(client, {
+      isHeld: () => this.inbox.isHeld,
+      onSilent: () => this.#lost(client, silent(), true),
+    });
   }
 
   /** Ends a connection on which nothing is acknowledged any more. */
@@ -211,6 +221,7 @@ export class Link {
 
   #lost(client: MqttClient, failure: unknown, wasConnected: boolean): void {
     this.#client = null;
+    this.#watch.stop();
     if (this.#stable !== null) clearTimeout(this.#stable);
     this.#stable = null;
     const stoodMs = wasConnected ? performance.now() - this.#since : null;
@@ -231,6 +242,7 @@ export class Link {
   }
 
   #clearTimers(): void {
+    this.#watch.stop();
     if (this.#retry !== null) clearTimeout(this.#retry);
     if (this.#stable !== null) clearTimeout(this.#stable);
     this.#retry = null;
@@ -317,6 +329,11 @@ function commitFailed(error: unknown): OtaError {
     `What was received could not be stored; it was not acknowledged and comes again: ${text}.`,
     { cause: error },
   );
+}
+
+function silent(): OtaError {
+  const text = 'The broker answers nothing any more; the connection is made anew.';
+  return new OtaError('OTA_CONNECTION_LOST', text);
 }
 
 function notReady(): OtaError {

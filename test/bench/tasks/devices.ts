@@ -3,6 +3,11 @@ import mqtt from 'mqtt';
 import { TOPIC, WINDOW } from './fleet';
 import { obey } from './orders';
 
+export interface DeviceOrders {
+  readonly silent: { order: { silent: boolean }; answer: object };
+  readonly first: { order: object; answer: { at: number } };
+}
+
 const [url = ''] = process.argv.slice(2);
 const client = mqtt.connect(url, { protocolVersion: 5, clientId: 'devices' });
 const STEPS = [20, 40, 60, 80, 100] as const;
@@ -13,6 +18,8 @@ let next = 0;
 let step = 0;
 let open = 0;
 let silent = false;
+/** When the first push was heard since that was asked for last, by the wall clock; 0: none was. */
+let firstAt = 0;
 
 function report(): void {
   while (open < WINDOW && next < queue.length) {
@@ -32,16 +39,22 @@ function report(): void {
 }
 
 client.on('message', (topic) => {
+  if (firstAt === 0) firstAt = Date.now();
   if (silent) return;
   queue.push(topic.slice(topic.lastIndexOf('/') + 1));
   if (open === 0) report();
 });
 client.once('connect', () => {
   client.subscribe(`${TOPIC}/upgrade/+`, { qos: 1 }, () =>
-    obey<{ silent: { order: { silent: boolean }; answer: object } }>({
+    obey<DeviceOrders>({
       silent: (order) => {
         silent = order.silent;
         return {};
+      },
+      first: () => {
+        const at = firstAt;
+        firstAt = 0;
+        return { at };
       },
     }),
   );

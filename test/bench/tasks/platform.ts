@@ -16,6 +16,15 @@ import { obey } from './orders';
 export interface PlatformOrders {
   /** Upgrades everybody; answers what it cost from the first push to the last report. */
   readonly run: { order: { run: string; count: number }; answer: Cost };
+  /** Creates a task that runs at once; answers when it was made, by the wall clock. */
+  readonly begin: {
+    order: { run: string; count: number; policy?: object };
+    answer: { taskId: string; madeAt: number };
+  };
+  /** Begins to measure this process, and ends it. */
+  readonly measure: { order: object; answer: object };
+  readonly cost: { order: object; answer: Cost };
+  readonly state: { order: { taskId: string }; answer: { status: string; pushed: number } };
   /** Creates a task that waits, of so many devices. */
   readonly create: { order: { run: string; count: number }; answer: Cost & { taskId: string } };
   /** Pushes to everybody, and returns when all were pushed. */
@@ -35,9 +44,13 @@ const { createScheme } = shipped('protocol') as typeof Protocol;
 const { TaskHost } = shipped('platform') as typeof Hosts;
 const { readCommand } = shipped('tasks/commands') as typeof Commands;
 const { DEFAULT_POLICY } = shipped('tasks/policy') as typeof Policies;
-const { SqliteStore } = shipped('tasks/database') as typeof Stores;
+const { PostgresStore, SqliteStore } = shipped('tasks/database') as typeof Stores;
 
-const [url = '', file = ''] = process.argv.slice(2);
+/** The store: a file of SQLite, or the URL of PostgreSQL, which instances of a share group have together. */
+const [url = '', file = '', shareGroup = '', window = String(WINDOW)] = process.argv.slice(2);
+const store = file.startsWith('postgresql:')
+  ? new PostgresStore({ url: file, schema: 'ota', poolSize: 8 })
+  : new SqliteStore({ file });
 const begun = performance.now();
 const watchers = new Set<(task: Task) => void>();
 const fail = (error: unknown): void => void process.stderr.write(`${String(error)}\n`);
@@ -47,15 +60,15 @@ const channel = new Channel({
   mqtt: { protocolVersion: 5 },
   clientId: 'platform',
   persistent: true,
-  window: WINDOW,
+  window: Number(window),
   scheme: createScheme('thingspanel'),
-  shareGroup: '',
+  shareGroup,
   onState: () => undefined,
   onSubscription: (_filter, error) => error !== null && fail(error),
   onFault: fail,
 });
 const host = new TaskHost({
-  store: new SqliteStore({ file }),
+  store,
   service: 'service',
   channel,
   startPaused: false,
@@ -95,6 +108,7 @@ async function until(taskId: string, is: (task: Task) => boolean): Promise<void>
   watchers.delete(watch);
 }
 
+let end = beginMeasure();
 host.join(face);
 obey<PlatformOrders>({
   ready: () => ready,
@@ -103,6 +117,19 @@ obey<PlatformOrders>({
     const end = beginMeasure();
     await until(taskId, ({ status }) => status === 'ended');
     return end();
+  },
+  async begin({ run, count, policy = {} }) {
+    const { taskId } = await create(run, count, { policy: { ...POLICY, ...policy } });
+    return { taskId, madeAt: Date.now() };
+  },
+  measure() {
+    end = beginMeasure();
+    return {};
+  },
+  cost: () => end(),
+  async state({ taskId }) {
+    const { status, counts } = await ask<TaskShape>({ action: 'get', taskId });
+    return { status, pushed: counts.pushed };
   },
   async create({ run, count }) {
     const targets = tokens(run, count);

@@ -32,6 +32,8 @@ export class Fleet {
   readonly #client: mqtt.MqttClient;
   #informs = 0;
   #busy = 0;
+  #atWork = 0;
+  #mostAtWork = 0;
 
   private constructor(client: mqtt.MqttClient, plans: ReadonlyMap<string, Plan>) {
     this.#client = client;
@@ -69,6 +71,11 @@ export class Fleet {
     return this.#busy === 0;
   }
 
+  /** So many were at work at the same time: they had heard a push, and had not begun their last report. */
+  get mostAtWork(): number {
+    return this.#mostAtWork;
+  }
+
   /** The different ids that a device was pushed. */
   ids(token: string): Set<string> {
     return new Set((this.heard.get(token) ?? []).map(({ id }) => id));
@@ -92,7 +99,11 @@ export class Fleet {
   }
 
   async #act(token: string, acts: readonly Act[], pause: number): Promise<void> {
-    for (const act of acts) {
+    this.#atWork += 1;
+    this.#mostAtWork = Math.max(this.#mostAtWork, this.#atWork);
+    if (acts.length === 0) this.#atWork -= 1;
+    for (const [i, act] of acts.entries()) {
+      if (i === acts.length - 1) this.#atWork -= 1;
       if ('wait' in act) await sleep(act.wait);
       else await this.#report(token, act);
       if (pause > 0) await sleep(pause);
