@@ -38,7 +38,7 @@ describe('several instances on one PostgreSQL, at full length', function () {
 
   beforeEach(async () => {
     const config = ['max_queued_messages 0', 'max_inflight_messages 200'];
-    broker = later(await startMosquitto({ persistence: true, config }));
+    broker = later(await startMosquitto({ config }));
     server = later(await startPostgresServer({ tcp: true, durable: true }));
   });
 
