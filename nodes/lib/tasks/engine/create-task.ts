@@ -11,8 +11,12 @@ import type { NewTask } from '../database';
 import type { TaskEvent } from '../types';
 import { addDevices, addNeed, join, joinNeed } from '../transactions';
 import { find, momentOf, type Operating } from './operating';
-import { type Chosen, chooseTargets, shuffle, toDevices, waveSizes } from './targets';
+import { pushOrder } from './push-order';
+import { type Chosen, chooseTargets, toDevices, waveSizes } from './targets';
 import { EventLoopYielder, SLICE } from './yielder';
+
+/** Devices in one transaction: their entries in the indexes stand on pages that they share, see `push-order.ts`. */
+const ADD_SLICE = 500;
 
 /** The task, with who was left out and why. @throws OtaError OTA_BAD_INPUT, OTA_TASK_STATE */
 export async function create(engine: Operating, { input, by, remark }: CommandOf<'create'>): Promise<object> {
@@ -25,13 +29,13 @@ export async function create(engine: Operating, { input, by, remark }: CommandOf
   const chosen = await chooseTargets(database, input, { wall, link, compatibleOnly: false });
   if (chosen.tokens.length === 0 && input.joining === null) throw nobody(chosen, input);
   const total = chosen.tokens.length;
-  // A list keeps its order as far as waves go; nobody gave the others one.
-  await shuffle(chosen, Array.isArray(input.targets) ? waveEnds(total, input.policy.waves) : [total]);
+  const ends = waveEnds(total, input.policy.waves);
+  const ordered = await pushOrder(chosen, ends, Array.isArray(input.targets));
   const taskId = randomBytes(9).toString('base64url');
   const made = newTask(input, taskId, wall);
   const { status } = made;
   const id = await lane.write(() => database.create(made, lane.now()));
-  await addChosen(engine, id, chosen, { input, wall });
+  await addChosen(engine, id, ordered, ends, wall);
   await lane.transact(
     (at) => addNeed(id, at),
     () => ({ result: undefined, log: firstLines(status, { at: wall, by, remark }) }),
@@ -76,14 +80,13 @@ function firstLines(status: NewTask['status'], line: Pick<TaskEvent, 'at' | 'by'
 async function addChosen(
   engine: Operating,
   id: number,
-  chosen: Chosen,
-  { input, wall }: { readonly input: TaskInput; readonly wall: number },
+  ordered: Pick<Chosen, 'tokens' | 'sources'>,
+  ends: readonly number[],
+  wall: number,
 ): Promise<void> {
   const yielder = new EventLoopYielder();
-  const total = chosen.tokens.length;
-  const ends = waveEnds(total, input.policy.waves);
-  for (let from = 0; from < total; from += SLICE) {
-    const slice = toDevices(chosen, ends, { from, to: from + SLICE }, wall);
+  for (let from = 0; from < ordered.tokens.length; from += ADD_SLICE) {
+    const slice = toDevices(ordered, ends, { from, to: from + ADD_SLICE }, wall);
     await engine.lane.transact(
       (at) => addNeed(id, at),
       () => addDevices(slice),

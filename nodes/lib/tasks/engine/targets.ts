@@ -206,32 +206,9 @@ export function waveSizes(total: number, waves: readonly number[]): number[] {
   return ends.map((end, i) => end - (ends[i - 1] ?? 0));
 }
 
-/**
- * Shuffles devices within the spans that end at `ends`: neighbours often share an uplink. The rows are then made in
- * the order of their pushes, so that devices which report at the same time stand side by side on the disk.
- */
-export async function shuffle({ tokens, sources }: Chosen, ends: readonly number[]): Promise<void> {
-  const yielder = new EventLoopYielder();
-  for (const [i, end] of ends.entries()) {
-    const start = ends[i - 1] ?? 0;
-    for (let last = end - 1; last > start; last -= 1) {
-      const other = start + Math.floor(Math.random() * (last - start + 1));
-      swap(tokens, last, other);
-      swap(sources, last, other);
-      if (last % SLICE === 0) await yielder.next();
-    }
-  }
-}
-
-function swap(list: unknown[], a: number, b: number): void {
-  const kept = list[a];
-  list[a] = list[b];
-  list[b] = kept;
-}
-
 /** The rows of a slice, in the order of their pushes. */
 export function toDevices(
-  chosen: Chosen,
+  chosen: Pick<Chosen, 'tokens' | 'sources'>,
   ends: readonly number[],
   { from, to }: { readonly from: number; readonly to: number },
   wall: number,

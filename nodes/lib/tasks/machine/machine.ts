@@ -4,6 +4,7 @@
  */
 import { STEP_SUCCEEDED } from '../../protocol';
 import type { Device, Ticks, Transition } from '../types';
+import { copyOf } from './copy';
 import { isOver, isRepeatOwed, limitOf, SECOND } from './limits';
 import { type Event, type EventName, findMove, type Move, type Rules } from './table';
 import { isWindowOpen } from './window';
@@ -69,7 +70,8 @@ export function transition(device: Device, rules: Rules, event: Event, wall: num
   const isHeard = isLiveVersion(event);
   if (move === null) {
     if (OURS.has(event.on)) return null;
-    const after = { ...device, events: device.events + 1 };
+    const after = copyOf(device);
+    after.events += 1;
     if (isHeard && device.lateReportUntil !== null) after.lateReportUntil = null;
     return {
       before: device,
@@ -78,10 +80,11 @@ export function transition(device: Device, rules: Rules, event: Event, wall: num
       lateReport: isHeard ? 'clear' : null,
     };
   }
-  const moved: Device = { ...device, ...move.change(c), status: move.to };
   const quiet = QUIET.has(event.on);
-  const visible = isVisible(device, moved);
-  const after = { ...moved, at: visible ? wall : device.at, events: device.events + (quiet ? 0 : 1) };
+  const after = Object.assign(copyOf(device), move.change(c));
+  after.status = move.to;
+  if (isVisible(device, after)) after.at = wall;
+  if (!quiet) after.events += 1;
   if (isHeard && after.lateReportUntil !== null) after.lateReportUntil = null;
   return {
     before: device,

@@ -1,6 +1,7 @@
 /** What becomes of a device whose turn to be pushed to has come. Pure. */
 import type { IdSource } from '../../protocol';
 import type { Device, Labels, TaskPlan, Ticks, Transition } from '../types';
+import { copyOf } from './copy';
 import { choosePackage } from './fit';
 import { isOccupied, isOpen } from './limits';
 import { transition } from './machine';
@@ -65,12 +66,10 @@ export function takeTurn(member: Member, facts: TurnFacts, time: TurnTime): Tran
   if (isProbe) return as({ on: 'repeat' });
   const overtaken = others.flatMap((other) => overtake(other, time));
   if (device.sameAttempt) return [...as({ on: 'push', lifeAt: lifeAt(facts, time) }), ...overtaken];
-  const from: Device = {
-    ...device,
-    source: known === plan.upgrade.version ? null : known,
-    versionBefore: known,
-    variant,
-  };
+  const from = copyOf(device);
+  from.source = known === plan.upgrade.version ? null : known;
+  from.versionBefore = known;
+  from.variant = variant;
   const push = as(
     {
       on: 'push',

@@ -191,7 +191,7 @@ export class SqliteRows implements Rows {
     const member = { device, plan };
     const isAlone = row['opened'] === 1;
     // Its reports come soon.
-    if (isAlone) this.reporting.set(device.accessToken, [member]);
+    if (isAlone) this.reporting.expect(device.accessToken, [member]);
     const facts: TurnFacts = {
       knownVersion: (row['known'] ?? null) as string | null,
       knownAt: (row['knownAt'] ?? null) as number | null,

@@ -14,10 +14,18 @@ export class OpenDevices {
     return this.#byToken.get(token);
   }
 
-  /** All open devices of a token, as they were read. */
+  /** All open devices of a token that reports, as they were read. Whoever was put here first makes room. */
   set(token: string, members: readonly Member[]): void {
-    if (this.#byToken.size >= LIMIT) this.#byToken.clear();
+    if (this.#byToken.size >= LIMIT) {
+      const { value: first, done } = this.#byToken.keys().next();
+      if (done !== true) this.#byToken.delete(first);
+    }
     this.#byToken.set(token, members);
+  }
+
+  /** The same of a token that is pushed to now, where there is room: those that were pushed before report first. */
+  expect(token: string, members: readonly Member[]): void {
+    if (this.#byToken.size < LIMIT) this.#byToken.set(token, members);
   }
 
   /** One device was written. */

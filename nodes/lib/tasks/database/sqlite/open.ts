@@ -70,7 +70,7 @@ export class SqliteStore implements SqliteFile, TaskStore {
         this.#statements = prepareStatements(db);
         this.devices = this.#statements.countKnown();
         this.#opened = PARTS.map((part) => identity(file + part));
-        if (!isInMemory(file)) this.#wal = new WriteAheadLog(file, db.driver, checkpointAt);
+        if (!isInMemory(file)) this.#wal = new WriteAheadLog(file, db, checkpointAt);
       } catch (error) {
         this.#statements = null;
         db.close();

@@ -1,63 +1,42 @@
 /**
  * The write-ahead log of a SQLite file on its way to the disk. A commit leaves it in the system's memory; only a flush
  * makes it durable, and that takes as long as the disk takes. Owns the flush and the checkpoint, both beside the event
- * loop: the one in Node.js's thread pool, the other in a thread of its own. Never writes a row.
+ * loop: the one in Node.js's thread pool, the other in a thread of its own. Writes no row.
+ *
+ * The log is begun anew by the store's own connection. Where another connection did it, SQLite would throw away the
+ * store's whole page cache, every few thousand pages.
  */
 import fs from 'node:fs';
 import { promisify } from 'node:util';
-import { Worker } from 'node:worker_threads';
-import type { SqliteDriver } from './driver';
+import { CheckpointThread } from './checkpoint-thread';
+import type { SqlDatabase } from './driver';
 
 const fdatasync = promisify(fs.fdatasync);
-const fstat = promisify(fs.fstat);
 
 /** A log of this size, in bytes, is brought into the file. */
 const CHECKPOINT_AT = 16 * 1024 * 1024;
 /** Where that fails, the connection itself does it at four times the size: the disk is bounded, whatever it costs. */
 export const AUTO_CHECKPOINT_PAGES = 16_000;
-
-/**
- * What the thread does. A text, since a file of it would be another one where TypeScript runs as it stands. First
- * while the store writes on; then the rest, while it waits. The empty write at the end begins the log anew, for which
- * SQLite waits for the disk.
- */
-const CHECKPOINT = `
-  const { parentPort, workerData } = require('node:worker_threads');
-  const { file, driver, from } = workerData;
-  const load = require('node:module').createRequire(from);
-  const Database = driver === 'libsql' ? load('libsql') : load('node:sqlite').DatabaseSync;
-  const db = new Database(file);
-  db.exec('PRAGMA busy_timeout = 1000');
-  db.exec('PRAGMA synchronous = FULL');
-  db.prepare('PRAGMA wal_checkpoint(PASSIVE)').all();
-  parentPort.once('message', () => {
-    try {
-      db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').all();
-      const { user_version } = db.prepare('PRAGMA user_version').get();
-      db.exec('PRAGMA user_version = ' + Number(user_version));
-    } finally {
-      db.close();
-    }
-  });
-  parentPort.postMessage('the rest');
-`;
+/** Flushes after which the size of the log is looked at. */
+const LOOK_EVERY = 8;
 
 export class WriteAheadLog {
-  readonly #file: string;
-  readonly #driver: SqliteDriver;
+  readonly #db: SqlDatabase;
+  readonly #thread: CheckpointThread;
   readonly #checkpointAt: number;
   readonly #handle: number;
   #size = 0;
   /** Where somebody reads an old state the log can't shrink: it is tried again when it has grown by as much again. */
   #dueAt: number;
+  #flushes = 0;
   #flushing = 0;
   #closed = false;
   #checkpointing = false;
 
-  /** @param file the database, which is open: its log is there */
-  constructor(file: string, driver: SqliteDriver, checkpointAt = CHECKPOINT_AT) {
-    this.#file = file;
-    this.#driver = driver;
+  /** @param file the database, which is open in `db`: its log is there */
+  constructor(file: string, db: SqlDatabase, checkpointAt = CHECKPOINT_AT) {
+    this.#db = db;
+    this.#thread = new CheckpointThread(file, db.driver);
     this.#checkpointAt = checkpointAt;
     this.#dueAt = checkpointAt;
     this.#handle = fs.openSync(`${file}-wal`, 'r+');
@@ -69,7 +48,8 @@ export class WriteAheadLog {
     this.#flushing += 1;
     try {
       await fdatasync(this.#handle);
-      this.#size = (await fstat(this.#handle)).size;
+      this.#flushes += 1;
+      if (this.#flushes % LOOK_EVERY === 0) this.#look();
     } finally {
       this.#flushing -= 1;
       this.#release();
@@ -88,30 +68,43 @@ export class WriteAheadLog {
   async checkpoint(hold: (rest: Promise<void>) => void): Promise<void> {
     if (this.#checkpointing || this.#closed) return;
     this.#checkpointing = true;
-    await this.#runThread(hold).catch(() => undefined);
+    // Most of it while the store writes on.
+    if (await this.#thread.checkpoint().then(settled, failed)) {
+      const rest = this.#beginAnew().then(settled, failed);
+      hold(rest.then(() => undefined));
+      await rest;
+    }
     this.#checkpointing = false;
-    this.#size = 0;
-    await this.flush().catch(() => undefined);
+    this.#look();
     this.#dueAt = this.#size + this.#checkpointAt;
   }
 
-  async #runThread(hold: (rest: Promise<void>) => void): Promise<void> {
-    const workerData = { file: this.#file, driver: this.#driver, from: __filename };
-    const worker = new Worker(CHECKPOINT, { eval: true, workerData, execArgv: [] });
-    const ended = new Promise<void>((resolve) => {
-      worker.once('error', () => resolve());
-      worker.once('exit', () => resolve());
-    });
-    worker.once('message', () => {
-      hold(ended);
-      worker.postMessage('go on');
-    });
-    await ended;
+  /** The rest, while nobody writes. */
+  async #beginAnew(): Promise<void> {
+    const isAll = await this.#thread.checkpoint();
+    if (!isAll || this.#closed) return;
+    const db = this.#db;
+    db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').all();
+    // The first write into a new log makes SQLite wait for the disk, so that none of the frames behind the log's
+    // header is there before it: this empty one doesn't, the flush after it does.
+    db.exec('PRAGMA synchronous = OFF');
+    try {
+      const version = Number(db.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
+      db.exec(`PRAGMA user_version = ${version}`);
+    } finally {
+      db.exec('PRAGMA synchronous = NORMAL');
+    }
+    await this.flush();
   }
 
   close(): void {
     this.#closed = true;
+    this.#thread.end();
     this.#release();
+  }
+
+  #look(): void {
+    if (!this.#closed) this.#size = fs.fstatSync(this.#handle).size;
   }
 
   /** A number that is closed under a flush would soon be another file's. */
@@ -119,3 +112,6 @@ export class WriteAheadLog {
     if (this.#closed && this.#flushing === 0) fs.closeSync(this.#handle);
   }
 }
+
+const settled = (): boolean => true;
+const failed = (): boolean => false;
