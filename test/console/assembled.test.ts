@@ -5,6 +5,7 @@ import path from 'node:path';
 import vm from 'node:vm';
 import { ROOT } from '../../scripts/build/paths';
 import { flows, print } from '../../scripts/console/assemble';
+import { OTA_CODES } from '../../nodes/lib/protocol';
 import { MOVES } from '../../nodes/lib/tasks/machine/table';
 import { CANCEL_REASONS, DEVICE_STATUSES, FAIL_REASONS, TASK_STATUSES } from '../../nodes/lib/tasks/types';
 
@@ -122,6 +123,13 @@ describe('the console’s words', () => {
         ...missing('status.', DEVICE_STATUSES),
         ...missing('task.is.', TASK_STATUSES),
       ],
+      [],
+    );
+  });
+
+  it('have a sentence for every code of an error', () => {
+    assert.deepEqual(
+      OTA_CODES.filter((code) => words[`error.${code}`] === undefined),
       [],
     );
   });

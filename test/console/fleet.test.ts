@@ -7,6 +7,7 @@ import {
   addPackage,
   type Console,
   deviceTalk,
+  type Person,
   requireChromium,
   rowsFit,
   startConsole,
@@ -18,17 +19,19 @@ describe('the fleet and its tasks', function () {
   const later = cleanup(after);
   let ota: Console;
   let talk: ReturnType<typeof deviceTalk>;
+  let person: Person;
   const token = (i: number): string => `meter-${i}`;
   before(async function () {
     requireChromium(this);
     ota = later(await startConsole());
     talk = deviceTalk(ota.device);
     for (let i = 1; i <= 6; i += 1) await talk.inform(token(i), i === 6 ? 'v2.0' : 'v1.0');
-    await addPackage(await ota.open('packages'), 'v1.1');
+    person = await ota.open('packages');
+    await addPackage(person, 'v1.1');
   });
 
   it('show how many devices run which version, and those that a click on one chooses', async () => {
-    const person = await ota.open('fleet');
+    await person.goto('fleet');
     const share = person.page.locator('.ota-shares button', { hasText: 'v1.0' });
     await until(async () => (await share.innerText()).includes('5'), 'five devices at v1.0');
     await share.click();
@@ -39,7 +42,7 @@ describe('the fleet and its tasks', function () {
   });
 
   it('label the devices that are chosen, and find them by it', async () => {
-    const person = await ota.open('fleet');
+    await person.goto('fleet');
     for (const i of [1, 2]) await person.row(token(i)).locator('input').check();
     await person.button('fleet.label').click();
     await person.field('label.name').fill('site');
@@ -51,7 +54,7 @@ describe('the fleet and its tasks', function () {
   });
 
   it('upgrade the devices that are chosen, after a look at whom that would take in', async () => {
-    const person = await ota.open('fleet');
+    await person.goto('fleet');
     for (const i of [3, 6]) await person.row(token(i)).locator('input').check();
     await person.button('fleet.upgradeChosen', { count: 2 }).click();
     await person.dialog.getByText(person.word('preview.total', { total: 2 })).waitFor();
@@ -62,7 +65,7 @@ describe('the fleet and its tasks', function () {
   });
 
   it('keep a half-filled form when Escape closes it', async () => {
-    const person = await ota.open('tasks');
+    await person.goto('tasks');
     await person.button('tasks.add').first().click();
     await person.field('task.name').fill('half filled');
     await person.page.keyboard.press('Escape');
@@ -72,7 +75,7 @@ describe('the fleet and its tasks', function () {
   });
 
   it('show the real value in a field that nobody has filled in', async () => {
-    const person = await ota.open('tasks');
+    await person.goto('tasks');
     await person.button('tasks.add').first().click();
     await person.page.locator('summary').click();
     const field = person.field('policy.noResponse');
@@ -83,7 +86,7 @@ describe('the fleet and its tasks', function () {
   });
 
   it('tell of a task by which rules it runs, what the next wave waits for, and who did what', async () => {
-    const person = await ota.open('packages');
+    await person.goto('packages');
     await startTask(person, 'v1.1', { waves: '40, 100' });
     const { page } = person;
     await page.locator('.ota-gate').waitFor();
@@ -95,7 +98,7 @@ describe('the fleet and its tasks', function () {
   });
 
   it('count failures by reason, and upgrade those of one reason again', async () => {
-    const person = await ota.open('devices');
+    await person.goto('devices');
     await person.button('taskOf.resume').click();
     await person.page.locator('.ota-tiles .pushed b', { hasText: /^[1-9]/ }).waitFor();
     const rows = await rowsFit(
@@ -114,7 +117,7 @@ describe('the fleet and its tasks', function () {
   });
 
   it('change the rules of a running task, and say so in its log', async () => {
-    const person = await ota.open('devices');
+    await person.goto('devices');
     await person.button('taskOf.update').click();
     await person.field('taskOf.remark').fill('the night is short');
     await person.page.locator('summary').click();
@@ -124,7 +127,7 @@ describe('the fleet and its tasks', function () {
   });
 
   it('save the devices of a task as a file, with no formula in it', async () => {
-    const person = await ota.open('devices');
+    await person.goto('devices');
     await person.page.locator('.ota-tiles').waitFor();
     const [download] = await Promise.all([
       person.page.waitForEvent('download'),
@@ -137,7 +140,7 @@ describe('the fleet and its tasks', function () {
   });
 
   it('show all of one device: what it runs, its labels, its tasks', async () => {
-    const person = await ota.open(`device?token=${token(1)}`);
+    await person.goto(`device?token=${token(1)}`);
     await person.page.getByRole('heading', { name: token(1) }).waitFor();
     await person.page.locator('.ota-card dd', { hasText: 'v1.0' }).waitFor();
     await person.page.locator('.ota-labels', { hasText: 'site: Berlin' }).waitFor();
@@ -149,7 +152,7 @@ describe('the fleet and its tasks', function () {
     const night = (i: number): string => `night-${String(i).padStart(2, '0')}`;
     const all = Array.from({ length: 10 }, (_, i) => night(i + 1));
     for (const name of all) await talk.inform(name, 'v1.0');
-    const person = await ota.open('packages');
+    await person.goto('packages');
     const { page } = person;
     await addPackage(person, 'v3.0');
     await person
@@ -206,7 +209,7 @@ describe('the fleet and its tasks', function () {
 
   it('name the task that a device waits for, and lead to it', async () => {
     await talk.inform('meter-busy', 'v1.0');
-    const person = await ota.open('packages');
+    await person.goto('packages');
     for (const name of ['the first', 'the second']) {
       await person.goto('packages');
       await person
@@ -237,9 +240,48 @@ describe('the fleet and its tasks', function () {
     assert.match(await alert.innerText(), /百分比/);
   });
 
+  it('start a task with variants of a package, and take its end and its window away again', async () => {
+    await person.goto('packages');
+    const { page } = person;
+    for (const name of ['type-A', 'the rest']) {
+      await person.button('packages.add').first().click();
+      const buffer = Buffer.from(name);
+      await page.locator('input[type=file]').setInputFiles({ name: 'pump.bin', mimeType: '', buffer });
+      await person.field('package.name').fill(name);
+      await person.field('package.version').fill('v7');
+      if (name === 'type-A') await person.field('package.requires').fill('hardware: A');
+      await person.dialog.locator('button[type=submit]').click();
+      await person.row(name).waitFor();
+    }
+    const upgrade = { name: person.word('packages.upgrade') };
+    await person.row('type-A').getByRole('button', upgrade).click();
+    await person.dialog.getByText(person.word('preview.total', { total: 0 })).waitFor();
+    await person.button('task.addVariant').click();
+    await person.field('task.variant').selectOption({ label: 'the rest v7' });
+    await person.field('task.endAt').fill('2099-01-01T02:00');
+    await page.locator('summary').click();
+    await person.field('policy.from').fill('01:00');
+    await person.field('policy.to').fill('05:00');
+    await person.button('tasks.start').click();
+    await page.waitForURL(/\/devices/);
+    const rules = page.locator('.ota-rules');
+    await rules.getByText('type-A v7 (hardware: A); the rest v7').waitFor();
+    await rules.getByText('01:00–05:00').waitFor();
+    await person.button('taskOf.update').click();
+    await person.dialog.getByLabel(person.word('task.noEnd')).check();
+    await person.dialog.locator('summary').click();
+    await person.dialog.getByLabel(person.word('policy.noWindow')).check();
+    await person.button('taskOf.save').click();
+    await rules.getByText('01:00–05:00').waitFor({ state: 'detached' });
+    await rules.getByText('2099').waitFor({ state: 'detached' });
+    assert.match(person.received.join(), /"endAt":null/);
+    await person.button('taskOf.cancel').click();
+    await person.dialog.locator('button').last().click();
+  });
+
   it('send nothing while the connection is lost, and say so', async () => {
-    const person = await ota.open('tasks');
-    await person.page.locator('.ota-page h1').waitFor();
+    await person.goto('tasks');
+    await person.page.locator('.ota-table').waitFor();
     await person.button('tasks.add').first().click();
     await person.page.context().setOffline(true);
     await ota.red.kill();

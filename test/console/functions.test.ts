@@ -58,7 +58,8 @@ describe('the console’s functions', () => {
     it('send a form one page of names, the newest, and no more', async () => {
       const { total, packages } = await choice({});
       assert.deepEqual([total, packages.length, packages[0]?.version], [100, 20, 'v1.99']);
-      assert.deepEqual(Object.keys(packages[0] ?? {}), ['id', 'name', 'version', 'product']);
+      const fields = ['id', 'name', 'version', 'product', 'fromVersion', 'requires'];
+      assert.deepEqual(Object.keys(packages[0] ?? {}), fields);
     });
 
     it('send a form what is searched for, and the one that is chosen', async () => {
@@ -67,6 +68,41 @@ describe('the console’s functions', () => {
         packages.map(({ id }) => id),
         ['0', '99', '97', '95', '93', '91', '9'],
       );
+    });
+
+    it('send a form the variants of a package only: of its version and module, and not itself', async () => {
+      const same = (id: string, more: object): object => ({ ...all[0], version: 'v2', id, ...more });
+      const payload = [...all, same('a', {}), same('b', {}), same('c', { module: 'MCU' })];
+      const withPackage = await load('tasks-package');
+      const [, list] = withPackage({ topic: 'packages', ask: { id: '', like: 'a' }, payload }) as object[];
+      const { packages } = (list as { payload: { packages: { id: string }[] } }).payload;
+      assert.deepEqual(
+        packages.map(({ id }) => id),
+        ['b'],
+      );
+      const [, of] = withPackage({ topic: 'packages', ask: { id: 'a' }, payload }) as object[];
+      assert.equal((of as { payload: { alike: number } }).payload.alike, 1);
+    });
+
+    it('give a task its packages as they are stored, in the order of the form', async () => {
+      const [command, withPackage] = [await load('tasks-command'), await load('tasks-package')];
+      const asked = { targets: 'all', packageIds: ['7', '3'], packages: [{ id: 'evil' }] };
+      const [, find] = command({ topic: 'create', ask: { n: 1 }, payload: asked, _client }) as object[];
+      assert.deepEqual((find as { payload: object }).payload, { action: 'list' });
+      const [made] = withPackage({ ...find, payload: all }) as { payload: Record<string, unknown> }[];
+      assert.deepEqual(made?.payload, { action: 'create', targets: 'all', packages: [all[7], all[3]] });
+      assert.throws(
+        () => withPackage({ ...find, packageIds: ['7', 'gone'], payload: all }),
+        /OTA_PACKAGE_NOT_FOUND/,
+      );
+    });
+
+    it('say where only the newest tasks could be put in another order', async () => {
+      const answer = await load('tasks-answer');
+      const tasks = Array.from({ length: 1000 }, (_, i) => ({ name: `t${i}`, counts: { failed: i } }));
+      const msg = { topic: 'list', ask: { n: 1, sort: 'failed' }, payload: { total: 1200, tasks }, _client };
+      const [{ payload }] = answer(msg) as [{ payload: { total: number; most: number; of: number } }];
+      assert.deepEqual([payload.total, payload.most, payload.of], [1000, 1000, 1200]);
     });
 
     async function choice(ask: object): Promise<{ total: number; packages: Record<string, string>[] }> {

@@ -42,15 +42,14 @@ describe('the console’s looks', function () {
         .filter((one) => one.effect?.getTiming().iterations !== Infinity);
       await Promise.allSettled(ending.map(({ finished }) => finished));
     });
-    await page.evaluate(AXE);
+    if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(AXE);
     const found = await page.evaluate(() =>
       (globalThis as unknown as { axe: { run(options: object): Promise<AxeResults> } }).axe.run({
         resultTypes: ['violations'],
       }),
     );
-    const bad = found.violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
     assert.deepEqual(
-      bad.map(({ id, nodes }) => `${id}: ${nodes[0]?.html ?? ''}`),
+      found.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html ?? ''}`),
       [],
       what,
     );

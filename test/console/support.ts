@@ -120,14 +120,8 @@ export async function startConsole(
   await listens;
   const device = await connectClient(broker.url);
   const browser = await chromiumOnce();
-  // By language and width: what a browser has loaded once, it needn't load and compile for each test.
-  const contexts = new Map<string, Promise<BrowserContext>>();
-  const contextFor: ContextFor = (language, width) => {
-    const key = `${language} ${width}`;
-    const made = contexts.get(key) ?? browser.newContext({ viewport: { width, height: 900 } });
-    contexts.set(key, made);
-    return made;
-  };
+  // One for all pages: what a browser has loaded once, it needn't load and compile for each test.
+  const context = await newContext(browser);
   return {
     broker,
     uploads,
@@ -136,7 +130,7 @@ export async function startConsole(
     get red() {
       return red;
     },
-    open: (place, options = {}) => open(contextFor, () => red.url, place, options),
+    open: (place, options = {}) => open(context, () => red.url, place, options),
     async killAndStart() {
       const { port } = red;
       await red.kill();
@@ -144,7 +138,7 @@ export async function startConsole(
     },
     leftovers: () => fs.readdirSync(uploads),
     async stop() {
-      for (const context of contexts.values()) await (await context).close();
+      await context.close();
       await device.stop();
       await red.stop();
       await broker.stop();
@@ -186,15 +180,46 @@ function readFlow(file: string, port: number, variables: Record<string, string>)
   });
 }
 
-type ContextFor = (language: Language, width: number) => Promise<BrowserContext>;
+/** Nothing fades or slides in it: a test would wait for the end of each. */
+async function newContext(browser: Browser): Promise<BrowserContext> {
+  const context = await browser.newContext();
+  await context.addInitScript(() => {
+    const style = document.createElement('style');
+    style.textContent = '*, ::before, ::after { transition: none !important; animation: none !important; }';
+    document.addEventListener('DOMContentLoaded', () => document.head.append(style));
+  });
+  return context;
+}
+
+/** Goes to another page of the console as a link on it does, without loading all of it again. False where it can't. */
+function followLink(page: Page, address: string): Promise<boolean> {
+  return page.evaluate(async (to) => {
+    interface Router {
+      push(place: string): Promise<unknown>;
+    }
+    interface App {
+      __vue_app__?: { config: { globalProperties: { $router?: Router } } };
+    }
+    const url = new URL(to);
+    const router = (document.getElementById('app') as App | null)?.__vue_app__?.config.globalProperties
+      .$router;
+    if (router === undefined || url.origin !== location.origin || url.pathname === location.pathname)
+      return false;
+    await router.push(url.pathname + url.search);
+    // Vue has drawn the page when the turn of the event loop is over.
+    await new Promise((drawn) => setTimeout(drawn));
+    return true;
+  }, address);
+}
 
 async function open(
-  contextFor: ContextFor,
+  context: BrowserContext,
   url: () => string,
   place: string,
   { language = 'en-US', width = WIDE }: { language?: Language; width?: number },
 ): Promise<Person> {
-  const page = await (await contextFor(language, width)).newPage();
+  const page = await context.newPage();
+  await page.setViewportSize({ width, height: 900 });
   page.setDefaultTimeout(60_000);
   const received: string[] = [];
   const sent: string[] = [];
@@ -211,7 +236,7 @@ async function open(
     word: say,
     async goto(to) {
       const address = `${url()}/dashboard/${to}${to.includes('?') ? '&' : '?'}lang=${language}`;
-      await page.goto(address, { waitUntil: 'commit' });
+      if (!(await followLink(page, address))) await page.goto(address, { waitUntil: 'commit' });
       await page.locator('.ota-page h1').waitFor();
     },
     button: (key, values) => page.getByRole('button', { name: say(key, values), exact: true }),
@@ -231,14 +256,8 @@ export async function openAt(
   place: string,
   options: { language?: Language } = {},
 ): Promise<Person> {
-  own ??= (await chromiumOnce()).newContext({ viewport: { width: WIDE, height: 900 } });
-  const context = await own;
-  return open(
-    () => Promise.resolve(context),
-    () => url,
-    place,
-    options,
-  );
+  own ??= newContext(await chromiumOnce());
+  return open(await own, () => url, place, options);
 }
 
 function escape(text: string): string {

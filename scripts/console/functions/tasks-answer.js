@@ -25,6 +25,8 @@ export default function answer(msg) {
     const byName = (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true });
     tasks.sort(sort === 'failed' ? (a, b) => b.counts.failed - a.counts.failed : byName);
     const rows = tasks.slice((page - 1) * pageSize, page * Math.min(100, pageSize));
-    return { total: Math.min(total, tasks.length), tasks: rows };
+    // The list gives no more at once: a page says so.
+    const left = total > tasks.length ? { most: tasks.length, of: total } : {};
+    return { total: tasks.length, tasks: rows, ...left };
   }
 }

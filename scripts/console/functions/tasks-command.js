@@ -1,13 +1,12 @@
 export default function command(msg) {
-  // Only what the pages may ask for goes on: 1 a command for tasks, 2 one that needs its package first.
+  // Only what the pages may ask for goes on: 1 a command for tasks, 2 one that needs its packages first.
   const { topic, ask, payload, _client } = msg;
   const PAGE = 'page pageSize';
   const TASK = 'name description targets joining startAt endAt endBehavior draft policy';
-  const ONE = ['get', 'start', 'pause', 'resume', 'advance', 'remove', 'log'];
+  const ONE = 'get start pause resume advance remove log'.split(' ').map((key) => [key, 'taskId']);
   const FIELDS = {
     ...{ list: `status search ${PAGE}`, preview: `${TASK} ${PAGE}`, create: TASK },
-    ...Object.fromEntries(ONE.map((key) => [key, 'taskId'])),
-    update: 'taskId name remark policy endAt endBehavior',
+    ...{ ...Object.fromEntries(ONE), update: 'taskId name description remark policy endAt endBehavior' },
     ...{ cancel: 'taskId accessTokens', retry: 'taskId accessTokens status reason' },
     devices: `taskId status search reason wave ${PAGE}`,
     ...{ history: 'taskId accessToken', timeline: 'taskId buckets' },
@@ -24,9 +23,10 @@ export default function command(msg) {
   if (!Object.hasOwn(FIELDS, topic)) throw new Error(`"${topic}" is nothing that a page may ask for.`);
   const given = FIELDS[topic].split(' ').map((key) => [key, payload[key]]);
   const command = Object.fromEntries(given.filter(([, value]) => value !== undefined && value !== ''));
-  command.action = topic;
-  if (_client.operator) command.by = _client.operator;
+  Object.assign(command, { action: topic }, _client.operator && { by: _client.operator });
   command.pageSize &&= Math.min(1000, command.pageSize);
   if (topic !== 'create' && topic !== 'preview') return [{ ...msg, payload: command }, null];
-  return [null, { ...msg, command, payload: { action: 'get', id: payload.packageId } }];
+  const { packageIds = [] } = payload;
+  const find = packageIds.length > 1 ? { action: 'list' } : { action: 'get', id: packageIds[0] };
+  return [null, { ...msg, command, packageIds, payload: find }];
 }
