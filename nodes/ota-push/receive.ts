@@ -71,7 +71,10 @@ export function receiveSide(
     handOut(upgrade, attempt, origin) {
       const again = attempt === null ? {} : { resumed: true, attempt };
       reports.handedOut(upgrade.payload.accessToken, upgrade.payload.module);
-      status.success(shownText(upgrade.payload.version));
+      // Of what is in work the status says since when.
+      status.recovered();
+      if (settings.keepInWork) service.setIdle(workStatus(RED, work, settings.hold));
+      else status.success(shownText(upgrade.payload.version));
       // extData is copied: a flow may change what it got, and this one may go out again.
       const payload = { ...upgrade.payload, extData: structuredClone(upgrade.payload.extData), ...again };
       node.send(derive((origin ?? {}) as Partial<Message>, messageOf(upgrade, payload)));
