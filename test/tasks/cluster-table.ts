@@ -173,8 +173,10 @@ describe('several instances on one PostgreSQL, at full length', function () {
         (await instances[0]?.ask({ action: 'get', taskId }))?.['status'] === 'ended';
       await until(ended, 'the end of each task', 120_000);
     }
-    const others = 'SELECT count(*) FROM ota.task_devices WHERE status <> 3';
-    assert.equal(server.psql(others), '0', 'all have succeeded in all tasks');
+    const others = `SELECT d.task, d.token, d.status, d.reason, h.lines FROM ota.task_devices AS d
+      LEFT JOIN ota.history AS h ON h.device = d.id WHERE d.status <> 3 AND d.reason <> 'superseded' LIMIT 10`;
+    // One whose turn comes right after a newer task has brought it up is left to that one.
+    assert.equal(server.psql(others), '', 'all have succeeded in all tasks');
     const pushed = [...fleet.plans.keys()].filter((token) => fleet.ids(token).size !== 1);
     assert.deepEqual(pushed, [], 'each device was pushed one id');
   });
@@ -190,7 +192,7 @@ describe('several instances on one PostgreSQL, at full length', function () {
     const times = server
       .psql(
         `SELECT line ->> 0 FROM ota.history AS h, jsonb_array_elements(h.lines::jsonb) AS line
-          WHERE line ->> 1 = 'pushed' ORDER BY 1`,
+          WHERE line ->> 2 = '0' AND line ->> 3 = '1' ORDER BY 1`,
       )
       .split('\n')
       .map(Number);

@@ -100,9 +100,7 @@ export class Calls {
   /** Not published yet. */
   async create(task: NewTask, devices: readonly NewDevice[]): Promise<number> {
     const id = await this.database.create(task, { wall: WALL, ticks: 0 });
-    await this.database.transact(transactions.addNeed(id, { wall: WALL, ticks: 0 }), () =>
-      transactions.addDevices(devices),
-    );
+    await this.database.add(id, devices);
     return id;
   }
 

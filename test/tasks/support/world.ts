@@ -6,14 +6,7 @@ import assert from 'node:assert/strict';
 import { isActive } from '../../../nodes/lib/tasks/machine';
 import { type Awaitable, type Change, SqliteStore } from '../../../nodes/lib/tasks/database';
 import { SqliteTasks } from '../../../nodes/lib/tasks/database/sqlite/database';
-import {
-  addDevices,
-  addNeed,
-  move,
-  moveNeed,
-  type Push,
-  type Selection,
-} from '../../../nodes/lib/tasks/transactions';
+import { move, moveNeed, type Push, type Selection } from '../../../nodes/lib/tasks/transactions';
 import { Calls, NAMED } from '../database/calls';
 import {
   type Device,
@@ -137,7 +130,7 @@ export class World {
       order,
       at: this.wall,
     }));
-    void this.tasks.transact(addNeed(id, this.#at), () => addDevices(devices));
+    void this.tasks.add(id, devices);
     void this.tasks.publish(id);
     void this.#calls.decide(id, ({ status }) => ({ status, reason: null, wave: 2 }), this.wall, this.now);
     this.ids.push(id);

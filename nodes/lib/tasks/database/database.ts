@@ -170,8 +170,6 @@ export interface Decision<T> {
   readonly known?: readonly KnownChange[];
   /** What becomes of `Need.task`. */
   readonly task?: TaskState;
-  /** Devices that `Need.task` takes in, published or not; its counts and waves follow. */
-  readonly add?: readonly NewDevice[];
   /** What a person changes of `Need.task` by `update`: all of these fields as they are from now on. */
   readonly plan?: PlanChange;
   /** Lines of the log of `Need.task`, the oldest first. */
@@ -339,6 +337,8 @@ export interface TaskDatabase {
    * @param at the running time of one that runs counts from then
    */
   create(task: NewTask, at: Instant): Awaitable<number>;
+  /** Adds devices to a task that isn't published yet, with its counts and waves; they are all there with `publish`. */
+  add(task: number, devices: readonly NewDevice[]): Awaitable<void>;
   publish(task: number): Awaitable<void>;
   /** Hides a task that is over, so that nothing reaches it any more; its rows go by `deleteSlice`. */
   hide(task: number): Awaitable<void>;

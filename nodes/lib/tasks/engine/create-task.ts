@@ -9,7 +9,7 @@ import { MAX_JOINING_TASKS, waveEnds } from '../machine';
 import { taskShape } from '../shapes';
 import type { NewTask } from '../database';
 import type { TaskEvent } from '../types';
-import { addDevices, addNeed, join, joinNeed } from '../transactions';
+import { join, joinNeed } from '../transactions';
 import { find, momentOf, type Operating } from './operating';
 import { pushOrder } from './push-order';
 import { type Chosen, chooseTargets, toDevices, waveSizes } from './targets';
@@ -37,7 +37,7 @@ export async function create(engine: Operating, { input, by, remark }: CommandOf
   const id = await lane.write(() => database.create(made, lane.now()));
   await addChosen(engine, id, ordered, ends, wall);
   await lane.transact(
-    (at) => addNeed(id, at),
+    (at) => ({ at, task: id }),
     () => ({ result: undefined, log: firstLines(status, { at: wall, by, remark }) }),
   );
   await lane.write(() => database.publish(id));
@@ -87,10 +87,7 @@ async function addChosen(
   const yielder = new EventLoopYielder();
   for (let from = 0; from < ordered.tokens.length; from += ADD_SLICE) {
     const slice = toDevices(ordered, ends, { from, to: from + ADD_SLICE }, wall);
-    await engine.lane.transact(
-      (at) => addNeed(id, at),
-      () => addDevices(slice),
-    );
+    await engine.lane.write((database) => database.add(id, slice));
     await yielder.next();
   }
 }

@@ -1,7 +1,6 @@
 /** The transactions of tasks: each a need, and a pure rule that decides on what it loaded. */
 export * from './ask';
 export * from './claim';
-export * from './create';
 export * from './decide';
 export * from './due';
 export * from './fleet';

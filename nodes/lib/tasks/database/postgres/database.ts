@@ -15,6 +15,7 @@ import {
   type KnownQuery,
   MAX_HISTORY,
   type Need,
+  type NewDevice,
   type NewTask,
   type Page,
   type Rows,
@@ -24,6 +25,7 @@ import {
 } from '../database';
 import { toCandidate, toDeviceRow, toHistory, toKnownModules, toWaveCounts } from '../rows';
 import { newTaskValues } from '../task-rows';
+import { AddedDevices } from './adding';
 import type { PgValue, PostgresPool, Statement } from './driver';
 import { KeyCache } from './keys';
 import { load, type LoadContext, taskOf, toKnown, toOwnLabels } from './load';
@@ -59,6 +61,8 @@ export class PostgresTasks implements TaskDatabase {
   readonly keys: KeyCache;
   readonly #context: StoreContext;
   #writer: Writer = { member: null, part: Math.floor(Math.random() * PARTS) };
+  /** Devices on their way into tasks that aren't published yet, by task. */
+  readonly #adding = new Map<number, AddedDevices>();
   #pruned = 0;
   /** The last device that was looked at for room. */
   #looked = FIRST;
@@ -113,8 +117,26 @@ export class PostgresTasks implements TaskDatabase {
     });
   }
 
+  async add(id: number, devices: readonly NewDevice[]): Promise<void> {
+    let adding = this.#adding.get(id);
+    if (adding === undefined) {
+      const context = { service: await this.keys.service(), part: this.#writer.part };
+      adding = new AddedDevices(this.#pool, id, context);
+      this.#adding.set(id, adding);
+    }
+    try {
+      await adding.add(devices);
+    } catch (error) {
+      this.#adding.delete(id);
+      throw error;
+    }
+  }
+
   /** The tables get the statistics by which the first claims are planned, before anybody sees the task. */
   async publish(id: number): Promise<void> {
+    const adding = this.#adding.get(id);
+    this.#adding.delete(id);
+    await adding?.end();
     await this.#pool.transaction(async (transaction) => {
       transaction.write({ text: 'SET LOCAL statement_timeout TO 0' });
       transaction.write(KEEP_PLACES, [id]);

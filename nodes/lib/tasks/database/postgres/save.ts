@@ -74,7 +74,7 @@ export function save(
   { need, rows, decision }: { need: Need; rows: PostgresRows; decision: Decision<unknown> },
 ): void {
   const counts = new Counts();
-  const { effects, known = [], task, add, names } = decision;
+  const { effects, known = [], task, names } = decision;
   if (effects !== undefined) saveDevices(transaction, context, effects);
   if (rows.orphans.length > 0) {
     transaction.write(sql.SAVE_DUE, [rows.orphans, rows.orphans.map(() => null)]);
@@ -84,7 +84,6 @@ export function save(
   const id = need.task;
   if (id !== undefined) {
     if (rows.lastName > 0) transaction.write(sql.DELETE_NAMES, [id, rows.lastName]);
-    if (add !== undefined) addDevices(transaction, context, { task: id, devices: add, counts });
     if (names !== undefined) {
       if (names.anew) transaction.write(sql.DELETE_NAMES, [id, 2 ** 31 - 1]);
       transaction.write(sql.ADD_NAMES, [id, names.tokens]);
@@ -304,14 +303,16 @@ function newDevices(devices: readonly NewDevice[]): PgValue[] {
   ];
 }
 
-function addDevices(
+/** Devices of a task that nobody sees yet, with its counts. */
+export function addDevices(
   transaction: Transaction,
-  { service }: SaveContext,
-  { task, devices, counts }: { task: number; devices: readonly NewDevice[]; counts: Counts },
+  { service, part }: Pick<SaveContext, 'service' | 'part'>,
+  { task, devices }: { readonly task: number; readonly devices: readonly NewDevice[] },
 ): void {
-  if (devices.length === 0) return;
-  transaction.write(sql.ADD_DEVICES, [task, service, ...newDevices(devices)]);
+  const counts = new Counts();
   for (const { wave } of devices) counts.add(task, wave, 1, { ...NO_COUNTS, pending: 1 });
+  transaction.write(sql.ADD_DEVICES, [task, service, ...newDevices(devices)]);
+  counts.write(transaction, part);
 }
 
 function saveJoins(transaction: Transaction, { service, part }: SaveContext, joins: readonly Join[]): void {

@@ -16,6 +16,7 @@ import {
   type KnownQuery,
   MAX_HISTORY,
   type Need,
+  type NewDevice,
   type NewTask,
   type Page,
   type TaskNumbers,
@@ -32,7 +33,7 @@ import { OpenDevices } from './open-devices';
 import { devicePage } from './device-pages';
 import { fleetPage } from './fleet';
 import { toCandidate, toDeviceRow, toHistory, toKnownModules, toTask, toWaveCounts } from '../rows';
-import { save } from './save';
+import { addDevices, save } from './save';
 import { SqliteStamps } from './stamps';
 import type { Statements } from './statements';
 
@@ -86,6 +87,10 @@ export class SqliteTasks implements TaskDatabase {
       for (let wave = 1; wave <= task.waves; wave += 1) this.#sql.addWave(id, wave);
       return id;
     });
+  }
+
+  add(id: number, devices: readonly NewDevice[]): Awaitable<void> {
+    return this.#write(() => addDevices(this.#sql, this.#keys, id, devices));
   }
 
   publish(id: number): Awaitable<void> {
@@ -294,9 +299,9 @@ export class SqliteTasks implements TaskDatabase {
   }
 
   /** What is kept of rows goes with what was committed. */
-  #follow(need: Need, { effects, add, task, plan: changed, joins = [] }: Decision<unknown>): void {
+  #follow(need: Need, { effects, task, plan: changed, joins = [] }: Decision<unknown>): void {
     for (const { plan, after } of effects?.devices ?? []) this.#reporting.written({ device: after, plan });
-    if (add !== undefined || changed !== undefined) this.#reporting.clear();
+    if (changed !== undefined) this.#reporting.clear();
     for (const { device } of joins) this.#reporting.forget(device.accessToken);
     if (task !== undefined && need.task !== undefined) this.#forgetPlan(need.task, task);
   }

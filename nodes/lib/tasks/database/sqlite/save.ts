@@ -8,7 +8,7 @@ import type { Statements } from './statements';
 
 export function save(file: SqliteFile, keys: KeyCache, need: Need, decision: Decision<unknown>): void {
   const sql = file.statements;
-  const { effects, known = [], task, add, names } = decision;
+  const { effects, known = [], task, names } = decision;
   if (effects !== undefined) saveEffects(sql, keys, effects);
   for (const { accessToken, module, known: device, before } of known) {
     const moduleId = keys.moduleOf(module);
@@ -22,7 +22,6 @@ export function save(file: SqliteFile, keys: KeyCache, need: Need, decision: Dec
   saveJoins(sql, keys, decision.joins ?? []);
   const id = need.task;
   if (id === undefined) return;
-  if (add !== undefined) addDevices(sql, keys, id, add);
   if (names !== undefined) {
     if (names.anew) sql.deleteNames(id, Number.MAX_SAFE_INTEGER);
     sql.addNames(id, names.tokens);
@@ -95,7 +94,12 @@ function saveEffects(sql: Statements, keys: KeyCache, effects: Effects): void {
 
 const COUNT_NAMES = Object.keys(NO_COUNTS) as (keyof CountDeltas)[];
 
-function addDevices(sql: Statements, keys: KeyCache, task: number, devices: readonly NewDevice[]): void {
+export function addDevices(
+  sql: Statements,
+  keys: KeyCache,
+  task: number,
+  devices: readonly NewDevice[],
+): void {
   const moduleId = sql.moduleOfTask(task);
   const waves = new Map<number, number>();
   for (const device of devices) {
