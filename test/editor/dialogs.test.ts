@@ -134,6 +134,21 @@ describe('in the dialogs', function () {
       assert.deepEqual(same, [], 'each differs from its default, so that a lost one would be seen');
     });
 
+    it('of ota-task shows all reasons of a retry, however many there are', async () => {
+      const reasons = 'upgrade, download, verification, flashing, offline, no-response, stalled, unconfirmed';
+      await used.editor.show([placed('task', 'ota-task', { retryOn: `${reasons}, rolled-back` })]);
+      await used.editor.open('task');
+      const field = used.editor.field('retryOn');
+      await field.evaluate((one) => one.closest('details')?.setAttribute('open', ''));
+      await field.waitFor();
+      const hidden = await field.evaluate((one) => [
+        one.scrollWidth - one.clientWidth,
+        one.scrollHeight - one.clientHeight,
+      ]);
+      assert.deepEqual(hidden, [0, 0]);
+      await used.editor.cancel();
+    });
+
     it('of ota-task asks for a service with MQTT, and for a fleet by wires, where pushes leave by an output of their own', async () => {
       await used.editor.show([placed('store', 'ota-store'), placed('task', 'ota-task', { store: 'store' })]);
       assert.equal((await used.editor.node('task')).valid, false);
