@@ -1,5 +1,7 @@
 /** Deploys in the middle of a gateway's upgrade: nothing is lost, nothing is installed twice. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { cleanup } from '../support/cleanup';
 import { requireProgram } from '../support/missing';
 import { mosquittoMissing } from '../support/mosquitto';
@@ -72,4 +74,16 @@ describe('a gateway that is deployed to in the middle of an upgrade', function (
     await ended('v3.3');
     assert.equal(gateway.installs().length, before);
   });
+
+  for (const [what, content] of [
+    ['is empty', ''],
+    ['holds NULs', '\0'.repeat(12)],
+  ] as const) {
+    it(`reports its version by the copy of version.txt where a power cut left a file that ${what}`, async () => {
+      fs.writeFileSync(path.join(gateway.userDir, 'ota/version.txt'), content);
+      await gateway.deploy();
+      await until(() => gateway.heard.versions.length > 0, 'a version', PATIENCE_MS);
+      assert.deepEqual(gateway.heard.versions, ['v3.3']);
+    });
+  }
 });
