@@ -31,8 +31,13 @@ export interface ChaosOptions {
 const HEALTHY_MS = 60_000;
 /** Devices whose story is told, where something is wrong with them. */
 const MAX_STORIES = 5;
-/** Longest that the limits below can add up to. */
+/** The quiet at the end lasts for so long at least, where not all has ended before. */
 const QUIET_MS = 150_000;
+/**
+ * And for so long after the last device that ended: the limits of one task, all of its retries. A silent device that
+ * several tasks wait for is waited for by one after the other, the newest first.
+ */
+const STEP_MS = 90_000;
 
 export async function runChaos(options: ChaosOptions): Promise<string[]> {
   const run = new ChaosRun(options, await Platform.start(options.protocolVersion));
@@ -260,14 +265,17 @@ class ChaosRun {
 
   /** A person goes on with what is paused, and opens what waits for one: all else ends by itself. */
   async #comesToEnd(): Promise<void> {
-    const limit = Date.now() + QUIET_MS;
+    let limit = Date.now() + QUIET_MS;
+    let fewest = Infinity;
     while (Date.now() < limit) {
       let open = 0;
+      let unfinished = 0;
       for (const taskId of this.#versions.keys()) {
         const answer = await this.#platform.ask({ action: 'get', taskId });
         const task = answer?.ok === true ? answer.payload : {};
         const counts = (task['counts'] ?? {}) as Record<string, number>;
         const left = (counts['pending'] ?? 0) + (counts['pushed'] ?? 0) + (counts['upgrading'] ?? 0);
+        unfinished += left;
         if (task['status'] === 'paused') await this.#platform.ask({ action: 'resume', taskId });
         if (left > 0 || task['status'] === 'running' || task['status'] === 'paused') open += 1;
         const gate = (task['gate'] ?? null) as { waitsFor: string } | null;
@@ -278,6 +286,8 @@ class ChaosRun {
         await sleep(8000);
         return;
       }
+      if (unfinished < fewest) limit = Math.max(limit, Date.now() + STEP_MS);
+      fewest = Math.min(fewest, unfinished);
       await sleep(1000);
     }
   }
