@@ -98,11 +98,9 @@ export class Engine {
     if (jump !== null) await this.#writes.moveStamps(jump);
     await this.#stamps.save();
     if (paused) await this.#pauseAll();
-    for (const task of await this.#lane.database.live()) {
-      await this.#scheduler.repeatUnsure(task.id);
-      this.#scheduler.markDirty(task.id);
-    }
-    this.#scheduler.start();
+    const live = (await this.#lane.database.live()).map(({ id }) => id);
+    this.#scheduler.start(live);
+    for (const id of live) this.#scheduler.markDirty(id);
   }
 
   /** Reports that were taken are committed, a run of the scheduler is waited for; nothing is written afterwards. */

@@ -20,7 +20,7 @@ import {
   repeatNeed,
 } from '../transactions';
 import { type Change, HISTORY_DAYS } from '../database';
-import type { Task } from '../types';
+import type { Task, Ticks } from '../types';
 import type { PlatformClock, Time } from './clock';
 import type { TaskEvents } from './events';
 import type { Intents } from './intents';
@@ -76,6 +76,8 @@ export class Scheduler {
   #lookedAtAll = -Infinity;
   /** Tasks with a claim of which nobody knows whether it was committed. */
   readonly #unsure = new Set<number>();
+  /** Tasks that were live at the start, with the ticks from which on their pushes may not have left. */
+  readonly #begun = new Map<number, Ticks>();
   /** Tasks whose devices changed: what does that make of them? */
   readonly #dirty = new Set<number>();
   /** Tasks with `supersede` that have taken their devices out of older ones. */
@@ -109,8 +111,11 @@ export class Scheduler {
     return this.#stopped;
   }
 
-  start(): void {
+  /** @param live the tasks whose pushes may not have left before a kill: the first run repeats them */
+  start(live: readonly number[]): void {
     this.#stopped = false;
+    const since = this.#parts.clock.now() - UNSURE_MS;
+    for (const task of live) this.#begun.set(task, since);
     if (this.#everyMs > 0) this.#timer = setInterval(() => void this.run(), this.#everyMs);
   }
 
@@ -201,6 +206,8 @@ export class Scheduler {
       await this.#supersede(tasks);
       this.#markSoaked(tasks);
       if (clock.connected) {
+        // Before any limit is looked at: a push that never left is no silence of its device.
+        await this.#repeatBegun();
         await this.#due();
         if (this.#probesAll) await this.#probeAll(tasks);
         const pushes = clock.mayPush;
@@ -360,9 +367,24 @@ export class Scheduler {
    */
   async repeatUnsure(task: number, { own = false }: { readonly own?: boolean } = {}): Promise<void> {
     const since = this.#parts.clock.now() - UNSURE_MS;
+    await this.#repeatSince(task, { since, own }, () => false);
+  }
+
+  async #repeatBegun(): Promise<void> {
+    for (const [task, since] of this.#begun) {
+      await this.#repeatSince(task, { since, own: false }, () => this.#stopped);
+      if (!this.#stopped) this.#begun.delete(task);
+    }
+  }
+
+  async #repeatSince(
+    task: number,
+    unsure: { readonly since: Ticks; readonly own: boolean },
+    isBrokenOff: () => boolean,
+  ): Promise<void> {
     const yielder = new EventLoopYielder();
-    for (let after: string | null = ''; after !== null;) {
-      const slice = { since, after, limit: SLICE, own };
+    for (let after: string | null = ''; after !== null && !isBrokenOff();) {
+      const slice = { ...unsure, after, limit: SLICE };
       const repeated: Repeated = await this.#parts.lane.transact(
         (at) => repeatNeed(task, slice, at),
         (rows) => repeat(SLICE, rows),
