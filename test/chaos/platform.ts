@@ -53,7 +53,8 @@ export class Platform {
     this.#hasDisk = hasDisk;
   }
 
-  static async start(protocolVersion: 4 | 5): Promise<Platform> {
+  /** @param persistence whether the broker keeps its state on disk, for kills of it; that makes it slow */
+  static async start(protocolVersion: 4 | 5, { persistence = true } = {}): Promise<Platform> {
     const folder = await temporaryFolder('ota-chaos-');
     const disk = path.join(folder.path, 'disk');
     await fs.mkdir(disk);
@@ -61,7 +62,7 @@ export class Platform {
     // Only root may: elsewhere the disk is never full.
     const hasDisk = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'tmpfs', disk]).status === 0;
     const broker = await startMosquitto({
-      persistence: true,
+      persistence,
       config: ['max_queued_messages 0', 'max_inflight_messages 200'],
     });
     const proxy = await startTcpProxy(broker.port);
