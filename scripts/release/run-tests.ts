@@ -12,7 +12,7 @@ import { version as ownNodeRed } from 'node-red/package.json';
 import { build } from '../build';
 import { ROOT } from '../build/paths';
 import type { Failure, TestResults } from '../check/reporter';
-import { lanesOf, type Prepared, prepare, type Runtime, RUNTIMES } from './runtimes';
+import { type Lane, lanesOf, type Prepared, prepare, type Runtime, RUNTIMES } from './runtimes';
 
 const MOCHA = path.join(path.dirname(require.resolve('mocha/package.json')), 'bin', 'mocha.js');
 const REPORTER = path.join(__dirname, '../check/reporter.ts');
@@ -33,9 +33,7 @@ export interface Outcome {
 }
 
 /** One process of mocha. */
-interface Run extends Prepared {
-  readonly specs: readonly string[];
-}
+type Run = Prepared & Lane;
 
 /**
  * Builds, then runs the tests of the chosen runtimes (all, where none is chosen); `whole`: every test on each of
@@ -49,13 +47,14 @@ export async function runTests(chosen: readonly Runtime[], whole: boolean): Prom
     try {
       const prepared = await prepare(runtime, ownNodeRed);
       const lanes = lanesOf(whole ? 'all' : runtime.scope);
-      runs.push(...lanes.map((specs) => ({ ...prepared, specs })));
+      runs.push(...lanes.map((lane) => ({ ...prepared, ...lane })));
     } catch (error) {
       const name = `Node-RED ${runtime.nodeRed ?? ownNodeRed} on Node.js ${runtime.node ?? 'of this machine'}`;
       console.log(`${name} can't be had: ${String(error).split('\n')[0] ?? ''}`);
       absent.push(name);
     }
   }
+  runs.sort((a, b) => b.minutes - a.minutes);
   const results = await inTurns(runs, SIDE_BY_SIDE, report);
   printSlowest(results);
   const failures = results.flatMap((each, i) =>

@@ -28,17 +28,34 @@ export const RUNTIMES: readonly Runtime[] = [
 const TESTS = path.join(ROOT, 'test');
 /** Folders whose tests touch Node-RED the most. */
 const RUNTIME_FOLDERS = ['nodes', 'packed', 'release'];
+/** Specs that one process of mocha runs. */
+export interface Lane {
+  readonly specs: readonly string[];
+  /** About how long it takes beside others, in minutes: those that take long begin first, so that none is left over. */
+  readonly minutes: number;
+}
+
 /**
  * Folders that a run of everything takes together in one process. Each starts Node-RED or a browser of its own, and
  * `packed` and `release` share one installation of the packed package; the other folders are a process together.
  */
-const LANES = [['packed', 'release'], ['console', 'editor', 'demo'], ['nodes']];
+const LANES = [
+  { folders: ['console', 'editor', 'demo'], minutes: 14 },
+  { folders: ['nodes'], minutes: 7 },
+  { folders: ['packed', 'release'], minutes: 5 },
+] as const;
+const REST_MINUTES = 14;
+const RUNTIME_MINUTES = 9;
 
-/** The specs of a scope, those of one process of mocha in one list; no file is in two of them. */
-export function lanesOf(scope: Scope): string[][] {
-  if (scope === 'runtime') return [specsIn(RUNTIME_FOLDERS)];
-  const rest = testFolders().filter((folder) => !LANES.flat().includes(folder));
-  return [...LANES, rest].map(specsIn);
+/** The specs of a scope, those of one process of mocha in one lane; no file is in two of them. */
+export function lanesOf(scope: Scope): Lane[] {
+  if (scope === 'runtime') return [{ specs: specsIn(RUNTIME_FOLDERS), minutes: RUNTIME_MINUTES }];
+  const named: readonly string[] = LANES.flatMap(({ folders }) => folders);
+  const rest = testFolders().filter((folder) => !named.includes(folder));
+  return [
+    { specs: specsIn(rest), minutes: REST_MINUTES },
+    ...LANES.map(({ folders, minutes }) => ({ specs: specsIn(folders), minutes })),
+  ];
 }
 
 const specsIn = (folders: readonly string[]): string[] =>
