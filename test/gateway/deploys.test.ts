@@ -24,7 +24,8 @@ describe('a gateway that is deployed to in the middle of an upgrade', function (
 
   const begin = async (version: string, id: string): Promise<void> => {
     await gateway.push(version, id);
-    await until(() => gateway.read(HELD)?.includes(version), `${version} to be held`, PATIENCE_MS);
+    // By its id: of the same version another upgrade may have been in work until a moment ago.
+    await until(() => gateway.read(HELD)?.includes(id), `${version} to be held`, PATIENCE_MS);
     await gateway.release();
   };
   const ended = async (version: string): Promise<void> => {
@@ -52,6 +53,23 @@ describe('a gateway that is deployed to in the middle of an upgrade', function (
       .map((node) => (node.id === 'ota_agent_verify' ? { ...node, name: 'changed' } : node));
     await gateway.deploy('nodes', flows);
     await ended('v3.2');
+  });
+
+  it('installs once what goes out again while it is downloaded, where only ota-push was deployed anew', async () => {
+    const before = gateway.installs().length;
+    await begin('v3.25', '4000000025');
+    await until(() => gateway.packages.requests('v3.25') > 0, 'the download', PATIENCE_MS);
+    const flows = gateway
+      .flows()
+      .map((node) => (node.id === 'ota_agent_push' ? { ...node, name: 'changed' } : node));
+    await gateway.deploy('nodes', flows);
+    await ended('v3.25');
+    await until(() => gateway.read(HELD) === null, 'nothing to be in work', PATIENCE_MS);
+    const lines = gateway.installs().slice(before);
+    assert.deepEqual(
+      lines.map((line) => line.split(' ')[0]),
+      ['start', 'end'],
+    );
   });
 
   it('lets an installer go on that runs during a full deploy, and starts no second one', async () => {
