@@ -74,8 +74,12 @@ async function runRound(
     log(`${name}: ${stops} times, ${busy} of them while devices reported`);
     assert.ok(busy > 0, 'no device reported any more');
     await until(() => fleet.idle, 'the devices to come to rest', 300_000);
-    const status = async (): Promise<unknown> => (await ask(platform, { action: 'get', taskId }))['status'];
-    await until(async () => (await status()) === 'ended', 'the end of the task', 60_000);
+    const task = (): Promise<Record<string, unknown>> => ask(platform, { action: 'get', taskId });
+    const isEnded = async (): Promise<boolean> => (await task())['status'] === 'ended';
+    await until(isEnded, 'the end of the task', 300_000).catch(async (error: unknown) => {
+      log(`${name}: ${JSON.stringify(await task())}`);
+      throw error;
+    });
     const missing: string[] = [];
     for (const token of tokens) missing.push(...(await missingOf(platform, taskId, token)));
     log(`${name}: ${devices * (STEPS.length + 1)} reports, ${missing.length} missing`);

@@ -39,6 +39,9 @@ export class SqliteStore implements SqliteFile, TaskStore {
   #held: Promise<void> | null = null;
   /** Which files were opened, whatever stands in their place now. */
   #opened: readonly string[] = [];
+  /** Rows that this connection has changed, and those of them that the disk has. */
+  #changes = 0;
+  #flushedChanges = NOT_KNOWN;
   /** Since when another process has had it locked; null where a write went well since. */
   #lockedSince: number | null = null;
   devices = 0;
@@ -69,6 +72,7 @@ export class SqliteStore implements SqliteFile, TaskStore {
         db.exec(`PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${AUTO_CHECKPOINT_PAGES};`);
         this.#statements = prepareStatements(db);
         this.devices = this.#statements.countKnown();
+        this.#flushedChanges = NOT_KNOWN;
         this.#opened = PARTS.map((part) => identity(file + part));
         if (!isInMemory(file)) this.#wal = new WriteAheadLog(file, db, checkpointAt);
       } catch (error) {
@@ -115,12 +119,14 @@ export class SqliteStore implements SqliteFile, TaskStore {
     return this.#flushed(result);
   }
 
-  /** What was committed is answered when the disk has it. */
+  /** What was committed is answered when the disk has it; at once where there is nothing new. */
   #flushed<T>(result: T): Awaitable<T> {
     const wal = this.#wal;
-    if (wal === null) return result;
+    if (wal === null || this.#flushedChanges === this.#changes) return result;
+    const changes = this.#changes;
     return wal.flush().then(
       () => {
+        this.#flushedChanges = changes;
         if (wal.isDue) this.#checkpoint(wal);
         return result;
       },
@@ -163,6 +169,7 @@ export class SqliteStore implements SqliteFile, TaskStore {
       try {
         const result = work();
         commit();
+        this.#changes = this.statements.totalChanges();
         this.#lockedSince = null;
         committed?.(result);
         return result;
@@ -213,6 +220,7 @@ function identity(file: string): string {
   return stat === undefined ? '' : `${stat.dev} ${stat.ino}`;
 }
 
+const NOT_KNOWN = -1;
 /** While another process has the file locked it is tried again after this time… */
 const BUSY_RETRY_MS = 20;
 /** …and given up after this one; whoever wrote tries it once more then. */

@@ -46,6 +46,7 @@ export function prepareStatements(db: SqlDatabase) {
   const commit = sql('COMMIT');
   const rollback = sql('ROLLBACK');
   const dataVersion = sql('PRAGMA data_version');
+  const totalChanges = sql('SELECT total_changes() AS n');
   const service = sql('SELECT id FROM services WHERE key = ?');
   const addService = sql('INSERT INTO services (key) VALUES (?)');
   const fleets = sql(`SELECT s.key, count(*) AS n FROM services AS s JOIN tasks AS t ON t.service = s.id
@@ -124,6 +125,8 @@ export function prepareStatements(db: SqlDatabase) {
     commit: () => commit.run(),
     rollback: () => rollback.run(),
 
+    /** Rows that this connection has ever changed. */
+    totalChanges: () => n(totalChanges.get()),
     /** Changes when another connection has written. */
     dataVersion: () => Number(dataVersion.get()?.['data_version']),
     fleets: () => fleets.all(),
