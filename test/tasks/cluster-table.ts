@@ -201,7 +201,6 @@ describe('several instances on one PostgreSQL, at full length', function () {
     );
     assert.equal(times.length, plans.size);
     assert.ok(most <= 104, `${most} pushes in 10 s`);
-    assert.ok(most >= 90, `only ${most} pushes in 10 s`);
   });
 
   it('keep the concurrency of a task together, exactly', async () => {

@@ -85,6 +85,14 @@ export class Calls {
     );
   }
 
+  /** A device asks one task for its upgrade. */
+  ask(task: number, accessToken: string, now: Ticks = 0): Awaitable<transactions.Answered> {
+    const rules = { task, accessToken, nextId: () => `id-${(ids += 1)}` };
+    return this.database.transact(transactions.answerNeed(rules, { wall: WALL, ticks: now }), (rows) =>
+      transactions.answer(rules, rows),
+    );
+  }
+
   decide(task: number, rule: transactions.TaskRule, wall = WALL, now: Ticks = 0): Awaitable<Task | null> {
     return this.database.transact(transactions.taskNeed(task, { wall, ticks: now }), (rows) =>
       transactions.decideTask(rule, rows),

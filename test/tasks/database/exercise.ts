@@ -389,6 +389,21 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       assert.equal((await again.report([inform('e', 'v1')])).leftOut.devices, 1);
     });
 
+    it('finds the one device that asks, with all that decides on its turn', async () => {
+      const tasks = await open('s');
+      await tasks.report([inform('current', 'v2')]);
+      const { task, calls } = await tasks.make(['a', 'b', 'current']);
+      const first = await tasks.ask(task.id, 'b');
+      assert.equal(first.push?.device.accessToken, 'b');
+      const again = await tasks.ask(task.id, 'b');
+      assert.equal(again.push?.device.pushId, first.push?.device.pushId, 'the same upgrade, with its id');
+      assert.equal((await tasks.ask(task.id, 'current')).push, null, 'it runs the version already');
+      assert.equal((await tasks.ask(task.id, 'stranger')).push, null);
+      const newer = await tasks.make(['a', 'b'], { version: 'v3' });
+      assert.equal((await tasks.ask(newer.task.id, 'b')).push, null, 'the other task has it in work');
+      assert.deepEqual(await statuses({ task, calls }), { a: 'pending', b: 'pushed', current: 'succeeded' });
+    });
+
     it('keeps the last 100 events of a device', async () => {
       const tasks = await open('s');
       const { task } = await tasks.make(['a']);

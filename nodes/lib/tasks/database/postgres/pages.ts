@@ -11,10 +11,12 @@ import type { PgValue, PostgresPool } from './driver';
 import type { KeyCache } from './keys';
 import { toOwnLabels } from './load';
 
-/** So many matches of a search are counted; more are told as this many. */
+/** So many matches of one condition are counted; more are told as this many. */
 const MAX_COUNTED = 200_000;
-/** The same where each match is looked up in several indexes. A page further behind counts as far as its own end. */
-const MAX_LOOKED_UP = 20_000;
+/** The same of a search, and of several conditions. A page further behind counts as far as its own end. */
+const MAX_SEARCHED = 20_000;
+/** The same of labels, where each match is looked up in another table. */
+const MAX_LABELLED = 2000;
 /** The end of all texts that begin with a prefix. */
 const LAST_CHARACTER = '\u{10FFFF}';
 /** Between two tokens of a task that are kept for their place. */
@@ -55,7 +57,7 @@ export async function devicePage(
   const isPlain = search === '' && reason === null && wave === null && hold === null;
   const all = Object.values(task.counts).reduce((sum, n) => sum + n, 0);
   const given = [status, reason, wave, hold].filter((one) => one !== null).length;
-  const most = given > 1 ? mostFor(query) : MAX_COUNTED;
+  const most = given > 1 || search !== '' ? mostFor(query, MAX_SEARCHED) : MAX_COUNTED;
   const total = !isPlain ? await count(pool, where, most) : status === null ? all : task.counts[status];
   const offset = (page - 1) * pageSize;
   const isWhole = isPlain && status === null && task.joining === null;
@@ -70,8 +72,8 @@ export async function devicePage(
 }
 
 /** One more than the end of the page tells that another one follows. */
-function mostFor({ page, pageSize }: Page): number {
-  return Math.max(MAX_LOOKED_UP, page * pageSize + 1);
+function mostFor({ page, pageSize }: Page, least: number): number {
+  return Math.max(least, page * pageSize + 1);
 }
 
 async function count(pool: PostgresPool, where: Where, most: number): Promise<number> {
@@ -147,29 +149,29 @@ export async function fleetPage(
 ): Promise<{ total: number; versions: readonly VersionCount[]; devices: readonly FleetRow[] }> {
   const service = await keys.service();
   const module = query.module === null ? null : ((await keys.findModule(query.module)) ?? NO_MODULE);
-  const where = fleetWhere(query, module, service);
+  const scopes = await scopesOf(pool, service, module);
+  const { from, where } = fleetWhere(query, scopes, service);
   const isByLabel = Object.keys(query.labels ?? {}).length > 0;
   const isCounted = query.search === '' && !isByLabel;
   const versions = await pool.read(VERSIONS, [service, module, MAX_VERSIONS]);
+  const most = mostFor(query, isByLabel ? MAX_LABELLED : MAX_SEARCHED);
   const counted = isCounted
     ? await pool.read(COUNT_KNOWN_OF, [service, module, query.version])
-    : await pool.read({ text: countFleet(where) }, [
-        ...where.values,
-        isByLabel ? mostFor(query) : MAX_COUNTED,
-      ]);
+    : await pool.read({ text: countFleet(from, where) }, [...where.values, most]);
+  const total = Number(counted[0]?.['n'] ?? 0);
+  const { order, offset, limit } = span(query, total, isCounted || total < most);
   const n = where.values.length;
   const text = `SELECT p.token, c.module, v.version, v.at, k.operator, k.device, k.seen_at, t.key, t.name, t.status
-    FROM (SELECT d.token, d.scope FROM devices AS d WHERE ${where.text}
-        ORDER BY d.token, d.scope LIMIT $${n + 1} OFFSET $${n + 2}) AS p
+    FROM (SELECT d.token, d.scope FROM ${from} WHERE ${where.text}
+        ORDER BY d.token ${order}, d.scope ${order} LIMIT $${n + 1} OFFSET $${n + 2}) AS p
       JOIN devices AS v ON v.scope = p.scope AND v.token = p.token JOIN scopes AS c ON c.id = p.scope
       LEFT JOIN tokens AS k ON k.service = $${n + 3} AND k.token = p.token
       LEFT JOIN LATERAL (SELECT t.key, t.name, t.status FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
         WHERE d.token = p.token AND d.scope = p.scope AND t.visible = 1 ORDER BY d.id DESC LIMIT 1) AS t ON true
     ORDER BY p.token, p.scope`;
-  const values = [...where.values, query.pageSize, (query.page - 1) * query.pageSize, service];
-  const rows = await pool.read({ text }, values);
+  const rows = await pool.read({ text }, [...where.values, limit, offset, service]);
   return {
-    total: Number(counted[0]?.['n'] ?? 0),
+    total,
     versions: versions.map((row) => ({
       module: row['module'] as string,
       version: row['version'] as string,
@@ -177,6 +179,18 @@ export async function fleetPage(
     })),
     devices: rows.map(fleetRow),
   };
+}
+
+/** The part of a list that a page is; read from the end where that is nearer, and where the end is known. */
+function span(
+  { page, pageSize }: Page,
+  total: number,
+  isExact: boolean,
+): { order: 'ASC' | 'DESC'; offset: number; limit: number } {
+  const offset = (page - 1) * pageSize;
+  if (!isExact || offset <= total / 2) return { order: 'ASC', offset, limit: pageSize };
+  const limit = Math.max(0, Math.min(pageSize, total - offset));
+  return { order: 'DESC', offset: Math.max(0, total - offset - limit), limit };
 }
 
 /** Versions in an answer at most: hostile devices can name any number. */
@@ -193,27 +207,77 @@ const COUNT_KNOWN_OF = {
     WHERE ${OF_MODULE} AND ($3::text IS NULL OR v.version = $3)`,
 };
 
-function countFleet(where: Where): string {
-  return `SELECT count(*)::int AS n FROM (SELECT 1 FROM devices AS d WHERE ${where.text}
+/** The numbers of a service's modules, or of the one that is meant. */
+async function scopesOf(
+  pool: PostgresPool,
+  service: number,
+  module: number | null,
+): Promise<readonly number[]> {
+  const rows = await pool.read(SCOPES, [service]);
+  const all = rows.map((row) => row['id'] as number);
+  return module === null || all.length === 1
+    ? all.filter((id) => module === null || id === module)
+    : [module];
+}
+
+const SCOPES = { name: 'ota_scopes', text: 'SELECT id FROM scopes WHERE service = $1' };
+
+/** In the order of an index, so that PostgreSQL stops at the limit instead of gathering all matches first. */
+function countFleet(from: string, where: Where): string {
+  return `SELECT count(*)::int AS n FROM (SELECT 1 FROM ${from} WHERE ${where.text} ORDER BY d.token
     LIMIT $${where.values.length + 1}) AS c`;
 }
 
-function fleetWhere({ version, search, labels }: FleetQuery, module: number | null, service: number): Where {
+interface FleetSource {
+  /** A table as `d`, with `token` and `scope`. */
+  readonly from: string;
+  readonly where: Where;
+}
+
+function fleetWhere(query: FleetQuery, scopes: readonly number[], service: number): FleetSource {
+  const { version, search, labels } = query;
   const where = new Where();
-  if (module === null) where.add('d.scope IN (SELECT id FROM scopes WHERE service = ?)', service);
-  else where.add('d.scope = ?', module);
+  const [label, ...more] = Object.entries(labels ?? {});
+  const [scope, ...others] = scopes;
+  if (
+    label?.[1].length === 1 &&
+    more.length + others.length === 0 &&
+    scope !== undefined &&
+    version === null
+  ) {
+    // Whoever has a label is known, here by the only module: the label's own rows tell all.
+    where.add(
+      'd.scope = ? AND d.service = ? AND d.name = ? AND d.value = ?',
+      scope,
+      service,
+      label[0],
+      ...label[1],
+    );
+    if (search !== '') where.add('d.token >= ? AND d.token < ?', search, search + LAST_CHARACTER);
+    return { from: `(SELECT *, ${scope} AS scope FROM label_values) AS d`, where };
+  }
+  where.add('d.scope = ANY (?::int[])', scopes);
   if (version !== null) where.add('d.version = ?', version);
   if (search !== '') where.add('d.token >= ? AND d.token < ?', search, search + LAST_CHARACTER);
+  const joins: string[] = [];
   for (const [name, wanted] of Object.entries(labels ?? {})) {
-    where.add(
-      `d.token IN (SELECT l.token FROM label_values AS l
-        WHERE l.service = ? AND l.name = ? AND l.value = ANY (?::text[]))`,
-      service,
-      name,
-      [...wanted],
-    );
+    const l = `l${joins.length}`;
+    const [value, ...more] = wanted;
+    if (value !== undefined && more.length === 0) {
+      // A device has a label once: its rows lie in the order of tokens, and the join may begin with them.
+      joins.push(` JOIN label_values AS ${l} ON ${l}.token = d.token`);
+      where.add(`${l}.service = ? AND ${l}.name = ? AND ${l}.value = ?`, service, name, value);
+    } else {
+      where.add(
+        `d.token IN (SELECT l.token FROM label_values AS l
+          WHERE l.service = ? AND l.name = ? AND l.value = ANY (?::text[]))`,
+        service,
+        name,
+        [...wanted],
+      );
+    }
   }
-  return where;
+  return { from: `devices AS d${joins.join('')}`, where };
 }
 
 function fleetRow(row: SqlRow): FleetRow {
