@@ -104,12 +104,17 @@ export const retriesLeft = ({ device, rules, wall }: Case): boolean =>
 const isRetried = (c: Case, reason: FailReason): boolean =>
   retriesLeft(c) && c.rules.policy.retryOn.includes(reason);
 
-/** What no state but the waiting and the pushed one has any use for. */
-const IDLE = { nextPush: null, asked: 0, countedPush: 0, rebootAt: null } as const;
+/** One change and more of it. What a report changes is made so often that a spread, ten times as slow, counts. */
+export function and(change: Partial<Device>, more: Partial<Device>): Partial<Device> {
+  return Object.assign(change, more);
+}
 
 /** The attempt ends, and the device with it. */
 export const end = (c: Case, reason: Reason | null): Partial<Device> => ({
-  ...IDLE,
+  nextPush: null,
+  asked: 0,
+  countedPush: 0,
+  rebootAt: null,
   reason,
   hold: null,
   sameAttempt: false,
@@ -122,22 +127,19 @@ export const fail =
     end(c, reason(c));
 
 /** Back into the queue, now or after the delay, with one of the automatic attempts used. */
-export const again = (c: Case, reason: Reason, hold: Hold | null): Partial<Device> => ({
-  ...end(c, reason),
-  hold,
-  retries: c.device.retries + 1,
-});
+export const again = (c: Case, reason: Reason, hold: Hold | null): Partial<Device> =>
+  and(end(c, reason), { hold, retries: c.device.retries + 1 });
 
 /** The attempt goes on when the device gives a sign of life, or answers a probe. */
 export const wait =
   (reason: (c: Case) => FailReason) =>
-  (c: Case): Partial<Device> => ({
-    ...end(c, reason(c)),
-    hold: 'wait',
-    sameAttempt: true,
-    firstWait: c.device.firstWait ?? runningTime(c.rules.running, c.event.now),
-    nextPush: c.event.now + probeDelay(c.device.probes),
-  });
+  (c: Case): Partial<Device> =>
+    and(end(c, reason(c)), {
+      hold: 'wait',
+      sameAttempt: true,
+      firstWait: c.device.firstWait ?? runningTime(c.rules.running, c.event.now),
+      nextPush: c.event.now + probeDelay(c.device.probes),
+    });
 
 /** Between two probes: 1, 2, 4… minutes, an hour at most. */
 export function probeDelay(probes: number): Ticks {

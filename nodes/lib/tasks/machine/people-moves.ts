@@ -1,11 +1,9 @@
 /** Moves that a person asks for, or the end of the task. */
-import { ACTIVE, type Case, end, type Move, set, setIfPushed } from './move';
+import { ACTIVE, and, type Case, end, type Move, set, setIfPushed } from './move';
 import type { Device } from '../types';
 
-const leave = (c: Case): Partial<Device> => ({
-  ...end(c, c.event.reason ?? null),
-  cancelledByName: c.event.named === true,
-});
+const leave = (c: Case): Partial<Device> =>
+  and(end(c, c.event.reason ?? null), { cancelledByName: c.event.named === true });
 
 export const PEOPLE_MOVES: readonly Move[] = [
   {
@@ -28,17 +26,17 @@ export const PEOPLE_MOVES: readonly Move[] = [
     on: 'retry',
     from: ['failed', 'cancelled'],
     to: 'pending',
-    change: (c) => ({
-      ...end(c, null),
-      step: null,
-      retries: 0,
-      firstWait: null,
-      probes: 0,
-      thirdVersion: false,
-      overtaken: false,
-      named: c.event.named === true,
-      cancelledByName: false,
-    }),
+    change: (c) =>
+      and(end(c, null), {
+        step: null,
+        retries: 0,
+        firstWait: null,
+        probes: 0,
+        thirdVersion: false,
+        overtaken: false,
+        named: c.event.named === true,
+        cancelledByName: false,
+      }),
     why: 'a person asked for it',
   },
 ];

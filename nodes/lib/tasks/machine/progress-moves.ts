@@ -2,7 +2,18 @@
 import { STEP_SUCCEEDED } from '../../protocol';
 import type { Device } from '../types';
 import { confirming } from './limits';
-import { ACTIVE, type Case, clearDoubt, fail, failing, failureOf, inAttempt, type Move, OPEN } from './move';
+import {
+  ACTIVE,
+  and,
+  type Case,
+  clearDoubt,
+  fail,
+  failing,
+  failureOf,
+  inAttempt,
+  type Move,
+  OPEN,
+} from './move';
 
 /** A 100 may be an earlier attempt's. */
 const inDoubt = ({ device, event }: Case): boolean =>
@@ -44,21 +55,7 @@ export const PROGRESS_MOVES: readonly Move[] = [
     from: OPEN,
     when: (c) => inAttempt(c) && ((c.event.step ?? 0) > (c.device.step ?? -1) || goesOn(c)),
     to: 'upgrading',
-    // On the hot path: a spread within the machine's own spread takes ten times as long.
-    change: (c) => ({
-      step: c.event.step ?? 0,
-      hold: null,
-      reason: null,
-      sameAttempt: false,
-      nextPush: null,
-      asked: 0,
-      countedPush: 0,
-      probes: 0,
-      rebootAt: null,
-      reported100: false,
-      since: c.event.now,
-      desc: c.event.desc ?? '',
-    }),
+    change: (c) => and(answered(c), { step: c.event.step ?? 0, reported100: false }),
     why: 'the highest step of the attempt counts, in whatever order the reports come',
   },
   {
@@ -74,20 +71,7 @@ export const PROGRESS_MOVES: readonly Move[] = [
     from: OPEN,
     when: (c) => inAttempt(c) && trusts100(c),
     to: 'succeeded',
-    change: (c) => ({
-      step: STEP_SUCCEEDED,
-      hold: null,
-      reason: null,
-      sameAttempt: false,
-      nextPush: null,
-      asked: 0,
-      countedPush: 0,
-      probes: 0,
-      rebootAt: null,
-      reported100: true,
-      since: c.event.now,
-      desc: c.event.desc ?? '',
-    }),
+    change: (c) => and(answered(c), { step: STEP_SUCCEEDED, reported100: true }),
     why: 'the platform takes an upgrade as successful when the device reports 100',
     lateReport: clearDoubt,
   },
@@ -96,12 +80,7 @@ export const PROGRESS_MOVES: readonly Move[] = [
     from: OPEN,
     when: (c) => inAttempt(c) && !c.device.reported100,
     to: 'upgrading',
-    change: (c) => ({
-      ...answered(c),
-      step: STEP_SUCCEEDED,
-      reported100: true,
-      lateReportUntil: null,
-    }),
+    change: (c) => and(answered(c), { step: STEP_SUCCEEDED, reported100: true, lateReportUntil: null }),
     why: 'only the version counts: by policy, or because this 100 could be an earlier attempt’s, the next can not',
     lateReport: clearDoubt,
   },
@@ -110,14 +89,14 @@ export const PROGRESS_MOVES: readonly Move[] = [
     lateReport: clearDoubt,
   }).map((move): Move => ({
     ...move,
-    change: (c) => ({ ...move.change(c), step: c.event.step ?? null, lateReportUntil: null, probes: 0 }),
+    change: (c) => and(move.change(c), { step: c.event.step ?? null, lateReportUntil: null, probes: 0 }),
   })),
   {
     on: 'failure',
     from: ['succeeded'],
     when: (c) => !c.device.confirmed && confirming(c.device, c.rules.policy, c.event.now),
     to: 'failed',
-    change: (c) => ({ ...fail(failureOf)(c), step: c.event.step ?? null }),
+    change: (c) => and(fail(failureOf)(c), { step: c.event.step ?? null }),
     why: 'some report 100 before they check: a failure counts until the version is confirmed',
   },
   ...(['progress-100', 'failure'] as const).flatMap((on) =>

@@ -1,7 +1,7 @@
 /** Moves of a device whose turn to be pushed to has come. */
 import type { Device } from '../types';
 import { repeatGap, RETURN } from './limits';
-import { because, type Case, end, fail, type Move, probeDelay, setIfPushed } from './move';
+import { and, because, type Case, end, fail, type Move, probeDelay, setIfPushed } from './move';
 
 /** A push that begins the time in which the device must answer. */
 const pushNow = ({ device, rules, event }: Case): Partial<Device> => ({
@@ -23,26 +23,26 @@ export const TURN_MOVES: readonly Move[] = [
     from: ['pending'],
     when: ({ device }) => device.sameAttempt && device.pushId !== null,
     to: 'pushed',
-    change: (c) => ({ ...pushNow(c), pushes: c.device.pushes + 1, countedPush: c.device.pushes + 1 }),
+    change: (c) => and(pushNow(c), { pushes: c.device.pushes + 1, countedPush: c.device.pushes + 1 }),
     why: 'it is there after it was waited for: the same push, with the same id, and a full time to answer',
   },
   {
     on: 'push',
     from: ['pending'],
     to: 'pushed',
-    change: (c) => ({
-      ...pushNow(c),
-      step: null,
-      attempt: c.device.attempt + 1,
-      pushId: c.event.id ?? null,
-      pushes: 1,
-      countedPush: 1,
-      sameAttempt: false,
-      reported100: false,
-      confirmed: false,
-      thirdVersion: false,
-      lateReportUntil: stillComing(c),
-    }),
+    change: (c) =>
+      and(pushNow(c), {
+        step: null,
+        attempt: c.device.attempt + 1,
+        pushId: c.event.id ?? null,
+        pushes: 1,
+        countedPush: 1,
+        sameAttempt: false,
+        reported100: false,
+        confirmed: false,
+        thirdVersion: false,
+        lateReportUntil: stillComing(c),
+      }),
     why: 'its turn came: the attempt and its id are committed before the push goes out',
   },
   {

@@ -1,7 +1,7 @@
 /** Moves by the version that a device says it runs. Retained reports are old: they move nothing but what is said here. */
 import type { Device } from '../types';
 import { confirming, CONFIRM_OVER, SECOND } from './limits';
-import { ACTIVE, because, type Case, end, fail, type Move, OPEN } from './move';
+import { ACTIVE, and, because, type Case, end, fail, type Move, OPEN } from './move';
 import { wake } from './progress-moves';
 
 /** A report of the old version repeats the push, at most once in this time. */
@@ -10,11 +10,9 @@ const REPEAT_GAP = 10 * SECOND;
 const REBOOT = 30 * SECOND;
 
 const isLive = ({ event }: Case): boolean => event.retained !== true;
-const confirm = (c: Case): Partial<Device> => ({ ...end(c, null), confirmed: true });
-const rolledBack = (c: Case): Partial<Device> => ({
-  ...fail(because('rolled-back'))(c),
-  source: c.event.version ?? c.device.source,
-});
+const confirm = (c: Case): Partial<Device> => and(end(c, null), { confirmed: true });
+const rolledBack = (c: Case): Partial<Device> =>
+  and(fail(because('rolled-back'))(c), { source: c.event.version ?? c.device.source });
 const refutable = (c: Case): boolean => isLive(c) && confirming(c.device, c.rules.policy, c.event.now);
 
 /** The push goes out again soon: the device is there, and hasn't taken it. */
