@@ -146,6 +146,7 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
     it('counts no device of a label that has never reported', async () => {
       const tasks = await open('s');
       await tasks.report([inform('a', 'v1')]);
+      await tasks.make(['never']);
       await tasks.database.transact(fleetNeed(['a', 'never'], { wall: WALL, ticks: 0 }), (rows) =>
         label(['a', 'never'], { site: 'x' }, rows),
       );

@@ -237,25 +237,6 @@ interface FleetSource {
 function fleetWhere(query: FleetQuery, scopes: readonly number[], service: number): FleetSource {
   const { version, search, labels } = query;
   const where = new Where();
-  const [label, ...more] = Object.entries(labels ?? {});
-  const [scope, ...others] = scopes;
-  if (
-    label?.[1].length === 1 &&
-    more.length + others.length === 0 &&
-    scope !== undefined &&
-    version === null
-  ) {
-    // Whoever has a label is known, here by the only module: the label's own rows tell all.
-    where.add(
-      'd.scope = ? AND d.service = ? AND d.name = ? AND d.value = ?',
-      scope,
-      service,
-      label[0],
-      ...label[1],
-    );
-    if (search !== '') where.add('d.token >= ? AND d.token < ?', search, search + LAST_CHARACTER);
-    return { from: `(SELECT *, ${scope} AS scope FROM label_values) AS d`, where };
-  }
   where.add('d.scope = ANY (?::int[])', scopes);
   if (version !== null) where.add('d.version = ?', version);
   if (search !== '') where.add('d.token >= ? AND d.token < ?', search, search + LAST_CHARACTER);
