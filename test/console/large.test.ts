@@ -14,10 +14,13 @@ describe('the console of a fleet that fills many pages', function () {
   this.timeout(240_000);
   const later = cleanup(after);
   let large: LargeConsole;
+  /** Goes from page to page. */
+  let person: Person;
   before(async function () {
     requireChromium(this);
     requireProgram(this, 'mosquitto');
     large = later(await startLargeConsole({ devices: 60, tasks: 45, packages: 45 }));
+    person = await openAt(large.url, 'fleet');
   });
 
   /** The answers that a page was sent, each as its lists of rows by name. */
@@ -38,7 +41,6 @@ describe('the console of a fleet that fills many pages', function () {
   }
 
   it('sends a browser no more than one page of rows at once, on every page and in every form', async () => {
-    const person = await openAt(large.url, 'fleet');
     const { page } = person;
     const rows = page.locator('.ota-table tbody tr');
     await until(async () => (await rows.count()) === PAGE, 'a page of devices');
@@ -78,9 +80,9 @@ describe('the console of a fleet that fills many pages', function () {
   });
 
   it('sends an answer to the page that asked, and to no other', async () => {
-    const person = await openAt(large.url, 'packages');
-    await person.row('v2.44').waitFor();
-    const answered = person.received.filter((frame) => frame.includes('"topic":"answer"'));
+    const fresh = await openAt(large.url, 'packages');
+    await fresh.row('v2.44').waitFor();
+    const answered = fresh.received.filter((frame) => frame.includes('"topic":"answer"'));
     assert.equal(new Set(answered.map((frame) => /msg-input:([\w-]+)/.exec(frame)?.[1])).size, 1);
   });
 
@@ -88,13 +90,13 @@ describe('the console of a fleet that fills many pages', function () {
     const { tasks } = (await large.command({ action: 'list', search: 'release 1' })) as {
       tasks: { taskId: string }[];
     };
-    const person = await openAt(large.url, `devices?task=${tasks.at(-1)?.taskId ?? ''}`);
+    await person.goto(`devices?task=${tasks.at(-1)?.taskId ?? ''}`);
     const reason = person.page.locator('.ota-reasons li', { hasText: person.word('reason.offline') });
     await reason.getByText('25').waitFor();
   });
 
   it('tells by which rules a task runs, how its waves stand, and which gate is missing', async () => {
-    const person = await openAt(large.url, `devices?task=${large.task}`);
+    await person.goto(`devices?task=${large.task}`);
     const { page } = person;
     const gate = person.word('gate.waiting', { wave: 1, waiting: 6 });
     await until(
@@ -112,7 +114,7 @@ describe('the console of a fleet that fills many pages', function () {
     const [from, to] = [hour, (hour + 1) % 24].map((one) => `${String(one).padStart(2, '0')}:00`);
     const window = { from, to, timeZone: 'UTC' };
     await large.command({ action: 'update', taskId: large.task, policy: { window } });
-    const person = await openAt(large.url, `devices?task=${large.task}`);
+    await person.goto(`devices?task=${large.task}`);
     await person.page
       .locator('.ota-gate')
       .getByText(person.word('stands.window', { window: `${from ?? ''}–${to ?? ''}, UTC` }))
@@ -120,7 +122,7 @@ describe('the console of a fleet that fills many pages', function () {
   });
 
   it('shows each field of a new task with the value that holds, its unit and the time zone', async () => {
-    const person = await openAt(large.url, 'tasks');
+    await person.goto('tasks');
     await person.button('tasks.add').first().click();
     const { dialog } = person;
     await dialog.locator('summary').click();
@@ -142,7 +144,7 @@ describe('the console of a fleet that fills many pages', function () {
       await client.publishAsync('/ota/device/inform/meter-away', JSON.stringify(report), { qos: 1 });
       await client.endAsync();
     });
-    const person = await openAt(large.url, 'fleet?search=meter-away');
+    await person.goto('fleet?search=meter-away');
     await person.row('meter-away').getByText('v1.9').waitFor();
   });
 });
