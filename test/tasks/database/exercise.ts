@@ -397,7 +397,7 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       const first = await tasks.ask(task.id, 'b');
       assert.equal(first.push?.device.accessToken, 'b');
       const again = await tasks.ask(task.id, 'b');
-      assert.equal(again.push?.device.pushId, first.push?.device.pushId, 'the same upgrade, with its id');
+      assert.equal(again.push?.device.pushId, first.push.device.pushId, 'the same upgrade, with its id');
       assert.equal((await tasks.ask(task.id, 'current')).push, null, 'it runs the version already');
       assert.equal((await tasks.ask(task.id, 'stranger')).push, null);
       const newer = await tasks.make(['a', 'b'], { version: 'v3' });
