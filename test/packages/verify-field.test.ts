@@ -151,6 +151,34 @@ describe('a line that cuts', () => {
     assert.equal(server.asked.length, 13);
   });
 
+  for (const [how, cut] of [
+    ['in good order', (socket: net.Socket) => socket.end()],
+    ['without a word', (socket: net.Socket) => socket.destroy()],
+  ] as const) {
+    it(`${how} as soon as a piece has left loses none of it, also where each answer is whole`, async () => {
+      const body = randomBytes(200 * 1024);
+      const parts: Answer = (socket, asked) => {
+        const [from, to] = [asked.from ?? 0, (asked.from ?? 0) + 64 * 1024];
+        const range = { 'Content-Range': `bytes ${from}-${body.length - 1}/${body.length}` };
+        const headers = { 'Content-Length': body.length - from, ...(from === 0 ? {} : range) };
+        const answer = [Buffer.from(head(from === 0 ? 200 : 206, headers)), body.subarray(from, to)];
+        socket.write(Buffer.concat(answer), () => cut(socket));
+      };
+      const whole: Answer = (socket, { index }) => {
+        const answer = Buffer.concat([Buffer.from(head(200, { 'Content-Length': body.length })), body]);
+        socket.write(answer.subarray(0, (index + 1) * 64 * 1024), () => cut(socket));
+      };
+      const server = later(await startServer(parts));
+      const test = later(await startVerifier({ retries: 1 }));
+      await test.verify(upgradeTo(body, server.url));
+      assert.equal(server.asked.length, 4);
+      const stubborn = later(await startServer(whole));
+      const other = later(await startVerifier({ retries: 1 }));
+      const { filename } = await other.verify(upgradeTo(body, stubborn.url));
+      assert.deepEqual(await fs.readFile(filename), body);
+    });
+  }
+
   it('and brings less than a hundredth each time is given up on', async () => {
     const piece: Answer = (socket, asked) => cutAt(FIRMWARE, (asked.from ?? 0) + 300)(socket, asked);
     const server = later(await startServer(piece));

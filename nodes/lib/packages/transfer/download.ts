@@ -219,30 +219,67 @@ class Download {
     await this.#writer.flush();
   }
 
-  /** The body goes on where the file ends. */
+  /**
+   * The body goes on where the file ends. It is read at once, and its first piece waits for the disk: what waited in
+   * the connection would go with it where it is cut.
+   */
   async #append(answer: HttpAnswer, plan: Plan, got: (chunk: Buffer) => void): Promise<void> {
+    let isReady = false;
+    const ready = this.#prepareAppend(plan).then(() => {
+      isReady = true;
+    });
+    ready.catch(() => answer.body.destroy());
+    const take = (chunk: Buffer): Promise<void> | null => {
+      const total = this.#total;
+      this.#checkLimits(this.#writer.bytes + chunk.length, total);
+      const wait = this.#writer.take(chunk);
+      this.#parts.onBytes(this.#writer.bytes, total);
+      return wait;
+    };
+    try {
+      await consume(answer.body, (chunk) => {
+        got(chunk);
+        return isReady ? take(chunk) : ready.then(() => take(chunk) ?? undefined);
+      });
+    } finally {
+      await ready;
+    }
+  }
+
+  async #prepareAppend(plan: Plan): Promise<void> {
     if (plan.from === 0) await this.#restart();
     else this.#joined = true;
     await this.#describe(plan.source);
     const total = this.#total;
     if (total !== null) await this.#room(total - plan.from);
-    await consume(answer.body, (chunk) => {
-      got(chunk);
-      this.#checkLimits(this.#writer.bytes + chunk.length, total);
-      const wait = this.#writer.take(chunk);
-      this.#parts.onBytes(this.#writer.bytes, total);
-      return wait;
-    });
   }
 
-  /** The body is the whole file, of which a part is here. */
+  /** The body is the whole file, of which a part is here. It is read at once, as above. */
   async #replay(answer: HttpAnswer, plan: Plan, got: (chunk: Buffer) => void): Promise<void> {
-    const { file } = this.#parts;
     const held = this.#writer;
-    await this.#describe({ ...UNKNOWN, total: this.#source.total });
     const total = this.#wanted.size ?? plan.source.total;
+    const prepared = this.#prepareReplay(held, total);
+    prepared.catch(() => answer.body.destroy());
+    const onBytes = (replay: Replay, bytes: number): void => {
+      this.#checkLimits(bytes, total);
+      this.#parts.onBytes(replay.writer.bytes, total);
+    };
+    try {
+      await consumeReplay(answer.body, prepared, onBytes, got);
+    } finally {
+      const replay = await prepared;
+      this.#writer = replay.writer;
+      if (!replay.isBehind) this.#joined = false;
+      await replay.discard();
+      if (this.#writer !== held) await this.#describe(plan.source);
+    }
+  }
+
+  async #prepareReplay(held: HashingFileWriter, total: number | null): Promise<Replay> {
+    const { file } = this.#parts;
+    await this.#describe({ ...UNKNOWN, total: this.#source.total });
     if (total !== null) await this.#room(total - held.bytes);
-    const replay = new Replay({
+    return new Replay({
       held,
       heldFile: file,
       otherFile: otherName(file),
@@ -251,22 +288,6 @@ class Download {
         return HashingFileWriter.open(otherName(file), this.#wanted.methods, this.#rules.whenFull);
       },
     });
-    try {
-      await consumeReplay(
-        answer.body,
-        replay,
-        (bytes) => {
-          this.#checkLimits(bytes, total);
-          this.#parts.onBytes(replay.writer.bytes, total);
-        },
-        got,
-      );
-    } finally {
-      this.#writer = replay.writer;
-      if (!replay.isBehind) this.#joined = false;
-      await replay.discard();
-      if (this.#writer !== held) await this.#describe(plan.source);
-    }
   }
 
   #checkLimits(bytes: number, total: number | null): void {

@@ -109,18 +109,20 @@ export class Replay {
 
 /**
  * Takes the body of an answer.
+ * @param prepared what takes it, once the disk is ready
  * @param onBytes called with the bytes of the answer before each piece is taken; what it throws ends the answer,
  * and is a passing fault as long as the answer brought nothing new
  */
 export async function consumeReplay(
   body: Readable,
-  replay: Replay,
-  onBytes: (bytes: number) => void,
+  prepared: Promise<Replay>,
+  onBytes: (replay: Replay, bytes: number) => void,
   got: (chunk: Buffer) => void,
 ): Promise<void> {
   const take = async (chunk: Buffer): Promise<void> => {
+    const replay = await prepared;
     try {
-      onBytes(replay.bytes + chunk.length);
+      onBytes(replay, replay.bytes + chunk.length);
     } catch (error) {
       throw replay.isBehind ? new TransferFault(toOtaError(error)) : error;
     }
@@ -139,5 +141,5 @@ export async function consumeReplay(
     });
   }
   await taken;
-  await replay.end();
+  await (await prepared).end();
 }
