@@ -188,7 +188,7 @@ class Download {
   async #waitBefore(retry: number, fault: TransferFault): Promise<void> {
     const { watch } = this.#parts;
     // Waiting for what comes after the end would only delay the answer.
-    if ((fault.retryAfter ?? 0) > watch.left) throw fault;
+    if ((fault.retryAfter ?? 0) > Math.max(0, watch.left)) throw fault;
     await watch.wait(waitBefore(this.#rules.backoff(retry), fault.retryAfter));
   }
 
