@@ -43,6 +43,21 @@ describe('the connection', () => {
     ]);
   });
 
+  it('is not tried while the client id may be somebody else’s', async () => {
+    const broker = later(await startAedes());
+    let asked = 0;
+    let mayConnect = false;
+    const asks = (): boolean => {
+      asked += 1;
+      return mayConnect;
+    };
+    const link = later(startLink(broker.url, { mayConnect: asks }));
+    await until(() => asked >= 3, 'the question to be asked again');
+    assert.deepEqual(link.states, []);
+    mayConnect = true;
+    await link.connected();
+  });
+
   it('is made anew when a broker answers nothing, long before the keepalive, where it is to be watchful', async () => {
     const broker = later(await startAedes());
     const proxy = later(await startTcpProxy(broker.port));

@@ -115,6 +115,7 @@ export class Channel {
   #patience: NodeJS.Timeout | null = null;
   /** The kept session of this life; null: none yet, and no connection before; absent: nobody keeps any. */
   #session: string | null | undefined;
+  #isOurs: () => boolean = () => true;
   /** Takes over sessions of instances that are gone. */
   readonly #adopting = new Set<Link>();
 
@@ -157,10 +158,12 @@ export class Channel {
    * From now on the connection is one of this client id, and its session is kept: whoever made the id known sees to
    * it that somebody adopts it. What stood before is left without ending its session. Null: no connection until
    * there is an id; absent: one that keeps nothing.
+   * @param isOurs false while somebody else may have adopted the session: it isn't connected to then
    */
-  useSession(clientId: string | null | undefined): void {
+  useSession(clientId: string | null | undefined, isOurs: () => boolean = () => true): void {
     if (this.#closed || this.#session === clientId) return;
     this.#session = clientId;
+    this.#isOurs = isOurs;
     this.#shut();
     // Nobody hears anything until the next connection stands.
     for (const user of this.#users) user.onState(IDLE);
@@ -389,6 +392,7 @@ export class Channel {
             clientId: this.#session ?? this.newClientId(),
             persistent: this.#session !== undefined,
             watchful: true,
+            mayConnect: this.#isOurs,
           };
     const link: Link = new Link({
       ...this.#options,

@@ -26,6 +26,8 @@ export interface LinkOptions {
   readonly window: number;
   /** A broker that answers nothing for a few seconds counts as gone; absent: after the keepalive only. */
   readonly watchful?: boolean;
+  /** False while the client id may be somebody else's by now: no connection is tried. Absent: always. */
+  readonly mayConnect?: () => boolean;
   readonly handle: InboxOptions['handle'];
   /** Milliseconds that a commit may take; absent for 30 s. */
   readonly commitTimeoutMs?: number;
@@ -47,6 +49,8 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const MAX_PACKET = 1024 * 1024;
 /** A connection that stood this long starts the back-off anew. */
 const STABLE_MS = 10_000;
+/** After so long it is asked again whether a connection may be tried. */
+const ASK_AGAIN_MS = 200;
 const END_TIMEOUT_MS = 500;
 /** What may be over in a second; all else is right only after somebody has changed something. */
 const PASSING = new Set<OtaCode>(['OTA_UNREACHABLE', 'OTA_CONNECTION_LOST', 'OTA_COMMIT_FAILED']);
@@ -127,6 +131,10 @@ export class Link {
   }
 
   #connect(): void {
+    if (this.#options.mayConnect?.() === false) {
+      this.#retry = setTimeout(() => this.#connect(), ASK_AGAIN_MS);
+      return;
+    }
     this.#set({ phase: 'connecting', error: this.#state.error });
     const ids = new PacketIds();
     let client: MqttClient;

@@ -53,7 +53,7 @@ export interface TaskChannel {
   /** No connection before `useSession`; nothing where a session is in use. */
   awaitSession(): void;
   /** The kept session of this life; null: no connection for now; absent: a connection that keeps nothing. */
-  useSession(clientId: string | null | undefined): void;
+  useSession(clientId: string | null | undefined, isOurs?: () => boolean): void;
   /** Takes over the session of an instance that is gone. @throws OtaError why it can't be */
   adopt(clientId: string): Promise<'drained' | 'absent'>;
 }

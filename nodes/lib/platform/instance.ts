@@ -67,6 +67,7 @@ export class Instance {
   /** Resolves when nothing of the life before is under way any more. */
   #left: Promise<void> = Promise.resolve();
   #lastBeat = -Infinity;
+  #lastBeatWall = -Infinity;
   #deafNames = '';
 
   constructor(options: InstanceOptions) {
@@ -98,8 +99,18 @@ export class Instance {
     const clientId = channel.newClientId();
     await members.join({ clientId, name: `${os.hostname()} (${process.pid})`, deaf: this.#deaf });
     this.#lives = true;
-    this.#lastBeat = performance.now();
-    if (channel.isShared) channel.useSession(clientId);
+    this.#noteBeat();
+    if (channel.isShared) channel.useSession(clientId, () => this.#isSure());
+  }
+
+  /**
+   * The session is still this instance's own. One that was frozen wakes up with the time for a new connection over,
+   * and must not come back under an id that somebody has adopted meanwhile: it would be subscribed in the group, and
+   * nobody would hear it. Monotonic clocks stand still while a machine sleeps, wall clocks are set.
+   */
+  #isSure(): boolean {
+    const passed = Math.max(performance.now() - this.#lastBeat, Date.now() - this.#lastBeatWall);
+    return this.#lives && passed < ALONE_MS;
   }
 
   #schedule(): void {
@@ -139,9 +150,14 @@ export class Instance {
   async #beatOnce(): Promise<Beat> {
     const { members, engine, time, channel } = this.#options;
     const beat = await members.beat({ hears: engine.hears, subscribed: channel.isShared });
-    this.#lastBeat = performance.now();
+    this.#noteBeat();
     time.follow(beat.wall);
     return beat;
+  }
+
+  #noteBeat(): void {
+    this.#lastBeat = performance.now();
+    this.#lastBeatWall = Date.now();
   }
 
   /** The end of this life: the broker keeps the session for whoever adopts it. */

@@ -17,6 +17,8 @@ export interface MakeOptions {
   readonly module?: string;
   readonly policy?: Partial<Policy>;
   readonly source?: string | null;
+  /** How many devices more it takes in, of whatever version. */
+  readonly joins?: number;
 }
 
 /** The task of some devices. */
@@ -120,10 +122,12 @@ export class Calls {
       ...options,
       policy: { perMinute: 0, ...options.policy },
     });
+    const filter = { versions: null, labels: null, module: null };
+    const joining = options.joins === undefined ? null : { filter, max: options.joins };
     const ends = waveEnds(tokens.length, fields.policy.waves);
     const taskId = `task-${made}`;
     const id = await this.create(
-      { ...fields, taskId, status: 'running', waves: ends.length },
+      { ...fields, joining, taskId, status: 'running', waves: Math.max(1, ends.length) },
       tokens.map((accessToken, i) => ({
         accessToken,
         source,

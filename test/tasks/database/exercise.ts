@@ -546,6 +546,19 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       assert.equal((await two.find(task.taskId)).counts.pushed, 40);
     });
 
+    it('takes in no more devices than a task may, also of several instances at once', async () => {
+      const several = [await open('s'), await open('s'), await open('s'), await open('s')];
+      const [one] = several;
+      assert.ok(one);
+      const { task } = await one.make([], { joins: 60 });
+      const reports = several.map((calls, n) =>
+        calls.report(Array.from({ length: 40 }, (_, i) => inform(`joiner-${n}-${i}`, 'v1'))),
+      );
+      await Promise.all(reports);
+      const { counts, taken } = await one.find(task.taskId);
+      assert.deepEqual([counts.pending, taken], [60, 60]);
+    });
+
     it('counts devices by wave and status, and reasons', async () => {
       const tasks = await open('s');
       const { task } = await tasks.make(['a', 'b', 'c', 'd'], {

@@ -317,6 +317,7 @@ export function addDevices(
 
 function saveJoins(transaction: Transaction, { service, part }: SaveContext, joins: readonly Join[]): void {
   if (joins.length === 0) return;
+  transaction.write(sql.LOCK_NEARLY_FULL, [joins.map(({ task }) => task.id)]);
   transaction.write(sql.JOIN_DEVICES, [
     service,
     part,

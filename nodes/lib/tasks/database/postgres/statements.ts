@@ -394,13 +394,29 @@ export const ADD_DEVICES = named(
     FROM tasks AS t, unnest($3::text[], $4::int[], $5::bigint[], $6::text[], $7::bigint[], $8::float8[])
       AS u (token, wave, ord, source, at, queue) WHERE t.id = $1`,
 );
-/** Devices that tasks take in: one that is there already is left out, and counted nowhere. */
+const ROOM_LEFT = `(t.joining::json ->> 'max')::bigint
+  - (SELECT coalesce(sum(c.taken), 0) FROM task_counts AS c WHERE c.task = t.id)`;
+/**
+ * Tasks that are nearly full: whoever takes devices into them waits for all others. Far from its end a task isn't
+ * locked, for all instances share its row; so many can't be taken in by transactions that don't see each other.
+ */
+export const LOCK_NEARLY_FULL = named(
+  'lock_nearly_full',
+  `SELECT t.id FROM tasks AS t WHERE t.id = ANY ($1::int[]) AND ${ROOM_LEFT} < 20000 ORDER BY t.id
+    FOR NO KEY UPDATE`,
+);
+/**
+ * Devices that tasks take in: one that is there already is left out, and counted nowhere. So is one for which another
+ * instance has left no room.
+ */
 export const JOIN_DEVICES = named(
   'join_devices',
   `WITH added AS (INSERT INTO task_devices (task, service, scope, token, wave, ord, status, source, at, queue)
       SELECT u.task, $1, t.scope, u.token, u.wave, u.ord, 0, u.source, u.at, u.queue
-      FROM unnest($3::int[], $4::text[], $5::int[], $6::bigint[], $7::text[], $8::bigint[], $9::float8[])
-        AS u (task, token, wave, ord, source, at, queue) JOIN tasks AS t ON t.id = u.task
+      FROM (SELECT *, row_number() OVER (PARTITION BY task ORDER BY token) AS n FROM
+          unnest($3::int[], $4::text[], $5::int[], $6::bigint[], $7::text[], $8::bigint[], $9::float8[])
+            AS j (task, token, wave, ord, source, at, queue)) AS u JOIN tasks AS t ON t.id = u.task
+      WHERE u.n <= ${ROOM_LEFT}
       ORDER BY u.token, u.task
       ON CONFLICT (task, token) DO NOTHING RETURNING task, wave)
     INSERT INTO task_counts AS c (task, wave, part, total, pending, taken)
