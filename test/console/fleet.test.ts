@@ -39,6 +39,8 @@ describe('the fleet and its tasks', function () {
     assert.match(person.page.url(), /version=v1\.0/);
     await share.click();
     await rowsFit(person, ({ length }) => length === 6, 'all');
+    const link = person.row(token(1)).getByRole('link').first();
+    assert.equal(await link.getAttribute('href'), `device?token=${token(1)}`);
   });
 
   it('label the devices that are chosen, and find them by it', async () => {
