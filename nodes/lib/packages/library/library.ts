@@ -20,7 +20,7 @@ import { newId } from './addresses';
 import { describePackage, fileNameOf, type PackageRequest, toPackage } from './describe';
 import { checkPushable } from './fields';
 import { fileErrorOf, folderError } from './folder-errors';
-import { readFolder } from './read-folder';
+import { packageNames, readAdded, readFolder } from './read-folder';
 import {
   byAge,
   isFound,
@@ -98,6 +98,7 @@ export class Library {
 
   /** Newest first. @param search part of a name, a version, a product or a module; blank: all */
   list(baseUrl: string, search = ''): Package[] {
+    this.#lookAround();
     const found = [...this.#records.values()].filter((record) => isFound(record, search));
     return found
       .sort(byAge)
@@ -112,7 +113,7 @@ export class Library {
 
   /** What a device may fetch, or null. */
   find(id: string, name: string): ServedFile | null {
-    const record = this.#records.get(id);
+    const record = this.#records.get(id) ?? this.#lookFor(id);
     if (record === undefined || record.file === null || record.file !== name) return null;
     const { size, sha256 } = record;
     return { folder: path.join(this.#directory, id), name, size, sha256 };
@@ -243,7 +244,7 @@ export class Library {
   }
 
   #record(id: string): PackageRecord {
-    const record = this.#records.get(id);
+    const record = this.#records.get(id) ?? this.#lookFor(id);
     if (record === undefined || this.#leaving.has(id)) {
       throw new OtaError(
         'OTA_PACKAGE_NOT_FOUND',
@@ -251,6 +252,26 @@ export class Library {
       );
     }
     return record;
+  }
+
+  /** A package that another instance on the same folder has added meanwhile. */
+  #lookFor(id: string): PackageRecord | undefined {
+    if (this.#leaving.has(id)) return undefined;
+    const record = readAdded(this.#directory, id);
+    if (record === null) return undefined;
+    this.#records.set(id, record);
+    this.#changed();
+    return record;
+  }
+
+  /** What other instances on the same folder have added and removed. A folder that can't be read stays as it was. */
+  #lookAround(): void {
+    const names = packageNames(this.#directory);
+    if (names === null) return;
+    for (const id of names) if (!this.#records.has(id)) this.#lookFor(id);
+    const gone = [...this.#records.keys()].filter((id) => !names.has(id));
+    for (const id of gone) this.#records.delete(id);
+    if (gone.length > 0) this.#changed();
   }
 
   #changed(): void {

@@ -1,5 +1,5 @@
 /** What lies in the folder of a library at its start: packages, damaged ones, and what a crash left. */
-import type { Dirent } from 'node:fs';
+import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { OtaError, toOtaError } from '../../protocol';
@@ -71,6 +71,34 @@ async function readPackage(directory: string, id: string): Promise<PackageRecord
     return record;
   } catch (error) {
     throw error instanceof DamagedPackage ? await setAside(folder, id, error) : folderError(error, what);
+  }
+}
+
+/** The ids of packages in a folder now; null where it can't be read. */
+export function packageNames(directory: string): ReadonlySet<string> | null {
+  try {
+    return new Set(readdirSync(directory).filter(isId));
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * A package that was added since the folder was read, by another instance: it is there as a whole, for its folder got
+ * its name last. Null where there is none, or where it can't be read; the next start tells why.
+ */
+export function readAdded(directory: string, id: string): PackageRecord | null {
+  if (!isId(id)) return null;
+  const folder = path.join(directory, id);
+  try {
+    const record = readRecord(readFileSync(path.join(folder, RECORD_FILE), 'utf8'), id);
+    const isWhole =
+      record.file === null ||
+      (record.file === safeName(record.file) &&
+        statSync(path.join(folder, record.file)).size === record.size);
+    return isWhole ? record : null;
+  } catch {
+    return null;
   }
 }
 
