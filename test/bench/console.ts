@@ -148,10 +148,11 @@ async function visitOnce(page: Page, url: string): Promise<Visit> {
   );
   await page.goto(url, { waitUntil: 'commit' });
   await page.locator(FIRST_ROW).first().waitFor();
-  const visit = await page.evaluate(() => {
-    const at = (name: string): number => performance.getEntriesByName(name)[0]?.startTime ?? NaN;
-    return { rows: performance.now(), paint: at('first-paint'), content: at('first-contentful-paint') };
-  });
+  const visit = await page.evaluate(() => ({
+    rows: performance.now(),
+    paint: performance.getEntriesByName('first-paint')[0]?.startTime ?? NaN,
+    content: performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN,
+  }));
   return { ...visit, kilobytes: bytes / 1000 };
 }
 
@@ -170,21 +171,24 @@ async function clickOften(
     await page.goto(`${dashboard}/${from}`, { waitUntil: 'commit' });
     await page.locator(FIRST_ROW).first().waitFor();
     await page.locator(link).first().waitFor();
-    const took = await page.evaluate(
-      ([selector, row]) =>
-        new Promise<number>((resolve) => {
-          const before = document.querySelector(row);
-          const begun = performance.now();
-          document.querySelector<HTMLElement>(selector)?.click();
-          const look = (): void => {
-            const now = document.querySelector(row);
-            if (now === null || now === before) requestAnimationFrame(look);
-            else resolve(performance.now() - begun);
-          };
-          look();
-        }),
+    await page.evaluate(
+      ([selector, row]) => {
+        const before = document.querySelector(row);
+        Object.assign(window, { otaBench: { before, begun: performance.now() } });
+        document.querySelector<HTMLElement>(selector)?.click();
+      },
       [link, FIRST_ROW] as const,
     );
+    const shown = await page.waitForFunction(
+      (row) => {
+        const { before, begun } = Reflect.get(window, 'otaBench') as { before: Element; begun: number };
+        const now = document.querySelector(row);
+        return now === null || now === before ? false : performance.now() - begun;
+      },
+      FIRST_ROW,
+      { polling: 'raf' },
+    );
+    const took = (await shown.jsonValue()) as number;
     if (i > 0) clicks.push(took);
   }
   await context.close();

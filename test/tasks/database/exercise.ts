@@ -551,9 +551,9 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       const [one] = several;
       assert.ok(one);
       const { task } = await one.make([], { joins: 60 });
-      const reports = several.map((calls, n) =>
-        calls.report(Array.from({ length: 40 }, (_, i) => inform(`joiner-${n}-${i}`, 'v1'))),
-      );
+      const reports = several.map(async (calls, n) => {
+        await calls.report(Array.from({ length: 40 }, (_, i) => inform(`joiner-${n}-${i}`, 'v1')));
+      });
       await Promise.all(reports);
       const { counts, taken } = await one.find(task.taskId);
       assert.deepEqual([counts.pending, taken], [60, 60]);
