@@ -30,14 +30,14 @@ const PLACES = (task: string): readonly Place[] => [
     name: 'a device',
     address: 'device?token=meter-00030',
     from: 'fleet',
-    link: '.ota-table a[href*="/device?"]',
+    link: '.ota-table a[href^="device?"]',
   },
   { name: 'tasks', address: 'tasks', from: 'fleet', link: '.ota-nav a[href*="/tasks"]' },
   {
     name: 'a task of all',
     address: `devices?task=${task}`,
     from: 'tasks',
-    link: '.ota-table a[href*="/devices?"]',
+    link: '.ota-table a[href^="devices?"]',
   },
   { name: 'packages', address: 'packages', from: 'fleet', link: '.ota-nav a[href*="/packages"]' },
 ];
