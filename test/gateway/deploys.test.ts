@@ -28,6 +28,11 @@ describe('a gateway that is deployed to in the middle of an upgrade', function (
     await until(() => gateway.read(HELD)?.includes(id), `${version} to be held`, PATIENCE_MS);
     await gateway.release();
   };
+  /** Only this node begins anew. */
+  const deployAlone = async (id: string): Promise<void> => {
+    const flows = gateway.flows().map((node) => (node.id === id ? { ...node, name: 'changed' } : node));
+    await gateway.deploy('nodes', flows);
+  };
   const ended = async (version: string): Promise<void> => {
     await until(() => gateway.heard.versions.at(-1) === version, `${version} to be reported`, PATIENCE_MS);
     assert.deepEqual(
@@ -48,10 +53,7 @@ describe('a gateway that is deployed to in the middle of an upgrade', function (
   it('goes on with a download where only ota-verify was deployed anew', async () => {
     await begin('v3.2', '4000000002');
     await until(() => gateway.packages.requests('v3.2') > 0, 'the download', PATIENCE_MS);
-    const flows = gateway
-      .flows()
-      .map((node) => (node.id === 'ota_agent_verify' ? { ...node, name: 'changed' } : node));
-    await gateway.deploy('nodes', flows);
+    await deployAlone('ota_agent_verify');
     await ended('v3.2');
   });
 
@@ -59,10 +61,7 @@ describe('a gateway that is deployed to in the middle of an upgrade', function (
     const before = gateway.installs().length;
     await begin('v3.25', '4000000025');
     await until(() => gateway.packages.requests('v3.25') > 0, 'the download', PATIENCE_MS);
-    const flows = gateway
-      .flows()
-      .map((node) => (node.id === 'ota_agent_push' ? { ...node, name: 'changed' } : node));
-    await gateway.deploy('nodes', flows);
+    await deployAlone('ota_agent_push');
     await ended('v3.25');
     await until(() => gateway.read(HELD) === null, 'nothing to be in work', PATIENCE_MS);
     const lines = gateway.installs().slice(before);

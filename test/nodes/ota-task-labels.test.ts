@@ -7,6 +7,7 @@ import { loadFlow, type LoadedFlow } from '../support/helper';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
+import { ask } from './support';
 import { taskNodes } from './wires-support';
 
 const TOPIC = '/ota/device';
@@ -18,7 +19,6 @@ describe('labels from a device’s own report, over MQTT', function () {
   let broker: Mosquitto;
   let flow: LoadedFlow;
   let device: TestClient;
-  let asked = 0;
 
   before(async function () {
     mosquittoMissing(this);
@@ -44,24 +44,14 @@ describe('labels from a device’s own report, over MQTT', function () {
     await device.subscribe(`${TOPIC}/upgrade/+`);
   });
 
-  async function ask<T>(payload: object): Promise<T> {
-    const mine = (asked += 1);
-    const out = flow.messages('out');
-    flow.send('n1', { payload, mine });
-    const found = await until(
-      () => out.items.find((message) => (message as unknown as { mine: number }).mine === mine),
-      'an answer',
-    );
-    out.stop();
-    return (found as unknown as { payload: T }).payload;
-  }
+  const command = async <T>(payload: object): Promise<T> => (await ask(flow, ['out'], payload)).payload as T;
   const report = (token: string, params: object): Promise<void> =>
     device.publish(`${TOPIC}/inform/${token}`, {
       id: '1',
       params: { version: 'v1', module: 'default', ...params },
     });
   const labels = async (accessToken: string): Promise<Record<string, string>> =>
-    (await ask<{ labels: Record<string, string> }>({ action: 'device', accessToken })).labels;
+    (await command<{ labels: Record<string, string> }>({ action: 'device', accessToken })).labels;
   const becomes = (token: string, wanted: object): Promise<unknown> =>
     until(async () => {
       const found = await labels(token);
@@ -74,7 +64,7 @@ describe('labels from a device’s own report, over MQTT', function () {
   });
 
   it('follow the next report, but for one that an operator gave', async () => {
-    await ask({ action: 'label', accessTokens: ['a'], labels: { site: 'hall 3' } });
+    await command({ action: 'label', accessTokens: ['a'], labels: { site: 'hall 3' } });
     await report('a', { hardware: 'B', site: 8 });
     await becomes('a', { hardware: 'B', site: 'hall 3' });
   });
@@ -88,7 +78,7 @@ describe('labels from a device’s own report, over MQTT', function () {
       url: `${PACKAGE.url}-${hardware}`,
       requires: { hardware },
     });
-    await ask({
+    await command({
       action: 'create',
       packages: ['C', 'B'].map(variant),
       targets: { labels: { hardware: ['B', 'C'] } },

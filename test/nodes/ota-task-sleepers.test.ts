@@ -8,6 +8,7 @@ import { loadFlow, type LoadedFlow } from '../support/helper';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
+import { ask } from './support';
 import { taskNodes } from './wires-support';
 
 const TOPIC = '/ota/device';
@@ -21,7 +22,6 @@ for (const protocolVersion of [5, 4] as const) {
     const later = cleanup();
     let broker: Mosquitto;
     let flow: LoadedFlow;
-    let asked = 0;
 
     before(function () {
       mosquittoMissing(this);
@@ -50,22 +50,12 @@ for (const protocolVersion of [5, 4] as const) {
       await flow.status('n1', 'common.status.noReport');
     });
 
-    async function ask<T = TaskShape>(payload: object): Promise<T> {
-      asked += 1;
-      const mine = asked;
-      const out = flow.messages('out');
-      flow.send('n1', { payload, mine });
-      const found = await until(
-        () => out.items.find((message) => (message as unknown as { mine: number }).mine === mine),
-        'an answer',
-      );
-      out.stop();
-      return (found as unknown as { payload: T }).payload;
-    }
+    const command = async <T = TaskShape>(payload: object): Promise<T> =>
+      (await ask(flow, ['out'], payload)).payload as T;
     const create = (policy: object): Promise<TaskShape> =>
-      ask({ action: 'create', package: PACKAGE, targets: ['d1'], policy: { perMinute: 0, ...policy } });
+      command({ action: 'create', package: PACKAGE, targets: ['d1'], policy: { perMinute: 0, ...policy } });
     const row = async (taskId: string): Promise<{ status: string; hold: string | null; reason: string }> => {
-      const { devices } = await ask<{ devices: { status: string; hold: string; reason: string }[] }>({
+      const { devices } = await command<{ devices: { status: string; hold: string; reason: string }[] }>({
         action: 'devices',
         taskId,
       });
@@ -97,7 +87,7 @@ for (const protocolVersion of [5, 4] as const) {
       const ids = [...first.messages, ...awake.messages].map(idOf);
       assert.equal(new Set(ids).size, 1, 'one attempt has one id');
       await report(awake, 'v2');
-      await until(async () => (await ask({ action: 'get', taskId })).counts.succeeded === 1, 'success');
+      await until(async () => (await command({ action: 'get', taskId })).counts.succeeded === 1, 'success');
     });
 
     it('are told from devices that are always on, whose broker restarts while they are pushed to', async () => {
@@ -113,9 +103,9 @@ for (const protocolVersion of [5, 4] as const) {
         await device.subscribe(`${TOPIC}/upgrade/${token}`);
       }
       const policy = { offline: 'fail', perMinute: 240, noResponse: 30, repush: 3 };
-      const task = await ask({ action: 'create', package: PACKAGE, targets: tokens, policy });
+      const task = await command({ action: 'create', package: PACKAGE, targets: tokens, policy });
       const counts = async (): Promise<TaskShape['counts']> =>
-        (await ask({ action: 'get', taskId: task.taskId })).counts;
+        (await command({ action: 'get', taskId: task.taskId })).counts;
       await until(async () => (await counts()).succeeded > 2, 'the first pushes');
       await broker.restart();
       await until(async () => (await counts()).succeeded === tokens.length, 'all of them', 45_000);
@@ -130,7 +120,7 @@ for (const protocolVersion of [5, 4] as const) {
         await before.stop();
         const { taskId } = await create({ offline: 'fail', noResponse: 2, repush: 0 });
         await until(async () => (await row(taskId)).status === 'pushed', 'the push into its session');
-        await ask({ action: 'cancel', taskId });
+        await command({ action: 'cancel', taskId });
         // Its time to answer is over on the broker, too: what is published now is all that it gets.
         const other = later(await connectClient(broker.url, { protocolVersion }));
         const watched = await create({ offline: 'fail', noResponse: 3, repush: 0 });

@@ -13,8 +13,8 @@ import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mos
 import type { FlowNode } from '../support/node-red';
 import { requireNodeRed } from '../support/runtime';
 import { temporaryFolder, type TemporaryFolder } from '../support/temporary-folder';
-import { type Collected, until } from '../support/wait';
-import { allNodes, asOut, bodyOf, type Out, TOPIC } from './support';
+import { until } from '../support/wait';
+import { allNodes, ask as askNode, asOut, bodyOf, type Out, TOPIC } from './support';
 
 /* eslint-disable @typescript-eslint/no-require-imports -- a node's module is what Node-RED requires */
 const nodes: readonly NodeInitializer[] = [
@@ -46,7 +46,6 @@ describe('ota-task', () => {
   let folder: TemporaryFolder;
   let flow: LoadedFlow | null = null;
   let device: TestClient;
-  let asked = 0;
 
   before(async function () {
     mosquittoMissing(this);
@@ -88,18 +87,8 @@ describe('ota-task', () => {
   };
 
   /** Sends a command and gives its answer, or the error that a Catch node gets. */
-  async function ask(loaded: LoadedFlow, payload: unknown): Promise<Out> {
-    asked += 1;
-    const mine = asked;
-    const all: Collected<unknown>[] = [loaded.messages('out0'), loaded.messages('caught')];
-    loaded.send('n1', { payload, mine });
-    const found = await until(
-      () => all.flatMap((list) => list.items.map(asOut)).find((out) => out['mine'] === mine),
-      `an answer to ${JSON.stringify(payload).slice(0, 80)}`,
-    );
-    for (const list of all) list.stop();
-    return found;
-  }
+  const ask = (loaded: LoadedFlow, payload: unknown): Promise<Out> =>
+    askNode(loaded, ['out0', 'caught'], payload);
 
   const create = async (loaded: LoadedFlow, targets: unknown, policy: object = {}): Promise<TaskShape> =>
     (await ask(loaded, { action: 'create', name: 'T', package: PACKAGE, targets, policy }))
@@ -456,20 +445,8 @@ describe('ota-task', () => {
       ...config(broker.port, { name: 'First' }),
       ...second(...more),
     ];
-    const codeOf = async (loaded: LoadedFlow, id: string): Promise<string | undefined> => {
-      asked += 1;
-      const mine = asked;
-      const caught = loaded.messages('caught');
-      const answers = loaded.messages('answers');
-      loaded.send(id, { payload: { action: 'list' }, mine });
-      const out = await until(
-        () => [...caught.items, ...answers.items].map(asOut).find((one) => one['mine'] === mine),
-        `an answer of ${id}`,
-      );
-      caught.stop();
-      answers.stop();
-      return out.error?.code;
-    };
+    const codeOf = async (loaded: LoadedFlow, id: string): Promise<string | undefined> =>
+      (await askNode(loaded, ['caught', 'answers'], { action: 'list' }, id)).error?.code;
     const withAnswers = (nodesOfFlow: FlowNode[]): FlowNode[] => [
       ...nodesOfFlow.map((node) =>
         node.type === 'ota-task'

@@ -3,6 +3,7 @@ import type { NodeInitializer } from 'node-red';
 import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
 import { coreMqtt, type Credentials, loadFlow, type LoadedFlow } from '../support/helper';
 import type { FlowNode } from '../support/node-red';
+import { type Collected, until } from '../support/wait';
 
 /* eslint-disable @typescript-eslint/no-require-imports -- a node's module is what Node-RED requires */
 export const allNodes: readonly NodeInitializer[] = [
@@ -79,6 +80,32 @@ export interface Out {
 
 export function asOut(message: unknown): Out {
   return message as Out;
+}
+
+let asked = 0;
+
+/**
+ * Sends a command to a node, and gives the answer to that one.
+ * @param answers the helper nodes at which it may come, e.g. one at the output and one at a Catch node
+ */
+export async function ask(
+  flow: LoadedFlow,
+  answers: readonly string[],
+  payload: unknown,
+  id = 'n1',
+): Promise<Out> {
+  asked += 1;
+  const mine = asked;
+  const lists: Collected<unknown>[] = answers.map((answer) => flow.messages(answer));
+  flow.send(id, { payload, mine });
+  try {
+    return await until(
+      () => lists.flatMap((list) => list.items.map(asOut)).find((out) => out['mine'] === mine),
+      `an answer to ${JSON.stringify(payload).slice(0, 80)}`,
+    );
+  } finally {
+    for (const list of lists) list.stop();
+  }
 }
 
 /** A body of the wire, as the test expects it. */
