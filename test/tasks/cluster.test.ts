@@ -115,4 +115,19 @@ describe('several instances on one PostgreSQL', function () {
     assert.equal((await three.ask({ action: 'pause', taskId }))['status'], 'paused');
     assert.equal((await two.ask({ action: 'cancel', taskId }))['status'], 'cancelled');
   });
+
+  it('leave nothing of a task that could not be made as a whole, and make it when it is tried again', async () => {
+    const one = await instance().ready();
+    server.psql(`CREATE FUNCTION ota.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+      CREATE TRIGGER refuse BEFORE INSERT ON ota.task_devices FOR EACH ROW WHEN (NEW.token = 'dev-2999')
+      EXECUTE FUNCTION ota.refuse()`);
+    const command = createCommand(Array.from({ length: 3000 }, (_, i) => `dev-${i}`));
+    assert.equal((await one.ask(command))['code'], 'OTA_STORE_FAILED');
+    const rows = (): string =>
+      server.psql('SELECT (SELECT count(*) FROM ota.tasks), (SELECT count(*) FROM ota.task_devices)');
+    await until(() => rows() === '0|0', 'what was written of it to go', 20_000);
+    server.psql('DROP TRIGGER refuse ON ota.task_devices');
+    assert.equal((await one.ask(command))['status'], 'running');
+    assert.equal(rows(), '1|3000');
+  });
 });

@@ -113,6 +113,21 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       assert.equal((await tasks.claim(second.task.id)).pushes.length, 1);
     });
 
+    it('takes back a task whose making failed, and none that was published', async () => {
+      const tasks = await open('s');
+      const made = await tasks.make(['a']);
+      const { id: _, ...fields } = plan(0, 'v2');
+      const device = { accessToken: 'b', source: 'v1', wave: 1, order: 0, at: WALL };
+      const task = { ...fields, taskId: 'failed', status: 'running', waves: 1 } as const;
+      const failed = await tasks.create(task, [device]);
+      await tasks.database.discard(made.task.id);
+      await tasks.database.discard(failed);
+      assert.ok(await tasks.database.deleteSlice(10, 0));
+      while (await tasks.database.deleteSlice(10, 0));
+      assert.deepEqual(await tasks.database.ends(failed), []);
+      assert.equal((await tasks.claim(made.task.id)).pushes.length, 1);
+    });
+
     it('finds everything again after it was closed', async () => {
       const tasks = await open('s');
       const { task } = await tasks.make(['a', 'b']);

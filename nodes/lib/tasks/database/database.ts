@@ -340,6 +340,8 @@ export interface TaskDatabase {
   /** Adds devices to a task that isn't published yet, with its counts and waves; they are all there with `publish`. */
   add(task: number, devices: readonly NewDevice[]): Awaitable<void>;
   publish(task: number): Awaitable<void>;
+  /** Takes back a task whose making failed: its rows go by `deleteSlice`. One that was published all the same stays. */
+  discard(task: number): Awaitable<void>;
   /** Hides a task that is over, so that nothing reaches it any more; its rows go by `deleteSlice`. */
   hide(task: number): Awaitable<void>;
   /**

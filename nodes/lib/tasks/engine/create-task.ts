@@ -35,12 +35,17 @@ export async function create(engine: Operating, { input, by, remark }: CommandOf
   const made = newTask(input, taskId, wall);
   const { status } = made;
   const id = await lane.write(() => database.create(made, lane.now()));
-  await addChosen(engine, id, ordered, ends, wall);
-  await lane.transact(
-    (at) => ({ at, task: id }),
-    () => ({ result: undefined, log: firstLines(status, { at: wall, by, remark }) }),
-  );
-  await lane.write(() => database.publish(id));
+  try {
+    await addChosen(engine, id, ordered, ends, wall);
+    await lane.transact(
+      (at) => ({ at, task: id }),
+      () => ({ result: undefined, log: firstLines(status, { at: wall, by, remark }) }),
+    );
+    await lane.write(() => database.publish(id));
+  } catch (error) {
+    await discard(engine, id);
+    throw error;
+  }
   if (input.joining !== null) await joinMissed(engine, id, input, wall);
   const task = await find(engine, taskId);
   engine.events.emitTask(task);
@@ -89,6 +94,16 @@ async function addChosen(
     const slice = toDevices(ordered, ends, { from, to: from + ADD_SLICE }, wall);
     await engine.lane.write((database) => database.add(id, slice));
     await yielder.next();
+  }
+}
+
+/** Takes away what was written of a task that can't be made; where that fails, too, the hourly clean-up does. */
+async function discard({ lane, scheduler }: Operating, id: number): Promise<void> {
+  try {
+    await lane.write((database) => database.discard(id));
+    scheduler.scheduleCleanup();
+  } catch {
+    // What is told is why the task was not made.
   }
 }
 

@@ -10,21 +10,28 @@ import { addDevices } from './save';
 /** Devices of one write. */
 const BATCH = 2000;
 
+/** The task that is being made, and who makes it. */
+export interface Making {
+  readonly task: number;
+  /** Milliseconds of the wall clock. */
+  readonly createdAt: number;
+  readonly service: number;
+  readonly part: number;
+}
+
 export class AddedDevices {
   readonly #pool: PostgresPool;
-  readonly #task: number;
-  readonly #context: { readonly service: number; readonly part: number };
+  readonly #making: Making;
   #gathered: NewDevice[] = [];
   #underWay: Promise<void> = Promise.resolve();
 
-  constructor(
-    pool: PostgresPool,
-    task: number,
-    context: { readonly service: number; readonly part: number },
-  ) {
+  constructor(pool: PostgresPool, making: Making) {
     this.#pool = pool;
-    this.#task = task;
-    this.#context = context;
+    this.#making = making;
+  }
+
+  get createdAt(): number {
+    return this.#making.createdAt;
   }
 
   /** @throws OtaError also of devices that were added before */
@@ -51,7 +58,7 @@ export class AddedDevices {
   async #write(devices: readonly NewDevice[]): Promise<void> {
     await this.#pool.transaction(async (transaction) => {
       transaction.write({ text: 'SET LOCAL synchronous_commit TO OFF' });
-      addDevices(transaction, this.#context, { task: this.#task, devices });
+      addDevices(transaction, this.#making, { task: this.#making.task, devices });
       await transaction.commit();
     });
   }

@@ -2,6 +2,7 @@
  * The tasks and devices of one fleet in PostgreSQL, shared by any number of instances. Each write is one transaction
  * that locks what it looks at, and that is run again where it met another one. Holds no rule of tasks.
  */
+import { OtaError } from '../../../protocol';
 import { type Bucket, effectiveLabels, NO_LABELS } from '../../machine';
 import type { HistoryEvent, KnownDevice, Labels, Task, TaskEvent, TaskPlan, Ticks } from '../../types';
 import {
@@ -108,22 +109,23 @@ export class PostgresTasks implements TaskDatabase {
     const service = await this.keys.service();
     const moduleId = await this.keys.moduleOf(task.upgrade.module);
     const { ticks } = await this.#now(at);
-    return this.#pool.transaction(async (transaction) => {
+    const id = await this.#pool.transaction(async (transaction) => {
       const [row] = await transaction.read(sql.ADD_TASK, newTaskValues(service, moduleId, task, ticks));
-      const id = row?.['id'] as number;
-      transaction.write(sql.ADD_WAVES, [id, task.waves]);
+      const added = row?.['id'] as number;
+      transaction.write(sql.ADD_WAVES, [added, task.waves]);
       await transaction.commit();
-      return id;
+      return added;
     });
+    const { createdAt } = task;
+    const making = { task: id, createdAt, service, part: this.#writer.part };
+    this.#adding.set(id, new AddedDevices(this.#pool, making));
+    return id;
   }
 
   async add(id: number, devices: readonly NewDevice[]): Promise<void> {
-    let adding = this.#adding.get(id);
-    if (adding === undefined) {
-      const context = { service: await this.keys.service(), part: this.#writer.part };
-      adding = new AddedDevices(this.#pool, id, context);
-      this.#adding.set(id, adding);
-    }
+    const adding = this.#adding.get(id);
+    if (adding === undefined)
+      throw new OtaError('OTA_STORE_FAILED', 'The making of this task was broken off: create it anew.');
     try {
       await adding.add(devices);
     } catch (error) {
@@ -146,11 +148,18 @@ export class PostgresTasks implements TaskDatabase {
     });
   }
 
+  async discard(id: number): Promise<void> {
+    this.#adding.delete(id);
+    await this.#write(sql.DISCARD_TASK, [id]);
+  }
+
   async hide(id: number): Promise<void> {
     await this.#write(sql.HIDE_TASK, [id]);
   }
 
   async deleteSlice(limit: number, madeBefore: number): Promise<boolean> {
+    // Their rows may be taken away by another instance.
+    for (const [id, { createdAt }] of this.#adding) if (createdAt < madeBefore) this.#adding.delete(id);
     const service = await this.keys.service();
     return this.#pool.transaction(async (transaction) => {
       const [hidden] = await transaction.read(sql.HIDDEN_TASK, [service, madeBefore]);

@@ -127,6 +127,7 @@ export const SHOW_TASK = named(
   'show_task',
   'UPDATE tasks SET visible = 1, revision = revision + 1 WHERE id = $1',
 );
+export const DISCARD_TASK = named('discard_task', 'UPDATE tasks SET live = 0 WHERE id = $1 AND visible = 0');
 export const HIDE_TASK = named(
   'hide_task',
   'UPDATE tasks SET visible = 0, live = 0, revision = revision + 1 WHERE id = $1',

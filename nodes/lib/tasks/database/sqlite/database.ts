@@ -100,6 +100,10 @@ export class SqliteTasks implements TaskDatabase {
     );
   }
 
+  discard(id: number): Awaitable<void> {
+    return this.#write(() => void this.#sql.discardTask(id));
+  }
+
   hide(id: number): Awaitable<void> {
     return this.#write(
       () => void this.#sql.hideTask(id),

@@ -89,6 +89,7 @@ export function prepareStatements(db: SqlDatabase) {
   const wave = sql(`SELECT ${WAVE_COUNTS.join(', ')} FROM task_waves WHERE task = ? AND wave = ?`);
   const moduleOfTask = sql('SELECT scope FROM tasks WHERE id = ?');
   const showTask = sql('UPDATE tasks SET visible = 1 WHERE id = ?');
+  const discardTask = sql('UPDATE tasks SET live = 0 WHERE id = ? AND visible = 0');
   const hideTask = sql('UPDATE tasks SET visible = 0, live = 0 WHERE id = ?');
   // The row of the newest task stays, without its devices, so that its number isn't given again.
   const hiddenTask = sql(`SELECT id FROM tasks AS t WHERE visible = 0 AND (live = 0 OR created_at < ?)
@@ -176,6 +177,7 @@ export function prepareStatements(db: SqlDatabase) {
     findWave: (taskId: number, number: number) => wave.get(taskId, number),
     moduleOfTask: (id: number) => moduleOfTask.get(id)?.['scope'] as number,
     showTask: (id: number) => showTask.run(id),
+    discardTask: (id: number) => discardTask.run(id),
     hideTask: (id: number) => hideTask.run(id),
     /** A task that was removed, or whose making was broken off before `madeBefore`. */
     findHidden: (madeBefore: number) => hiddenTask.get(madeBefore)?.['id'] as number | undefined,
