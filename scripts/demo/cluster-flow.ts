@@ -1,7 +1,7 @@
 /** The flow that each instance of `npm start -- --cluster` runs: one fleet in PostgreSQL, and commands over HTTP. */
 import path from 'node:path';
 import { CONSOLE_ALONE, exampleFlow, type FlowNode, type Ports } from './flow';
-import type { DemoNodeRed } from './node-red';
+import { type DemoNodeRed, ONE_REQUEST } from './node-red';
 
 /** What of a task's answer the demo reads. */
 export interface Task {
@@ -80,7 +80,7 @@ export async function clusterFlow(options: {
 export async function command<T>({ url }: DemoNodeRed, payload: object): Promise<T> {
   const answer = await fetch(`${url}${URL_PATH}`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...ONE_REQUEST },
     body: JSON.stringify(payload),
     signal: AbortSignal.timeout(ANSWER_MS),
   });

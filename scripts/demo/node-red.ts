@@ -25,6 +25,8 @@ export interface DemoNodeRed {
 }
 
 const START_MS = 60_000;
+/** Headers: a connection that is kept open may be closed in the moment in which it is used again. */
+export const ONE_REQUEST = { connection: 'close' };
 const KEPT_LINES = 200;
 
 /** Starts Node-RED and resolves when its flows run. @throws Error with the end of its log */
@@ -79,14 +81,14 @@ export async function startNodeRed(options: {
     ended,
     log,
     async inject(id) {
-      const answer = await fetch(`${url}/inject/${id}`, { method: 'POST' });
+      const answer = await fetch(`${url}/inject/${id}`, { method: 'POST', headers: ONE_REQUEST });
       if (!answer.ok) throw new Error(`Node-RED answered ${answer.status} to a click on ${id}.`);
     },
     async deploy(flow) {
       const running = new Promise<void>((resolve) => (onStarted = resolve));
       const answer = await fetch(`${url}/flows`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', 'Node-RED-Deployment-Type': 'full' },
+        headers: { 'content-type': 'application/json', 'Node-RED-Deployment-Type': 'full', ...ONE_REQUEST },
         body: JSON.stringify(flow),
       });
       if (!answer.ok) throw new Error(`Node-RED answered ${answer.status} to the deploy.`);

@@ -82,7 +82,8 @@ export class Platform {
     try {
       const answer = await fetch(`http://127.0.0.1:${this.#port}/ask`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        // One that is kept open may be closed in the moment in which it is used again.
+        headers: { 'content-type': 'application/json', connection: 'close' },
         body: JSON.stringify(payload),
         signal: AbortSignal.timeout(within),
       });

@@ -18,7 +18,8 @@ export async function openSocket(
   const ending = new AbortController();
   const request = async (query: string, body?: string): Promise<string> => {
     const answer = await fetch(`${url}/dashboard/socket.io/?EIO=4&transport=polling${query}`, {
-      headers,
+      // One that is kept open may be closed in the moment in which it is used again.
+      headers: { ...headers, connection: 'close' },
       method: body === undefined ? 'GET' : 'POST',
       body,
       signal: ending.signal,

@@ -40,6 +40,8 @@ describe('a gateway that is deployed to in the middle of an upgrade', function (
       [],
     );
     assert.ok(gateway.heard.steps.includes(100));
+    // While one is in work, a click on "idle" hands out nothing.
+    await until(() => gateway.read(HELD) === null, 'nothing to be in work', PATIENCE_MS);
   };
 
   it('goes on with a download that a full deploy broke off', async () => {
@@ -63,7 +65,6 @@ describe('a gateway that is deployed to in the middle of an upgrade', function (
     await until(() => gateway.packages.requests('v3.25') > 0, 'the download', PATIENCE_MS);
     await deployAlone('ota_agent_push');
     await ended('v3.25');
-    await until(() => gateway.read(HELD) === null, 'nothing to be in work', PATIENCE_MS);
     const lines = gateway.installs().slice(before);
     assert.deepEqual(
       lines.map((line) => line.split(' ')[0]),

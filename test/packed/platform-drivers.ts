@@ -68,6 +68,8 @@ export async function httpApi({ red, flow, wire }: Running): Promise<void> {
           ? {}
           : { 'content-type': isFile ? 'application/octet-stream' : 'application/json' }),
         'x-operator': 'ci job',
+        // One that is kept open may be closed in the moment in which it is used again.
+        connection: 'close',
       },
       body: body === undefined ? undefined : isFile ? new Uint8Array(body) : JSON.stringify(body),
     });

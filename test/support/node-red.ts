@@ -61,6 +61,13 @@ export interface NodeRed {
 
 const STARTED = /Started (flows|modified flows|modified nodes)/;
 const START_MS = 180_000;
+const ANSWER_MS = 60_000;
+const DEPLOY_MS = 180_000;
+/**
+ * A connection that is kept open can be closed by Node-RED (after 5 s of its clock, which some tests let go faster)
+ * in the moment in which it is used again: the request fails then, and nobody knows whether it was heard.
+ */
+const ONE_REQUEST = { connection: 'close' };
 const MISSING = /Waiting for missing types/;
 
 /** Starts Node-RED on 127.0.0.1 and resolves when its flows run. @throws with its log where it doesn't start */
@@ -114,8 +121,12 @@ function settingsOf(options: NodeRedOptions, port: number): object {
 }
 
 function control(child: Child, url: string, port: number, userDir: string): NodeRed {
-  const request = async (target: string, init: RequestInit): Promise<unknown> => {
-    const answer = await fetch(url + target, { ...init, signal: AbortSignal.timeout(20_000) });
+  const request = async (
+    target: string,
+    init: { method?: string; body?: string; headers: Record<string, string> },
+  ): Promise<unknown> => {
+    const headers = { ...init.headers, ...ONE_REQUEST };
+    const answer = await fetch(url + target, { ...init, headers, signal: AbortSignal.timeout(ANSWER_MS) });
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${init.method ?? 'GET'} ${target}: ${answer.status} ${text}`);
     const isJson = (answer.headers.get('content-type') ?? '').includes('json');
@@ -147,7 +158,7 @@ function control(child: Child, url: string, port: number, userDir: string): Node
       const line = await until(
         () => child.lines.slice(from).find((text) => STARTED.test(text) || MISSING.test(text)),
         `the flows to start after a deploy (${type})`,
-        30_000,
+        DEPLOY_MS,
       );
       if (MISSING.test(line)) throw new Error(`Missing node types:\n${child.lines.slice(from).join('\n')}`);
     },
