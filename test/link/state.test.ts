@@ -29,6 +29,8 @@ describe('what ended a connection', () => {
     [failure('CERT_HAS_EXPIRED'), 'before', 'OTA_TLS'],
     [failure('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), 'before', 'OTA_TLS'],
     [failure('ERR_TLS_CERT_ALTNAME_INVALID'), 'before', 'OTA_TLS'],
+    [failure('ERROR_IN_CERT_NOT_BEFORE_FIELD'), 'before', 'OTA_TLS'],
+    [failure('INVALID_PURPOSE'), 'before', 'OTA_TLS'],
     [failure('ERR_SSL_WRONG_VERSION_NUMBER'), 'before', 'OTA_TLS'],
     [failure(undefined, 'TLS not authorized'), 'before', 'OTA_TLS'],
   ];

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
 import path from 'node:path';
 import { Library } from '../../nodes/lib/packages/library';
 import { cleanup } from '../support/cleanup';
@@ -7,11 +8,12 @@ import { BASE, content, request, withCode } from './library-support';
 
 describe('a folder of packages that several instances use', () => {
   const later = cleanup();
+  let folder: string;
   let one: Library;
   let two: Library;
 
   beforeEach(async () => {
-    const folder = path.join(later(await temporaryFolder()).path, 'packages');
+    folder = path.join(later(await temporaryFolder()).path, 'packages');
     ({ library: one } = await Library.open(folder));
     ({ library: two } = await Library.open(folder));
   });
@@ -35,6 +37,16 @@ describe('a folder of packages that several instances use', () => {
     await two.remove(id, BASE);
     assert.deepEqual(one.list(BASE), []);
     assert.throws(() => one.get(id, BASE), withCode('OTA_PACKAGE_NOT_FOUND'));
+  });
+
+  it('takes no package that another one added whose file is none of its own, as at a start', async () => {
+    const { id, url } = await one.add(request(content('first')));
+    const file = path.join(folder, id, path.basename(url));
+    await fs.rename(file, path.join(folder, 'elsewhere'));
+    await fs.symlink(path.join(folder, 'elsewhere'), file);
+    assert.deepEqual(two.list(BASE), []);
+    const { library: third } = await Library.open(folder);
+    assert.deepEqual(third.list(BASE), []);
   });
 
   it('has both packages in both when they add at once', async () => {

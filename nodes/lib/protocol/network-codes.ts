@@ -1,10 +1,10 @@
-/** What the error codes of Node.js say of a connection that didn't come up, to a broker and to a database alike. Pure. */
+/** What the error codes of Node.js say of a connection that didn't come up, to a broker, a database or a download alike. Pure. */
 
 const UNREACHABLE = new Set(
   'ECONNREFUSED ENOTFOUND EAI_AGAIN ETIMEDOUT EHOSTUNREACH ENETUNREACH EHOSTDOWN EADDRNOTAVAIL'.split(' '),
 );
 const TLS =
-  /^(CERT_|ERR_TLS|ERR_SSL|ERR_OSSL|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_MISMATCH|EPROTO|INVALID_CA)/;
+  /CERT|^CRL_|^ERR_(TLS|SSL|OSSL)_|^UNABLE_TO_|_SIGNATURE$|^HOSTNAME_MISMATCH$|^INVALID_(CA|PURPOSE)$|^PATH_LENGTH|^EPROTO$/;
 
 /** Nobody answers at that address, or it can't be found. */
 export function isUnreachable(code: string): boolean {

@@ -1,17 +1,6 @@
 /** Errors of the file system, in the words of the library. */
 import { OtaError, toOtaError } from '../../protocol';
-
-const REASONS: { readonly [code: string]: string } = {
-  ENOENT: "doesn't exist",
-  EACCES: "can't be used: permission is denied",
-  EPERM: "can't be used: permission is denied",
-  EROFS: "can't be written: the file system is read-only",
-  ENOTDIR: 'lies below something that is no folder',
-  EISDIR: 'is a folder, not a file',
-  EEXIST: 'is there already',
-  EBUSY: 'is in use',
-  EMFILE: "can't be opened: too many files are open",
-};
+import { fileReason, isDiskFull } from '../transfer/files';
 
 /** Errors that name what was wrong: whoever catches one later knows it less well. */
 const named = new WeakSet<OtaError>();
@@ -27,13 +16,11 @@ export function folderError(error: unknown, what = 'The folder of the packages')
 function inOurWords(error: unknown, what: string): OtaError {
   const cause = fileErrorOf(error);
   const { code, syscall } = cause;
-  if (code === 'ENOSPC' || code === 'EDQUOT' || (error as { code?: unknown }).code === 'OTA_DISK_FULL') {
+  if (isDiskFull(cause) || (error as { code?: unknown }).code === 'OTA_DISK_FULL') {
     return new OtaError('OTA_DISK_FULL', 'The disk of the packages is full: make room there.', { cause });
   }
   if (typeof code !== 'string' || typeof syscall !== 'string') return toOtaError(error);
-  return new OtaError('OTA_FILE', `${what} ${REASONS[code] ?? `can't be used (${code}, ${syscall})`}.`, {
-    cause,
-  });
+  return new OtaError('OTA_FILE', `${what} ${fileReason(cause)}.`, { cause });
 }
 
 /** The error of the file system that an error is or hides; an empty one where there is none. */

@@ -1,5 +1,5 @@
 /** What lies in the folder of a library at its start: packages, damaged ones, and what a crash left. */
-import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
+import { type Dirent, lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { OtaError, toOtaError } from '../../protocol';
@@ -92,11 +92,11 @@ export function readAdded(directory: string, id: string): PackageRecord | null {
   const folder = path.join(directory, id);
   try {
     const record = readRecord(readFileSync(path.join(folder, RECORD_FILE), 'utf8'), id);
-    const isWhole =
-      record.file === null ||
-      (record.file === safeName(record.file) &&
-        statSync(path.join(folder, record.file)).size === record.size);
-    return isWhole ? record : null;
+    if (record.file !== null) {
+      const file = fileIn(folder, record.file);
+      checkStat(lstatSync(file, { throwIfNoEntry: false }), record.size);
+    }
+    return record;
   } catch {
     return null;
   }
@@ -115,11 +115,22 @@ async function readDescription(folder: string): Promise<string | null> {
 }
 
 async function checkFile(folder: string, name: string, expected: number): Promise<void> {
-  if (name !== safeName(name)) throw new DamagedPackage('its file has a wrong name');
-  const stat = await fs.lstat(path.join(folder, name)).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new DamagedPackage('its file is gone');
-    throw error;
+  const stat = await fs.lstat(fileIn(folder, name)).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return undefined;
   });
+  checkStat(stat, expected);
+}
+
+/** @throws DamagedPackage where a description names a file outside of its folder */
+function fileIn(folder: string, name: string): string {
+  if (name !== safeName(name)) throw new DamagedPackage('its file has a wrong name');
+  return path.join(folder, name);
+}
+
+/** @throws DamagedPackage where the file isn't the one that the description means; undefined: there is none */
+function checkStat(stat: Stats | undefined, expected: number): void {
+  if (stat === undefined) throw new DamagedPackage('its file is gone');
   if (!stat.isFile()) throw new DamagedPackage('its file is no ordinary one');
   if (stat.size !== expected) {
     throw new DamagedPackage(`its file has ${stat.size} bytes, not ${expected}`);

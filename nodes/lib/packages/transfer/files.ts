@@ -81,19 +81,25 @@ export function isDiskFull(error: unknown): boolean {
 /** An error of the file system as one of ours. Its path isn't told: it says nothing to the platform. */
 export function fileError(error: unknown, what = FOLDER): OtaError {
   if (error instanceof OtaError) return error;
-  const { code, syscall } = error as NodeJS.ErrnoException;
   if (isDiskFull(error)) return diskFull(error);
-  const why = FILE_REASONS[code ?? ''] ?? `can't be used (${code ?? 'unknown'}, ${syscall ?? 'file system'})`;
+  const why = fileReason(error as NodeJS.ErrnoException);
   return new OtaError('OTA_FILE' satisfies OtaCode, `${what} ${why}.`, { cause: error });
 }
 
-const FILE_REASONS: { readonly [code: string]: string } = {
+/** What is wrong with a file or a folder, as the end of a sentence that names it. */
+export function fileReason({ code, syscall }: Partial<NodeJS.ErrnoException>): string {
+  return REASONS[code ?? ''] ?? `can't be used (${code ?? 'unknown'}, ${syscall ?? 'file system'})`;
+}
+
+const REASONS: { readonly [code: string]: string } = {
   ENOENT: "doesn't exist",
   EACCES: "can't be used: permission is denied",
   EPERM: "can't be used: permission is denied",
   EROFS: "can't be written: the file system is read-only",
   ENOTDIR: 'lies below something that is no folder',
   EISDIR: 'is a folder, not a file',
+  EEXIST: 'is there already',
+  EBUSY: 'is in use',
   ENAMETOOLONG: 'has a name that is too long',
   EMFILE: "can't be opened: too many files are open",
 };

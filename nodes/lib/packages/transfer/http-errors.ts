@@ -2,7 +2,7 @@
  * Errors of a request and of a body, in words of ours. Must never keep the original: axios puts the URL with its
  * password into it.
  */
-import { OtaError } from '../../protocol';
+import { isTlsCode, OtaError } from '../../protocol';
 import { TransferFault } from './fault';
 
 /** An error of a request, before its answer began. */
@@ -51,7 +51,3 @@ const REASONS: { readonly [code: string]: string } = {
   EHOSTUNREACH: "The server can't be reached",
   ENETUNREACH: "The network can't be reached",
 };
-
-function isTlsCode(code: string): boolean {
-  return /CERT|^ERR_TLS_|^ERR_SSL_|_SIGNATURE$|^INVALID_(CA|PURPOSE)$|^PATH_LENGTH|^EPROTO$/.test(code);
-}
