@@ -16,8 +16,8 @@ import { type Lane, lanesOf, type Prepared, prepare, type Runtime, RUNTIMES } fr
 
 const MOCHA = path.join(path.dirname(require.resolve('mocha/package.json')), 'bin', 'mocha.js');
 const REPORTER = path.join(__dirname, '../check/reporter.ts');
-/** One more than the machine has processors: what waits for a browser or a broker leaves them to the others. */
-const SIDE_BY_SIDE = os.availableParallelism() + 1;
+/** Two more than the machine has processors: what waits for a browser or a broker leaves them to the others. */
+const SIDE_BY_SIDE = os.availableParallelism() + 2;
 const SLOWEST = 20;
 /** Several runs share the processors here: what takes this long hangs. */
 const TIMEOUT_MS = 120_000;
@@ -116,7 +116,8 @@ async function runMocha(run: Run, output: PassThrough): Promise<TestResults> {
   }
 }
 
-const nameOf = (run: Run): string => `mocha ${run.specs.join(' ')}`;
+const nameOf = ({ specs }: Run): string =>
+  `mocha ${specs.slice(0, 3).join(' ')}${specs.length > 3 ? ` and ${specs.length - 3} more` : ''}`;
 
 /** Resolves with the exit code. */
 function spawnMocha(run: Run, resultFile: string, output: NodeJS.WritableStream): Promise<number | null> {
