@@ -122,7 +122,7 @@ export class PackageCommands {
   async #remove(id: string, force: boolean): Promise<Package> {
     const { baseUrl } = this.#settings;
     const library = await this.#open();
-    const { url } = library.get(id, baseUrl);
+    const { url } = await library.get(id, baseUrl);
     if (!force) {
       const names = await tasksThatNeed({ id, url });
       if (names.length > 0) throw inUse(names);
@@ -205,9 +205,13 @@ interface PackagePage {
 }
 
 /** All that are found as an array, or one page of them where a page is asked for. */
-function listPage(library: Library, payload: JsonObject, baseUrl: string): Package[] | PackagePage {
+async function listPage(
+  library: Library,
+  payload: JsonObject,
+  baseUrl: string,
+): Promise<Package[] | PackagePage> {
   const { search, page: asked } = readListQuery(payload);
-  const found = library.list(baseUrl, search);
+  const found = await library.list(baseUrl, search);
   if (asked === null) return found;
   const { page, pageSize } = asked;
   const from = (page - 1) * pageSize;

@@ -43,7 +43,7 @@ describe('the library of packages, killed', () => {
       const { added, removing, removed, moving } = told(await killedAt(folder, Math.random() * 250));
       const { library, faults } = await Library.open(packages);
       assert.deepEqual(faults, []);
-      const list = library.list(BASE);
+      const list = await library.list(BASE);
       const ids = new Set(list.map(({ id }) => id));
       for (const one of list) assert.equal(digest('sha256', await served(library, one)), one.sha256);
       const going = new Set(removing!.map(([id]) => id));

@@ -53,7 +53,7 @@ describe('a package of the library', () => {
       const added = await library.add(request({ kind: 'file', filename }));
       assert.equal(await exists(filename), false);
       assert.equal(added.name, 'fw v1.bin');
-      const file = library.find(added.id, 'fw_v1.bin')!;
+      const file = (await library.find(added.id, 'fw_v1.bin'))!;
       assert.equal((await fs.stat(path.join(file.folder, file.name))).ino, ino);
       assert.equal(added.sha256, digest('sha256', Buffer.from('firmware')));
     });
@@ -88,7 +88,7 @@ describe('a package of the library', () => {
       const filename = await source('firmware');
       await fs.chmod(filename, 0o644);
       const added = await library.add(request({ kind: 'file', filename }));
-      const { folder: own, name } = library.find(added.id, added.url.split('/').at(-1)!)!;
+      const { folder: own, name } = (await library.find(added.id, added.url.split('/').at(-1)!))!;
       assert.equal((await fs.stat(path.join(own, name))).mode & 0o777, 0o600);
       assert.equal((await fs.stat(own)).mode & 0o777, 0o700);
     });
@@ -159,7 +159,7 @@ describe('a package of the library', () => {
       const { library: other } = await Library.open(path.join(folder, 'other'));
       for (const its of [library, other]) {
         const added = await its.add(request(content('x')));
-        const file = its.find(added.id, added.url.split('/').at(-1)!)!;
+        const file = (await its.find(added.id, added.url.split('/').at(-1)!))!;
         const filename = path.join(file.folder, file.name);
         const adding = library.add(request({ kind: 'file', filename }));
         await assert.rejects(adding, withCode('OTA_BAD_PACKAGE'));
@@ -186,9 +186,9 @@ describe('a package of the library', () => {
       assert.equal(added.url, `${at}/fw.bin`);
       assert.equal(added.size, 8);
       assert.equal(added.sign, digest('sha256', Buffer.from('firmware')));
-      assert.equal(library.find(added.id, 'fw.bin'), null);
+      assert.equal(await library.find(added.id, 'fw.bin'), null);
       assert.deepEqual(await tree(path.join(folder, 'packages', added.id)), ['.ota-package.json']);
-      assert.deepEqual((await reopened()).list(BASE), [added]);
+      assert.deepEqual(await (await reopened()).list(BASE), [added]);
     });
 
     for (const [what, hosts] of [

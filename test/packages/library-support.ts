@@ -42,7 +42,7 @@ export function content(text: string | Uint8Array): PackageSource {
 
 /** What would be served for a package. */
 export async function served(library: Library, { id, url }: Package): Promise<Buffer> {
-  const found = library.find(id, url.split('/').at(-1)!);
+  const found = await library.find(id, url.split('/').at(-1)!);
   if (found === null) throw new Error(`nothing is served at ${url}`);
   return fs.readFile(path.join(found.folder, found.name));
 }

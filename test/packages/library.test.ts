@@ -103,7 +103,7 @@ describe('the library of packages', () => {
       }
       assert.equal(library.size, 20);
       // Many of one millisecond: their order is the same after a restart.
-      assert.deepEqual((await reopened()).list(BASE), library.list(BASE));
+      assert.deepEqual(await (await reopened()).list(BASE), await library.list(BASE));
     });
   });
 
@@ -143,27 +143,27 @@ describe('the library of packages', () => {
     const first = await library.add(request(content('1')));
     await until(() => Date.now() > Date.parse(first.at), 'the next millisecond');
     const second = await library.add(request(content('2')));
-    assert.deepEqual(library.list(BASE), [second, first]);
-    assert.deepEqual((await reopened()).list(BASE), [second, first]);
+    assert.deepEqual(await library.list(BASE), [second, first]);
+    assert.deepEqual(await (await reopened()).list(BASE), [second, first]);
   });
 
   it('gives a package by its id, with the address of today', async () => {
     const added = await library.add(request(content('1')));
-    const got = library.get(added.id, 'https://ota.example.com/x');
+    const got = await library.get(added.id, 'https://ota.example.com/x');
     assert.deepEqual(got, { ...added, url: added.url.replace(BASE, 'https://ota.example.com/x') });
   });
 
   it('keeps its own copy: a flow may change what it got', async () => {
     const added = await library.add(request(content('1'), { extData: { a: 'b' } }));
     (added.extData as Record<string, string>)['a'] = 'changed';
-    assert.equal(library.get(added.id, BASE).extData['a'], 'b');
+    assert.equal((await library.get(added.id, BASE)).extData['a'], 'b');
   });
 
   it('removes a package with its file', async () => {
     const added = await library.add(request(content('1')));
     assert.deepEqual(await library.remove(added.id, BASE), added);
     assert.deepEqual(await tree(path.join(folder, 'packages')), []);
-    assert.equal(library.find(added.id, added.url.split('/').at(-1)!), null);
+    assert.equal(await library.find(added.id, added.url.split('/').at(-1)!), null);
     assert.equal((await reopened()).size, 0);
   });
 
@@ -175,7 +175,7 @@ describe('the library of packages', () => {
 
   for (const id of ['', 'x', '../..', '__proto__', 'constructor', '0'.repeat(32)]) {
     it(`knows no package ${JSON.stringify(id)}`, async () => {
-      assert.throws(() => library.get(id, BASE), withCode('OTA_PACKAGE_NOT_FOUND'));
+      await assert.rejects(library.get(id, BASE), withCode('OTA_PACKAGE_NOT_FOUND'));
       await assert.rejects(library.remove(id, BASE), withCode('OTA_PACKAGE_NOT_FOUND'));
     });
   }
@@ -189,7 +189,7 @@ describe('the library of packages', () => {
       await fs.mkdir(path.join(packages, `.removing-${'b'.repeat(32)}`));
       await fs.writeFile(path.join(packages, 'notes.txt'), 'mine');
       const again = await reopened();
-      assert.deepEqual(again.list(BASE), [added]);
+      assert.deepEqual(await again.list(BASE), [added]);
       assert.deepEqual((await fs.readdir(packages)).sort(), [added.id, 'notes.txt'].sort());
     });
 
@@ -208,7 +208,7 @@ describe('the library of packages', () => {
         const packages = path.join(folder, 'packages');
         await damage(path.join(packages, bad.id));
         const { library: again, faults } = await Library.open(packages);
-        assert.deepEqual(again.list(BASE), [good]);
+        assert.deepEqual(await again.list(BASE), [good]);
         assert.deepEqual(
           faults.map(({ code }) => code),
           ['OTA_FILE'],
@@ -255,7 +255,7 @@ describe('the library of packages', () => {
       await fs.mkdir(path.join(disk, `.adding-${'a'.repeat(32)}`));
       execFileSync('mount', ['-o', 'remount,ro', disk]);
       const { library: again, faults } = await Library.open(disk);
-      assert.deepEqual(again.list(BASE), [added]);
+      assert.deepEqual(await again.list(BASE), [added]);
       assert.equal((await served(again, added)).toString(), '1');
       assert.deepEqual(
         faults.map(({ code }) => code),
@@ -296,9 +296,9 @@ describe('the library of packages', () => {
       { name: 'valve' },
     ];
     for (const [i, fields] of all.entries()) await library.add(request(content(`${i}`), fields));
-    assert.equal(library.list(BASE, 'pump').length, 4);
-    assert.equal(library.list(BASE, 'none').length, 0);
-    assert.equal(library.list(BASE).length, 5);
+    assert.equal((await library.list(BASE, 'pump')).length, 4);
+    assert.equal((await library.list(BASE, 'none')).length, 0);
+    assert.equal((await library.list(BASE)).length, 5);
   });
 
   it('lets go of a package whose folder somebody took away, and takes new ones', async () => {
@@ -310,7 +310,7 @@ describe('the library of packages', () => {
     await fs.rm(packages, { recursive: true });
     assert.deepEqual(await library.remove(other.id, BASE), other);
     const added = await library.add(request(content('3')));
-    assert.deepEqual((await reopened()).list(BASE), [added]);
+    assert.deepEqual(await (await reopened()).list(BASE), [added]);
   });
 
   it('is one for all users of a folder, by any path to it', async () => {
@@ -320,12 +320,12 @@ describe('the library of packages', () => {
     assert.equal(a.library, b.library);
     const added = await a.library.add(request(content('1')));
     a.release();
-    assert.deepEqual(b.library.list(BASE), [added]);
+    assert.deepEqual(await b.library.list(BASE), [added]);
     b.release();
     await b.library.idle();
     const c = await acquireLibrary(packages);
     assert.notEqual(c.library, a.library);
-    assert.deepEqual(c.library.list(BASE), [added]);
+    assert.deepEqual(await c.library.list(BASE), [added]);
     c.release();
   });
 
@@ -337,7 +337,7 @@ describe('the library of packages', () => {
     const second = await acquireLibrary(packages);
     assert.equal(second.library, first.library);
     const added = await adding;
-    assert.deepEqual(second.library.list(BASE), [added]);
+    assert.deepEqual(await second.library.list(BASE), [added]);
     second.release();
   });
 });

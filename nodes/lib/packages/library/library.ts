@@ -1,13 +1,10 @@
 /**
  * The library: one folder, in it a folder for each package with its file and its description. The folders are
  * the index: a package is there when its folder has its final name, and a rename gives and takes it. So a crash
- * at any moment leaves the old state or the new; what lies half done under a name of ours goes at the next start.
+ * at any moment leaves the old state or the new; what lies half done under a name of ours (see half-done.ts) goes at the next start.
  *
- *   <id>/                 a package
- *   .adding-<id>/         on its way in
- *   .removing-<id>/       on its way out
- *
- * One process at a time may use a folder; in it `acquireLibrary` makes all users share one Library.
+ * Several instances may share a folder, over a network too: each looks there for what it doesn't know. In one process
+ * `acquireLibrary` makes all users of a folder share one Library.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
@@ -20,6 +17,7 @@ import { newId } from './addresses';
 import { describePackage, fileNameOf, type PackageRequest, toPackage } from './describe';
 import { checkPushable } from './fields';
 import { fileErrorOf, folderError } from './folder-errors';
+import { addingName, removingName, showWork } from './half-done';
 import { packageNames, readAdded, readFolder } from './read-folder';
 import {
   byAge,
@@ -97,8 +95,8 @@ export class Library {
   }
 
   /** Newest first. @param search part of a name, a version, a product or a module; blank: all */
-  list(baseUrl: string, search = ''): Package[] {
-    this.#lookAround();
+  async list(baseUrl: string, search = ''): Promise<Package[]> {
+    await this.#lookAround();
     const found = [...this.#records.values()].filter((record) => isFound(record, search));
     return found
       .sort(byAge)
@@ -107,13 +105,14 @@ export class Library {
   }
 
   /** @throws OtaError OTA_PACKAGE_NOT_FOUND */
-  get(id: string, baseUrl: string): Package {
-    return toPackage(this.#record(id), baseUrl);
+  async get(id: string, baseUrl: string): Promise<Package> {
+    await this.#forgetIfGone(id);
+    return toPackage(await this.#record(id), baseUrl);
   }
 
   /** What a device may fetch, or null. */
-  find(id: string, name: string): ServedFile | null {
-    const record = this.#records.get(id) ?? this.#lookFor(id);
+  async find(id: string, name: string): Promise<ServedFile | null> {
+    const record = this.#records.get(id) ?? (await this.#lookFor(id));
     if (record === undefined || record.file === null || record.file !== name) return null;
     const { size, sha256 } = record;
     return { folder: path.join(this.#directory, id), name, size, sha256 };
@@ -145,7 +144,8 @@ export class Library {
     if (fields.expires !== null && request.privateKey === null) throw unsigned();
     if (source.kind === 'file') await this.#refuseOwn(source.filename);
     const file = fileNameOf(request);
-    const adding = path.join(this.#directory, `.adding-${id}`);
+    const adding = path.join(this.#directory, addingName(id));
+    const done = showWork(adding);
     try {
       // With the folders above it: somebody may have taken them away.
       await makeDirectory(adding);
@@ -165,14 +165,18 @@ export class Library {
         // The reason of the failure is what counts; the next start takes it away.
       });
       throw folderError(error);
+    } finally {
+      done();
     }
   }
 
   /** Removes a package and returns what it was. @throws OtaError OTA_PACKAGE_NOT_FOUND, OTA_FILE */
   async remove(id: string, baseUrl: string): Promise<Package> {
     return this.#work(async () => {
-      const record = this.#record(id);
-      const removing = path.join(this.#directory, `.removing-${id}`);
+      const record = await this.#record(id);
+      // Another removal may have come first meanwhile.
+      if (this.#leaving.has(id)) throw notFound();
+      const removing = path.join(this.#directory, removingName(id));
       this.#leaving.add(id);
       try {
         await fs.rename(path.join(this.#directory, id), removing).catch(unlessGone);
@@ -243,35 +247,39 @@ export class Library {
     return new Date(this.#latest);
   }
 
-  #record(id: string): PackageRecord {
-    const record = this.#records.get(id) ?? this.#lookFor(id);
-    if (record === undefined || this.#leaving.has(id)) {
-      throw new OtaError(
-        'OTA_PACKAGE_NOT_FOUND',
-        'There is no package with this id; "list" shows all there are.',
-      );
-    }
+  async #record(id: string): Promise<PackageRecord> {
+    const record = this.#records.get(id) ?? (await this.#lookFor(id));
+    if (record === undefined || this.#leaving.has(id)) throw notFound();
     return record;
   }
 
   /** A package that another instance on the same folder has added meanwhile. */
-  #lookFor(id: string): PackageRecord | undefined {
-    if (this.#leaving.has(id)) return undefined;
-    const record = readAdded(this.#directory, id);
-    if (record === null) return undefined;
+  async #lookFor(id: string): Promise<PackageRecord | undefined> {
+    const record = await readAdded(this.#directory, id);
+    if (record === null || this.#leaving.has(id)) return undefined;
     this.#records.set(id, record);
     this.#changed();
     return record;
   }
 
   /** What other instances on the same folder have added and removed. A folder that can't be read stays as it was. */
-  #lookAround(): void {
-    const names = packageNames(this.#directory);
+  async #lookAround(): Promise<void> {
+    const known = [...this.#records.keys()];
+    const names = await packageNames(this.#directory);
     if (names === null) return;
-    for (const id of names) if (!this.#records.has(id)) this.#lookFor(id);
-    const gone = [...this.#records.keys()].filter((id) => !names.has(id));
-    for (const id of gone) this.#records.delete(id);
+    for (const id of names) if (!this.#records.has(id)) await this.#lookFor(id);
+    const gone = known.filter((id) => !names.has(id) && this.#records.delete(id));
     if (gone.length > 0) this.#changed();
+  }
+
+  /** Another instance, or a person, may have removed it. */
+  async #forgetIfGone(id: string): Promise<void> {
+    if (!this.#records.has(id)) return;
+    const isGone = await fs.access(path.join(this.#directory, id)).then(
+      () => false,
+      (error: unknown) => fileErrorOf(error).code === 'ENOENT',
+    );
+    if (isGone && this.#records.delete(id)) this.#changed();
   }
 
   #changed(): void {
@@ -293,6 +301,13 @@ export class Library {
       );
     }
   }
+}
+
+function notFound(): OtaError {
+  return new OtaError(
+    'OTA_PACKAGE_NOT_FOUND',
+    'There is no package with this id; "list" shows all there are.',
+  );
 }
 
 /** What somebody took away by hand is as gone as it should be. */

@@ -1,14 +1,14 @@
 /** What lies in the folder of a library at its start: packages, damaged ones, and what a crash left. */
-import { type Dirent, lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs';
+import type { Dirent } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { OtaError, toOtaError } from '../../protocol';
 import { makeDirectory } from '../transfer/files';
 import { isId, safeName } from './addresses';
 import { folderError } from './folder-errors';
+import { tidy } from './half-done';
 import { BAD_RECORD_FILE, DamagedPackage, type PackageRecord, readRecord, RECORD_FILE } from './record';
 
-const LEFTOVER = /^\.(adding|removing)-[0-9a-f]{32}$/;
 /** Descriptions read at once. */
 const AT_ONCE = 16;
 
@@ -75,9 +75,9 @@ async function readPackage(directory: string, id: string): Promise<PackageRecord
 }
 
 /** The ids of packages in a folder now; null where it can't be read. */
-export function packageNames(directory: string): ReadonlySet<string> | null {
+export async function packageNames(directory: string): Promise<ReadonlySet<string> | null> {
   try {
-    return new Set(readdirSync(directory).filter(isId));
+    return new Set((await fs.readdir(directory)).filter(isId));
   } catch {
     return null;
   }
@@ -87,15 +87,12 @@ export function packageNames(directory: string): ReadonlySet<string> | null {
  * A package that was added since the folder was read, by another instance: it is there as a whole, for its folder got
  * its name last. Null where there is none, or where it can't be read; the next start tells why.
  */
-export function readAdded(directory: string, id: string): PackageRecord | null {
+export async function readAdded(directory: string, id: string): Promise<PackageRecord | null> {
   if (!isId(id)) return null;
   const folder = path.join(directory, id);
   try {
-    const record = readRecord(readFileSync(path.join(folder, RECORD_FILE), 'utf8'), id);
-    if (record.file !== null) {
-      const file = fileIn(folder, record.file);
-      checkStat(lstatSync(file, { throwIfNoEntry: false }), record.size);
-    }
+    const record = readRecord(await fs.readFile(path.join(folder, RECORD_FILE), 'utf8'), id);
+    if (record.file !== null) await checkFile(folder, record.file, record.size);
     return record;
   } catch {
     return null;
@@ -114,23 +111,13 @@ async function readDescription(folder: string): Promise<string | null> {
   }
 }
 
+/** @throws DamagedPackage where the file isn't the one that the description means */
 async function checkFile(folder: string, name: string, expected: number): Promise<void> {
-  const stat = await fs.lstat(fileIn(folder, name)).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    return undefined;
-  });
-  checkStat(stat, expected);
-}
-
-/** @throws DamagedPackage where a description names a file outside of its folder */
-function fileIn(folder: string, name: string): string {
   if (name !== safeName(name)) throw new DamagedPackage('its file has a wrong name');
-  return path.join(folder, name);
-}
-
-/** @throws DamagedPackage where the file isn't the one that the description means; undefined: there is none */
-function checkStat(stat: Stats | undefined, expected: number): void {
-  if (stat === undefined) throw new DamagedPackage('its file is gone');
+  const stat = await fs.lstat(path.join(folder, name)).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new DamagedPackage('its file is gone');
+    throw error;
+  });
   if (!stat.isFile()) throw new DamagedPackage('its file is no ordinary one');
   if (stat.size !== expected) {
     throw new DamagedPackage(`its file has ${stat.size} bytes, not ${expected}`);
@@ -147,10 +134,4 @@ async function setAside(folder: string, id: string, { message }: DamagedPackage)
   const where = isAside ? ` Its description was set aside as ${id.slice(0, 8)}…/${BAD_RECORD_FILE}.` : '';
   const text = `The package ${id.slice(0, 8)}… is left out: ${message}.${where} Add the package anew, or remove its folder.`;
   return new OtaError('OTA_FILE', text);
-}
-
-async function tidy(directory: string, entries: readonly Dirent[]): Promise<void> {
-  for (const { name } of entries.filter((entry) => LEFTOVER.test(entry.name))) {
-    await fs.rm(path.join(directory, name), { recursive: true, force: true });
-  }
 }
