@@ -101,7 +101,7 @@ describe('the packages page', function () {
     await beginUpload(person, 45 * MIB, 'v-gone');
     await until(() => ota.leftovers().length > 0, 'the upload to begin');
     await person.page.close();
-    await until(() => ota.leftovers().length === 0, 'the upload to be removed', 5000);
+    await until(() => ota.leftovers().length === 0, 'the upload to be removed');
   });
 
   it('says why a package was refused, and leaves nothing behind', async () => {

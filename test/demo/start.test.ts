@@ -60,9 +60,9 @@ describe('npm start', function () {
     const processes = await descendants(npm.process.pid ?? 0);
     assert.notEqual(processes.length, 0);
     npm.process.kill('SIGTERM');
-    await until(() => isFree(Number(port)), 'Node-RED to end', 20_000);
+    await until(() => isFree(Number(port)), 'Node-RED to end');
     await until(async () => (await folders()).every((name) => before.has(name)), 'the folder to go');
-    await until(() => !processes.some(isAlive), 'all its processes to end', 20_000);
+    await until(() => !processes.some(isAlive), 'all its processes to end');
   });
 
   it('refuses a user directory that another process works in, and takes over one that was left', async () => {

@@ -82,7 +82,7 @@ describe('a batch of messages', () => {
     await until(() => broker.publishes.length === 1, 'the publish to leave');
     broker.acknowledge(broker.publishes[0]?.messageId ?? 0);
     assert.equal((await published).error, null);
-    await until(() => broker.packets.filter(({ cmd }) => cmd === 'pingreq').length >= 2, 'pings', 10_000);
+    await until(() => broker.packets.filter(({ cmd }) => cmd === 'pingreq').length >= 2, 'pings');
     assert.equal(broker.pubacks.length, 0);
     slow.finish();
     await until(() => broker.pubacks.length === 3, 'the acknowledgements');
@@ -355,7 +355,7 @@ describe('a batch of messages', () => {
         file,
       ]);
       later({ stop: () => child.end('SIGKILL') });
-      await until(() => child.lines.includes('subscribed'), 'the child to be ready', 20_000);
+      await until(() => child.lines.includes('subscribed'), 'the child to be ready');
       return child;
     };
     const rows = async (): Promise<string[]> => (await fs.readFile(file, 'utf8')).split('\n').slice(0, -1);
@@ -378,6 +378,6 @@ describe('a batch of messages', () => {
       child = await start();
     }
     await all;
-    await until(async () => new Set(await rows()).size === COUNT, 'every report', 30_000);
+    await until(async () => new Set(await rows()).size === COUNT, 'every report');
   });
 });

@@ -105,7 +105,6 @@ describe('the connection', () => {
       await until(
         () => link.states.find(({ error }) => error?.code === 'OTA_CLIENT_ID_TAKEN'),
         'the error that names the cause',
-        30_000,
       );
       const times = link.states.filter(({ phase }) => phase === 'connected').length;
       assert.ok(times <= 4, `${times} connections`);

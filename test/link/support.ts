@@ -56,7 +56,6 @@ export function startLink(
       until(
         () => states.filter((state) => state.phase === 'connected').length >= times,
         `${times} × connected (it was ${JSON.stringify(states)})`,
-        15_000,
       ),
     stop: () => link.end({ endSession: false }),
   };
@@ -107,7 +106,6 @@ export function makeChannel(url: string, options: Partial<ChannelOptions> = {}):
       until(
         () => states.filter((state) => state.phase === 'connected').length >= times,
         `${times} × connected`,
-        15_000,
       ),
     stop: () => channel.end({ endSession: false }),
   };

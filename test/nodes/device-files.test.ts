@@ -157,7 +157,7 @@ describe("the files of a device's side", () => {
       JSON.parse(fs.readFileSync(file('reports/service.json'), 'utf8')) as never;
     const shown = (): unknown[] =>
       kept().reports.map(({ module, step, version }) => [module, step ?? version]);
-    await until(() => shown().length === 3, 'the newest of each module to be on disk', 20_000);
+    await until(() => shown().length === 3, 'the newest of each module to be on disk');
     assert.deepEqual(shown(), [
       ['MCU', 'v1'],
       ['MCU', 100],

@@ -27,7 +27,7 @@ describe('faults of the connection', () => {
     const flow = await load(proxy.port);
     const caught = flow.messages('caught');
     for (const id of ['inform', 'progress', 'push']) await flow.status(id, /unreachable|connectionLost/);
-    await until(() => proxy.accepted >= 3, 'three tries', 15_000);
+    await until(() => proxy.accepted >= 3, 'three tries');
     const broker = later(await startAedes({ port }));
     for (const id of ['inform', 'progress']) await flow.status(id, 'common.status.noReport');
     await flow.status('push', 'common.status.connected');
@@ -68,7 +68,7 @@ describe('faults of the connection', () => {
     await broker.kill();
     await flow.status('rated', /unreachable|connectionLost/);
     await broker.restart();
-    await until(() => pushed.items.length + failed.items.length === 1000, 'an outcome of each', 40_000);
+    await until(() => pushed.items.length + failed.items.length === 1000, 'an outcome of each');
     const outcomes = [...pushed.items, ...failed.items].map((item) => asOut(item).payload);
     assert.equal(new Set(outcomes.map(({ accessToken }) => accessToken)).size, 1000);
     for (const { delivery } of outcomes) {
@@ -112,7 +112,7 @@ describe('faults of the connection', () => {
     await broker.restart();
     proxy.heal();
     const seen = (): Set<unknown> => new Set(reports.items.map((item) => asOut(item).accessToken));
-    await until(() => kept.every((token) => seen().has(token)), 'every report that was kept', 20_000);
+    await until(() => kept.every((token) => seen().has(token)), 'every report that was kept');
   });
 
   it('a line that swallows everything: noticed by keepalive, shown, and connected again', async () => {
@@ -218,7 +218,6 @@ describe('faults of the connection', () => {
       await until(
         () => caught.items.some((item) => CODE(item) === 'OTA_CLIENT_ID_TAKEN'),
         'the error that names the cause',
-        40_000,
       );
       const shown = [...textsOf(flow, 'push'), ...textsOf(flow, 'second')];
       assert.ok(shown.includes('common.status.clientIdTaken'), shown.join());

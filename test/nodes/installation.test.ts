@@ -27,7 +27,7 @@ describe('the client id of an installation', () => {
     broker.broker.on('client', note);
     const node = { type: 'ota-inform', side: 'platform' };
     const flow = await loadBench(broker.port, node, 1, { settings: { userDir } });
-    const [id] = await until(() => (ids.length > 0 ? ids : null), 'a connection', 30_000);
+    const [id] = await until(() => (ids.length > 0 ? ids : null), 'a connection');
     broker.broker.off('client', note);
     await flow.stop();
     return id ?? '';

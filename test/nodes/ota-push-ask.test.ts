@@ -74,7 +74,6 @@ describe('a device that asks for its upgrade', function () {
           .statuses('task')
           .some((shown) => typeof shown === 'object' && shown.text !== 'common.status.connecting'),
       'the platform',
-      30_000,
     );
     return flow;
   }

@@ -105,7 +105,7 @@ describe('ota-task under a stream of reports', function () {
       const stream = reports(client);
       for (let i = 0; i < times; i += 1) {
         const before = stream.accepted;
-        await until(() => stream.accepted > before + 500, 'more reports', 30_000);
+        await until(() => stream.accepted > before + 500, 'more reports');
         red = await disturb(red, start);
       }
       const accepted = await stream.end();

@@ -641,7 +641,7 @@ describe('ota-task', () => {
     );
     await loaded.status('n1', /connectionLost|unreachable/);
     await broker.restart();
-    await until(() => asOut(told.items.at(-1)).payload['reason'] === null, 'that it is back', 20_000);
+    await until(() => asOut(told.items.at(-1)).payload['reason'] === null, 'that it is back');
     await until(() => textOf(loaded.statuses('n1').at(-1)) === '0/1', 'the count on the status again');
     await device.stop();
     device = await connectClient(broker.url);

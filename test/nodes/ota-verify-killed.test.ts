@@ -68,14 +68,14 @@ describe('a download in a Node-RED that is killed', () => {
     red = await startNodeRed({ userDir, nodesDir: [ROOT], flows: [] });
     await red.deploy(deviceFlow(broker.port));
     await until(() => pushed(platform, server), 'the download to begin');
-    await until(async () => (await halfDone(folder)) > 1_000_000, 'a megabyte on the disk', 20_000);
+    await until(async () => (await halfDone(folder)) > 1_000_000, 'a megabyte on the disk');
 
     await red.kill('SIGKILL');
     const kept = await halfDone(folder);
     assert.deepEqual(await verified(folder), []);
     red = await startNodeRed({ userDir, nodesDir: [ROOT] });
     await until(() => pushed(platform, server, 2), 'the download to go on');
-    await until(() => steps(platform).includes(90), 'the report of the end', 20_000);
+    await until(() => steps(platform).includes(90), 'the report of the end');
 
     const { range, 'if-range': ifRange } = server.asked[1]?.headers ?? {};
     assert.deepEqual([range, ifRange], [`bytes=${kept}-`, etagOf(BODY)]);

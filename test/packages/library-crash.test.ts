@@ -29,7 +29,7 @@ describe('the library of packages, killed', () => {
   const killedAt = async (folder: string, ms: number): Promise<readonly string[]> => {
     const child = startChild(process.execPath, ['--import', 'tsx', CHILD, folder]);
     later({ stop: () => child.end('SIGKILL') });
-    await until(() => child.lines.includes('ready'), `the child (${child.lines.join('\n')})`, 30_000);
+    await until(() => child.lines.includes('ready'), `the child (${child.lines.join('\n')})`);
     await sleep(ms);
     await child.end('SIGKILL');
     return child.lines;

@@ -213,14 +213,14 @@ describe('several packages', () => {
 });
 
 describe('a download that was stopped', () => {
-  it('ends within a second when the verifier closes, and so do those that wait', async () => {
+  it('ends when the verifier closes, however long it could still wait, and so do those that wait', async () => {
     const server = later(await startServer(stallAt(FIRMWARE, 30_000)));
-    const test = later(await startVerifier({ concurrency: 1, stallMs: 60_000, totalMs: 60_000 }));
+    const test = later(await startVerifier({ concurrency: 1, stallMs: 3_600_000, totalMs: 3_600_000 }));
     const failures = [1, 2, 3].map((n) =>
       test.failure(upgradeTo(FIRMWARE, server.url, { version: `v${n}` })),
     );
     await until(async () => (await test.files()).length > 0, 'the download to begin');
-    await within(test.verifier.close(), 'the end', 1000);
+    await within(test.verifier.close(), 'the end');
     assert.deepEqual(
       (await Promise.all(failures)).map(({ code }) => code),
       Array(3).fill('OTA_CLOSED'),

@@ -57,7 +57,7 @@ export async function deviceAgent({ red, flow, wire, click }: Running): Promise<
     await push('v1.1');
     assert.equal(find(wire, 'progress').length, 0, 'nothing begins before the gateway is idle');
     await click('the gateway is idle');
-    const second = await until(() => find(wire, 'inform')[1], 'the second report', 30_000);
+    const second = await until(() => find(wire, 'inform')[1], 'the second report');
     assert.equal(second.version, 'v1.1');
     assert.equal(find(wire, 'progress').at(-1)?.step, 100);
     const kept = path.join(red.userDir, 'ota/version.txt');
@@ -69,11 +69,7 @@ export async function deviceAgent({ red, flow, wire, click }: Running): Promise<
     await until(() => find(wire, 'inform')[2]?.version === 'v1.1', 'the report after a restart');
     await push('v1.2');
     await click('the gateway is idle');
-    const failed = await until(
-      () => find(wire, 'progress').find(({ step }) => step < 0),
-      'the failure',
-      30_000,
-    );
+    const failed = await until(() => find(wire, 'progress').find(({ step }) => step < 0), 'the failure');
     assert.equal(failed.failure, 'flashing');
   } finally {
     await client.stop();
@@ -168,11 +164,7 @@ export async function firstDevice({ flow, wire }: Running): Promise<void> {
     await until(() => find(wire, 'inform').some(({ version }) => version === 'v1.0'), 'the first report');
     const params = { version: 'v1.1', ...server.of };
     await client.publish('/ota/device/upgrade/demo-device-1', { id: '1', code: 200, params });
-    await until(
-      () => find(wire, 'inform').some(({ version }) => version === 'v1.1'),
-      'the new version',
-      30_000,
-    );
+    await until(() => find(wire, 'inform').some(({ version }) => version === 'v1.1'), 'the new version');
     assert.equal(find(wire, 'progress').at(-1)?.step, 100);
   } finally {
     await client.stop();

@@ -70,7 +70,7 @@ async function wholeUpgrade({ click, wire }: Running): Promise<void> {
   await click('2.');
   const upgrade = await until(() => find(wire, 'upgrade')[0], 'the push');
   assert.equal(upgrade.version, 'v1.1');
-  const after = await until(() => find(wire, 'inform')[1], 'the second report', 30_000);
+  const after = await until(() => find(wire, 'inform')[1], 'the second report');
   assert.equal(after.version, 'v1.1');
   const steps = find(wire, 'progress').map(({ step }) => step);
   assert.equal(steps.at(-1), 100);

@@ -59,7 +59,7 @@ export async function signedPackage({ wire, click }: Running): Promise<void> {
   const ends = (): { step: number; desc: string }[] =>
     find(wire, 'progress').filter(({ step }) => step < 0 || step === 100);
   await click('1.');
-  const good = await until(() => ends()[0], 'the first end', 30_000);
+  const good = await until(() => ends()[0], 'the first end');
   assert.equal(good.step, 100);
   assert.match(good.desc, /v1\.1/);
   await click('2.');

@@ -190,15 +190,11 @@ export async function homeAssistant({ red, flow, wire, click }: Running): Promis
       wires: [['make']],
     } as FlowNode;
     await red.deploy([...flow, add, make, press]);
-    await until(
-      async () => {
-        // It looks for packages each minute by itself.
-        await click('at start');
-        return state()['latest_version'] === 'v1.1';
-      },
-      'the latest version',
-      20_000,
-    );
+    await until(async () => {
+      // It looks for packages each minute by itself.
+      await click('at start');
+      return state()['latest_version'] === 'v1.1';
+    }, 'the latest version');
     await client.publish(String(config['command_topic']), 'install');
     const upgrade = await until(() => find(wire, 'upgrade')[0], 'the push');
     assert.equal(upgrade.version, 'v1.1');

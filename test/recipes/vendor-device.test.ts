@@ -89,7 +89,6 @@ describe('a device with a vendor’s SDK', function () {
           .statuses('task')
           .some((shown) => typeof shown === 'object' && shown.text === 'common.status.noReport'),
       'the subscriptions of the platform',
-      40_000,
     );
     return flow;
   }

@@ -88,7 +88,7 @@ describe("the README's first upgrade", function () {
       );
     await debug('v1.0');
     await red.post('/inject/inject', {});
-    await until(() => seen.includes('inform v1.1'), 'the report of the new version', 30_000);
+    await until(() => seen.includes('inform v1.1'), 'the report of the new version');
     const shown = seen.filter((line) => !/^progress \d{1,2}$/.test(line));
     assert.deepEqual(shown.sort(), ['inform v1.0', 'inform v1.1', 'progress 100', 'upgrade v1.1']);
     await debug('v1.1');

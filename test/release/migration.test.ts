@@ -59,7 +59,6 @@ for (const release of RELEASES) {
       await until(
         () => watcher.messages.filter(({ topic }) => topic.includes('inform')).length === 2,
         'the report after the upgrade',
-        30_000,
       );
       wire.push(...watcher.messages);
     });

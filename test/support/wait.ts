@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 10;
 /** Long enough for a machine that does much else: it is only waited out where something never comes. */
-const LIMIT_MS = 40_000;
+const LIMIT_MS = 60_000;
 
 /**
  * Waits until `condition` gives something truthy and resolves with it. An error of the condition counts as

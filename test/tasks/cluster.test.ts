@@ -32,7 +32,7 @@ describe('several instances on one PostgreSQL', function () {
 
   /** It has changed a device: what devices report, and the pushes, come to it too. */
   const hasItsShare = ({ told }: InstanceProcess): Promise<boolean> =>
-    until(() => told.some(({ kind }) => kind === 'change'), 'the other instance to have its share', 30_000);
+    until(() => told.some(({ kind }) => kind === 'change'), 'the other instance to have its share');
 
   it('lose nothing when one of two is killed under reports, and a second attempt begins nowhere', async () => {
     const fleet = later(await Fleet.start(broker.url, goodPlans(DEVICES, 150)));
@@ -49,7 +49,7 @@ describe('several instances on one PostgreSQL', function () {
     await two.ready();
     assert.equal((await two.ask({ action: 'get', taskId }))['status'], 'ended', 'each knows of all');
     const rows = (): string => server.psql('SELECT count(*) FROM ota.members WHERE subscribed = 1');
-    await until(() => rows() === '2', 'the sessions of the dead to be through', 30_000);
+    await until(() => rows() === '2', 'the sessions of the dead to be through');
     assert.deepEqual([...one.faults, ...two.faults], []);
   });
 
@@ -63,7 +63,6 @@ describe('several instances on one PostgreSQL', function () {
     await until(
       () => server.psql('SELECT count(*) FROM ota.members') === '1',
       'the frozen instance to be adopted, and through',
-      40_000,
     );
     two.signal('SIGCONT');
     await checkOutcome(server, taskId, fleet);
@@ -82,7 +81,6 @@ describe('several instances on one PostgreSQL', function () {
     await until(
       () => one.told.some(({ kind, value }) => kind === 'problem' && value !== null),
       'the problem to be told',
-      20_000,
     );
     await checkOutcome(server, taskId, fleet);
   });
@@ -100,7 +98,7 @@ describe('several instances on one PostgreSQL', function () {
       two.ask(createCommand(tokens, { concurrency: 10 })),
       three.ask(createCommand(tokens, { concurrency: 10 })),
     ]);
-    await until(() => fleet.heard.size >= 30, 'three times ten pushes', 30_000);
+    await until(() => fleet.heard.size >= 30, 'three times ten pushes');
     await sleep(3000);
     const active = server.psql(
       'SELECT max(n), max(d) FROM (SELECT count(*) AS n, count(*) - count(DISTINCT token) AS d FROM ota.task_devices WHERE status IN (1, 2) GROUP BY task) AS t',
@@ -125,7 +123,7 @@ describe('several instances on one PostgreSQL', function () {
     assert.equal((await one.ask(command))['code'], 'OTA_STORE_FAILED');
     const rows = (): string =>
       server.psql('SELECT (SELECT count(*) FROM ota.tasks), (SELECT count(*) FROM ota.task_devices)');
-    await until(() => rows() === '0|0', 'what was written of it to go', 20_000);
+    await until(() => rows() === '0|0', 'what was written of it to go');
     server.psql('DROP TRIGGER refuse ON ota.task_devices');
     assert.equal((await one.ask(command))['status'], 'running');
     assert.equal(rows(), '1|3000');

@@ -57,7 +57,7 @@ describe('a platform that is killed twenty times in one task', () => {
     later({ stop: async () => platform?.end('SIGKILL') });
     const start = async (): Promise<Child> => {
       const child = startChild(process.execPath, args);
-      await until(() => child.lines.includes('running') || !child.running, 'the platform to run', 20_000);
+      await until(() => child.lines.includes('running') || !child.running, 'the platform to run');
       assert.ok(child.running, child.lines.join('\n'));
       return child;
     };

@@ -41,11 +41,7 @@ export class InstanceProcess {
 
   /** Connected, and subscribed. */
   async ready(): Promise<this> {
-    await until(
-      () => this.told.some(({ kind }) => kind === 'granted'),
-      this.#describe('be subscribed'),
-      40_000,
-    );
+    await until(() => this.told.some(({ kind }) => kind === 'granted'), this.#describe('be subscribed'));
     return this;
   }
 
@@ -56,7 +52,6 @@ export class InstanceProcess {
     const answer = await until(
       () => this.told.find(({ kind, value }) => kind === 'answer' && (value as { n: number }).n === n),
       this.#describe('answer'),
-      40_000,
     );
     return (answer.value as { answer: Record<string, unknown> }).answer;
   }

@@ -82,7 +82,7 @@ export class Fleet {
   }
 
   async stop(): Promise<void> {
-    await until(() => this.idle, 'the devices to come to rest', 20_000);
+    await until(() => this.idle, 'the devices to come to rest');
     await this.#client.endAsync();
   }
 

@@ -72,7 +72,7 @@ export async function checkOutcome(
   } finally {
     await store.close();
   }
-  await until(() => missing(server, fleet).length === 0, 'every report in a history', 30_000).catch(() =>
+  await until(() => missing(server, fleet).length === 0, 'every report in a history').catch(() =>
     assert.deepEqual(missing(server, fleet), []),
   );
   assert.deepEqual(unexpected(server, fleet), []);
