@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { PostgresStore } from '../../../nodes/lib/tasks/database';
 import { cleanup } from '../../support/cleanup';
 import { type PostgresServer, requirePostgres, startPostgresServer } from '../../support/postgres';
+import { until } from '../../support/wait';
+import { Calls } from './calls';
 import { exercise } from './exercise';
 
 describe('PostgreSQL', function () {
@@ -55,6 +57,29 @@ describe('PostgreSQL', function () {
         server.psql(`SELECT count(*) = count(DISTINCT version) AND count(*) > 0 FROM ${name}.migrations`),
         't',
       );
+    });
+
+    it('is made, and a task published, however long a statement of that takes', async () => {
+      const busy = store();
+      busy.pool.open();
+      const lock = `SELECT pg_advisory_xact_lock(7265117, hashtext('${name}')), pg_sleep(9)`;
+      const locked = busy.pool.transaction(
+        async (transaction) => {
+          await transaction.read({ text: lock });
+          await transaction.commit();
+        },
+        { limitMs: 60_000 },
+      );
+      const held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+      await until(() => server.psql(held) === '1', 'the lock');
+      await open();
+      await locked;
+      server.psql(`CREATE FUNCTION ${name}.wait() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(9); RETURN NEW; END $$;
+        CREATE TRIGGER wait BEFORE UPDATE ON ${name}.tasks FOR EACH ROW WHEN (NEW.visible > OLD.visible)
+        EXECUTE FUNCTION ${name}.wait()`);
+      const { task } = await new Calls(busy.tasks('s')).make(['a']);
+      assert.equal(task.counts.pending, 1);
     });
 
     it('of a later version of this package is left as it is', async () => {

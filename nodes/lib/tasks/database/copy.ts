@@ -5,7 +5,7 @@
 import fs from 'node:fs';
 import { OtaError } from '../../protocol';
 import { type CopiedTable, COPIED_TABLES, TASK_COUNTS } from './copy-tables';
-import { PostgresPool } from './postgres/driver';
+import { PostgresPool, type Transaction } from './postgres/driver';
 import { KEEP_PLACES } from './postgres/pages';
 import { migrate as migratePostgres } from './postgres/schema';
 import type { SqlRow, SqlValue } from './rows';
@@ -33,6 +33,8 @@ export interface Copied {
 }
 
 const SLICE = 1000;
+/** How long one statement may take: a million rows are counted. */
+const LIMIT_MS = 3_600_000;
 
 /** @param progress rows done, of how many, and which table is at it */
 export async function copyStore(
@@ -81,7 +83,7 @@ export async function openCopyEnd(where: string): Promise<CopyEnd> {
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
     throw new OtaError('OTA_BAD_INPUT', 'The schema must be a name of small letters, digits and "_".');
   }
-  const pool = new PostgresPool({ url: url.href, schema, poolSize: 3 });
+  const pool = new PostgresPool({ url: url.href, schema, poolSize: 3, limitMs: LIMIT_MS });
   pool.open();
   try {
     await migratePostgres(pool, schema, Date.now());
@@ -178,8 +180,7 @@ function postgresEnd(pool: PostgresPool): CopyEnd {
       throw new OtaError('OTA_BAD_INPUT', `An instance of Node-RED still works on it: stop ${name} first.`);
     },
     async finish() {
-      await pool.transaction(async (transaction) => {
-        transaction.write({ text: 'SET LOCAL statement_timeout TO 0' });
+      const work = async (transaction: Transaction): Promise<void> => {
         transaction.write({ text: COUNT_WAVES });
         transaction.write({
           text: PAUSE_ALL.replaceAll('CLOCK', '(SELECT clock FROM services AS s WHERE s.id = tasks.service)'),
@@ -189,11 +190,12 @@ function postgresEnd(pool: PostgresPool): CopyEnd {
             text: `SELECT setval(pg_get_serial_sequence('${table}', 'id'), greatest(1, (SELECT max(id) FROM ${table})))`,
           });
         }
+        const tasks = await transaction.read({ text: 'SELECT id FROM tasks WHERE joining IS NULL' });
+        for (const row of tasks) transaction.write(KEEP_PLACES, [(row['id'] ?? 0) as number]);
         transaction.write({ text: 'ANALYZE' });
         await transaction.commit();
-      });
-      const tasks = await pool.read({ text: 'SELECT id FROM tasks WHERE joining IS NULL' });
-      for (const row of tasks) await pool.read(KEEP_PLACES, [row['id'] ?? 0]);
+      };
+      await pool.transaction(work);
     },
     close: () => pool.close(),
   };

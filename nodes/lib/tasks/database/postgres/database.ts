@@ -27,7 +27,7 @@ import {
 import { toCandidate, toDeviceRow, toHistory, toKnownModules, toWaveCounts } from '../rows';
 import { newTaskValues } from '../task-rows';
 import { AddedDevices } from './adding';
-import type { PgValue, PostgresPool, Statement } from './driver';
+import type { PgValue, PostgresPool, Statement, Transaction } from './driver';
 import { KeyCache } from './keys';
 import { load, type LoadContext, taskOf, toKnown, toOwnLabels } from './load';
 import { devicePage, fleetPage, KEEP_PLACES } from './pages';
@@ -36,6 +36,8 @@ import * as sql from './statements';
 
 /** Devices whose history is looked at in one pruning. */
 const PRUNE_SLICE = 5000;
+/** Statistics and places of a task of a million devices may take their time. */
+const PUBLISH_LIMIT_MS = 60_000;
 /** Devices that are looked at for room at once. */
 const ROOM_SLICE = 200;
 const FIRST = { scope: 0, token: '' };
@@ -139,13 +141,13 @@ export class PostgresTasks implements TaskDatabase {
     const adding = this.#adding.get(id);
     this.#adding.delete(id);
     await adding?.end();
-    await this.#pool.transaction(async (transaction) => {
-      transaction.write({ text: 'SET LOCAL statement_timeout TO 0' });
+    const work = async (transaction: Transaction): Promise<void> => {
       transaction.write(KEEP_PLACES, [id]);
       transaction.write({ text: 'ANALYZE task_devices, devices, tokens, tasks, task_counts' });
       transaction.write(sql.SHOW_TASK, [id]);
       await transaction.commit();
-    });
+    };
+    await this.#pool.transaction(work, { limitMs: PUBLISH_LIMIT_MS });
   }
 
   async discard(id: number): Promise<void> {

@@ -25,6 +25,8 @@ export interface PostgresOptions {
   readonly schema: string;
   /** Connections at most. */
   readonly poolSize: number;
+  /** Milliseconds that a statement may take, where that isn't a few seconds: for tools. */
+  readonly limitMs?: number;
 }
 
 /** Milliseconds that a statement, a lock and an idle transaction may take at the server. */
@@ -54,17 +56,22 @@ function loadPg(): PgModule {
 /** One transaction under way. */
 export class Transaction {
   readonly #client: PoolClient;
+  readonly #limitMs: number;
   readonly #written: Promise<unknown>[] = [];
   /** COMMIT was sent: whether it was done is unknown until the answer. */
   committing = false;
 
-  constructor(client: PoolClient) {
+  /** @param limitMs how long each answer may take */
+  constructor(client: PoolClient, limitMs: number) {
     this.#client = client;
+    this.#limitMs = limitMs;
   }
 
   /** Sends a statement; its rows come later. */
   read(statement: Statement, values: readonly PgValue[] = []): Promise<SqlRow[]> {
-    const rows = run(this.#client, statement, values).then((result) => result.rows as SqlRow[]);
+    const rows = run(this.#client, statement, values, this.#limitMs).then(
+      (result) => result.rows as SqlRow[],
+    );
     // Behind one that failed all others fail: the first one tells.
     rows.catch(() => undefined);
     return rows;
@@ -72,14 +79,14 @@ export class Transaction {
 
   /** Sends a statement whose answer is waited for at the end. */
   write(statement: Statement, values: readonly PgValue[] = []): void {
-    const done = run(this.#client, statement, values);
+    const done = run(this.#client, statement, values, this.#limitMs);
     done.catch(() => undefined);
     this.#written.push(done);
   }
 
   async commit(): Promise<void> {
     this.committing = true;
-    const end = this.#client.query('COMMIT');
+    const end = run(this.#client, { text: 'COMMIT' }, [], this.#limitMs);
     end.catch(() => undefined);
     for (const done of this.#written) await done;
     // A COMMIT of a transaction that failed doesn't fail: it says ROLLBACK.
@@ -105,8 +112,9 @@ function run(
   client: Pool | PoolClient,
   { name, text }: Statement,
   values: readonly PgValue[],
+  limitMs: number,
 ): Promise<QueryResult> {
-  const query = { text, values: values.map(clean) };
+  const query = { text, values: values.map(clean), query_timeout: limitMs };
   return client.query(name === undefined ? query : { ...query, name });
 }
 
@@ -128,7 +136,7 @@ export class PostgresPool {
       connectionString: url,
       max: poolSize,
       connectionTimeoutMillis: CONNECT_LIMIT_MS,
-      query_timeout: ANSWER_LIMIT_MS,
+      query_timeout: this.#limitMs,
       idleTimeoutMillis: 60_000,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
@@ -150,7 +158,7 @@ export class PostgresPool {
     pool.on('error', () => undefined);
     pool.on('connect', (client) => {
       client.on('error', () => undefined);
-      client.query(sessionSettings(schema)).catch(() => undefined);
+      client.query(sessionSettings(schema, this.#options.limitMs ?? SERVER_LIMIT_MS)).catch(() => undefined);
     });
     this.#pool = pool;
   }
@@ -164,7 +172,7 @@ export class PostgresPool {
   /** Reads without a transaction. @throws OtaError */
   async read(statement: Statement, values: readonly PgValue[] = []): Promise<SqlRow[]> {
     try {
-      return (await run(this.#open(), statement, values)).rows as SqlRow[];
+      return (await run(this.#open(), statement, values, this.#limitMs)).rows as SqlRow[];
     } catch (error) {
       throw storeError(error);
     }
@@ -173,18 +181,17 @@ export class PostgresPool {
   /**
    * Runs `work` in one transaction, which it commits itself by `Transaction.commit`; again where it met another one,
    * or where the connection was lost before the COMMIT.
-   * @param lostCommit called where nobody knows whether the COMMIT was done
+   * @param limitMs how long each statement may take
    * @throws OtaError where it can't be done; nothing is changed then, but for a COMMIT that is unknown
    */
   async transaction<T>(
     work: (transaction: Transaction) => Promise<T>,
-    lostCommit: () => void = () => undefined,
+    { limitMs = this.#limitMs }: { readonly limitMs?: number } = {},
   ): Promise<T> {
     for (let runs = 1; ; runs += 1) {
-      const ended = await this.#runOnce(work);
+      const ended = await this.#runOnce(work, limitMs);
       if ('result' in ended) return ended.result;
       const { error, committing } = ended;
-      if (committing && isLost(error)) lostCommit();
       const again = isConflict(error) || (isLost(error) && !committing && runs === 1);
       if (!again || runs >= MAX_RUNS) throw storeError(error);
       if (runs > 1) await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * runs));
@@ -193,6 +200,7 @@ export class PostgresPool {
 
   async #runOnce<T>(
     work: (transaction: Transaction) => Promise<T>,
+    limitMs: number,
   ): Promise<{ result: T } | { error: unknown; committing: boolean }> {
     let client: PoolClient;
     try {
@@ -200,9 +208,12 @@ export class PostgresPool {
     } catch (error) {
       return { error, committing: false };
     }
-    const transaction = new Transaction(client);
+    const transaction = new Transaction(client, limitMs);
     try {
       transaction.write({ text: 'BEGIN' });
+      if (limitMs !== this.#limitMs) {
+        transaction.write({ text: `SET LOCAL statement_timeout TO ${limitMs}` });
+      }
       const result = await work(transaction);
       client.release();
       return { result };
@@ -217,6 +228,11 @@ export class PostgresPool {
     }
   }
 
+  /** How long an answer is waited for. */
+  get #limitMs(): number {
+    return this.#options.limitMs ?? ANSWER_LIMIT_MS;
+  }
+
   #open(): Pool {
     if (this.#pool === null) throw new OtaError('OTA_CLOSED', 'The store is closed.');
     return this.#pool;
@@ -228,8 +244,8 @@ function isStalePlan(error: unknown): boolean {
 }
 
 /** @param schema a name that was checked: see `rules` */
-function sessionSettings(schema: string): string {
-  return `SET search_path TO "${schema}"; SET statement_timeout TO ${SERVER_LIMIT_MS};
+function sessionSettings(schema: string, limitMs: number): string {
+  return `SET search_path TO "${schema}"; SET statement_timeout TO ${limitMs};
     SET lock_timeout TO ${SERVER_LIMIT_MS}; SET idle_in_transaction_session_timeout TO ${SERVER_LIMIT_MS};
     SET client_min_messages TO warning`;
 }

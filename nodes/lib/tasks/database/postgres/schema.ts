@@ -143,6 +143,9 @@ export const MIGRATIONS: readonly Migration[] = [
 /** The newest schema that this version knows. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
+/** How long a step may take: the tables of a large fleet get a new index. */
+const LIMIT_MS = 3_600_000;
+
 /** Any number that nobody else uses; with the schema's name it makes the lock. */
 const LOCK = 7_265_117;
 
@@ -155,8 +158,8 @@ export async function migrate(pool: PostgresPool, schema: string, wall: number):
     `"${schema}".migrations`,
   ]);
   if (Boolean(found[0]?.['yes']) && (await versionOf(pool)) === SCHEMA_VERSION) return;
-  await pool.transaction(async (transaction) => {
-    transaction.write({ text: 'SET LOCAL statement_timeout TO 0; SET LOCAL lock_timeout TO 0' });
+  const work = async (transaction: Transaction): Promise<void> => {
+    transaction.write({ text: 'SET LOCAL lock_timeout TO 0' });
     transaction.write({ text: `SELECT pg_advisory_xact_lock(${LOCK}, hashtext($1))` }, [schema]);
     const version = await prepare(transaction, schema);
     if (version > SCHEMA_VERSION) throw newerError(version);
@@ -170,7 +173,8 @@ export async function migrate(pool: PostgresPool, schema: string, wall: number):
       ]);
     }
     await transaction.commit();
-  });
+  };
+  await pool.transaction(work, { limitMs: LIMIT_MS });
 }
 
 async function versionOf(pool: PostgresPool): Promise<number> {
