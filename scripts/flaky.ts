@@ -30,6 +30,8 @@ async function main(): Promise<void> {
   );
   const [runs = RUNS, given] = numbers;
   await build();
+  // Loops end with this process, also where it is told to end.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   const loops = Array.from({ length: os.availableParallelism() }, endlessLoop);
   const failed: Failed[] = [];
   try {
