@@ -15,5 +15,6 @@ export * from './reason';
 export * from './scheme-identity';
 export * from './setting';
 export * from './template';
+export * from './texts';
 export * from './values';
 export * from './window';

@@ -2,9 +2,10 @@
 import type { KeyObject } from 'node:crypto';
 import path from 'node:path';
 import { OtaError, type SignMethod } from '../../protocol';
+import { MAX_PACKAGE_LINE } from '../../rules';
 import { SIGNATURE_KEY, signPackage } from '../verify/signature';
 import { fileUrl, safeName } from './addresses';
-import { MAX_LINE, type PackageFields } from './fields';
+import type { PackageFields } from './fields';
 import type { Package, PackageRecord } from './record';
 import type { Measured, PackageSource } from './import-file';
 
@@ -67,7 +68,7 @@ export function fileNameOf({ fields, source }: Pick<PackageRequest, 'fields' | '
 /** The file's own name for people to read, in any script; blank where it has none. */
 function titleOf(source: PackageSource): string {
   return givenName(source)
-    .slice(0, MAX_LINE)
+    .slice(0, MAX_PACKAGE_LINE)
     .replace(/[\p{Cc}\p{Cs}]/gu, '')
     .trim();
 }

@@ -16,7 +16,7 @@ import {
   toOtaError,
   typeName,
 } from '../../protocol';
-import { labelFilterRule } from '../../rules';
+import { labelFilterRule, MAX_PACKAGE_DESCRIPTION, MAX_PACKAGE_LINE } from '../../rules';
 
 export type PackageType = 'full' | 'differential';
 
@@ -41,9 +41,6 @@ export interface PackageFields {
   readonly expires: string | null;
 }
 
-/** Characters of a field that stands on one line. */
-export const MAX_LINE = 128;
-const MAX_DESCRIPTION = 4096;
 const MAX_EXT_DATA = 16 * 1024;
 /** A signature holds it too, and goes out with each push. */
 const MAX_REQUIRES = 4 * 1024;
@@ -72,7 +69,7 @@ export function readFields(input: JsonObject, byDefault: { signMethod: SignMetho
     signMethod: readMethod(field(input, 'signMethod')) ?? byDefault.signMethod,
     type,
     fromVersion: type === 'full' ? null : fromVersion,
-    description: text(input, 'description', MAX_DESCRIPTION),
+    description: text(input, 'description', MAX_PACKAGE_DESCRIPTION),
     extData: readExtData(field(input, 'extData'), { version, module }),
     requires: readRequires(field(input, 'requires')),
     expires: readExpires(field(input, 'expires')),
@@ -81,7 +78,7 @@ export function readFields(input: JsonObject, byDefault: { signMethod: SignMetho
 
 /** One line: what shows in tables and goes into topics' bodies. */
 function line(input: JsonObject, key: string): string {
-  const value = text(input, key, MAX_LINE).trim();
+  const value = text(input, key, MAX_PACKAGE_LINE).trim();
   if (/\p{Cc}/u.test(value)) throw bad(`"${key}" must not hold control characters`);
   return value;
 }

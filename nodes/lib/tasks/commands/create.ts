@@ -11,6 +11,7 @@ import {
   typeName,
   type UpgradeOut,
 } from '../../protocol';
+import { MAX_MODULE_NAME, MAX_TASK_DESCRIPTION, MAX_TASK_NAME } from '../../rules';
 import { readPolicy } from '../policy';
 import type { DeviceFilter, EndBehavior, Joining, LabelFilter, PackageVariant, Policy } from '../types';
 import { bad, flag, oneOf, optional, texts, time, whole } from './fields';
@@ -37,8 +38,6 @@ export interface TaskInput {
   readonly policy: Policy;
 }
 
-const MAX_NAME = 256;
-const MAX_DESCRIPTION = 1024;
 const MAX_PACKAGE = 64 * 1024;
 const MAX_PACKAGES = 32;
 const MAX_JOINING = 1_000_000;
@@ -61,8 +60,8 @@ export function readTask(payload: JsonObject, { defaults, check }: OwnRules): Ta
   if (endAt !== null && startAt !== null && endAt <= startAt) throw bad('endAt', 'must be after "startAt"');
   const own = fromVersions === null ? defaults : { ...defaults, fromVersions };
   return {
-    name: optional(payload, 'name', Infinity).slice(0, MAX_NAME),
-    description: optional(payload, 'description', MAX_DESCRIPTION),
+    name: optional(payload, 'name', Infinity).slice(0, MAX_TASK_NAME),
+    description: optional(payload, 'description', MAX_TASK_DESCRIPTION),
     upgrade: first.upgrade,
     package: first.package,
     packages,
@@ -188,7 +187,7 @@ function readFilter(value: JsonObject): DeviceFilter {
   const versions = one === null && many === null ? null : [...new Set([...(one ?? []), ...(many ?? [])])];
   const given = field(value, 'labels');
   const labels = isBlank(given) ? null : readLabelFilter(given, 'targets.labels');
-  const module = optional(value, 'module', 128);
+  const module = optional(value, 'module', MAX_MODULE_NAME);
   if (versions === null && labels === null && module === '') {
     throw bad(
       'targets.version',

@@ -15,9 +15,7 @@ import {
   readWhole,
   typeName,
 } from '../../protocol';
-
-/** Who asked and what they say about it: texts of the task's log. */
-const MAX_NOTE = 128;
+import { MAX_NOTE } from '../../rules';
 
 export function bad(name: string, why: string): OtaError {
   return new OtaError('OTA_BAD_INPUT', `"${name}" ${why}.`);

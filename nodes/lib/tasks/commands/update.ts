@@ -1,5 +1,6 @@
 /** `update`: what may change of a task that is under way. Pure. */
 import { field, isObject, type JsonObject, typeName } from '../../protocol';
+import { MAX_TASK_DESCRIPTION, MAX_TASK_NAME } from '../../rules';
 import { readPolicyPart } from '../policy';
 import type { EndBehavior, Policy } from '../types';
 import { readEndBehavior } from './create';
@@ -18,16 +19,13 @@ export interface TaskUpdate {
 /** The devices and their waves were chosen by these. */
 export const FIXED_POLICY_FIELDS: readonly (keyof Policy)[] = ['waves', 'skipCurrent', 'fromVersions'];
 
-const MAX_NAME = 256;
-const MAX_DESCRIPTION = 1024;
-
 /** @param defaults what a blank field of the policy stands for */
 export function readUpdate(payload: JsonObject, defaults: Policy): TaskUpdate {
   const given = (name: string): boolean => field(payload, name) !== undefined;
   const endBehavior = readEndBehavior(payload);
   const update: TaskUpdate = {
-    ...(given('name') && { name: optional(payload, 'name', MAX_NAME) }),
-    ...(given('description') && { description: optional(payload, 'description', MAX_DESCRIPTION) }),
+    ...(given('name') && { name: optional(payload, 'name', MAX_TASK_NAME) }),
+    ...(given('description') && { description: optional(payload, 'description', MAX_TASK_DESCRIPTION) }),
     ...(given('endAt') && { endAt: time(payload, 'endAt') }),
     ...(endBehavior !== null && { endBehavior }),
     ...(given('policy') && { policy: readPolicy(field(payload, 'policy'), defaults) }),

@@ -13,6 +13,7 @@ import {
   toOtaError,
   typeName,
 } from '../../protocol';
+import { MAX_IDENTITY, MAX_MODULE_NAME } from '../../rules';
 import { bad, optional, required } from './fields';
 
 /** Actions of messages that report. */
@@ -41,7 +42,6 @@ export type WireReport =
     }
   | { readonly kind: 'outcome'; readonly id: string; readonly outcome: WireOutcome };
 
-const MAX_IDENTITY = 128;
 const MAX_VERSION = 256;
 const MAX_PARAMS = 16;
 
@@ -58,12 +58,12 @@ export function readReport(payload: JsonObject): WireReport {
         kind: 'inform',
         accessToken: identity(payload),
         id: readId(payload),
-        module: moduleOrDefault(optional(payload, 'module', MAX_IDENTITY)),
+        module: moduleOrDefault(optional(payload, 'module', MAX_MODULE_NAME)),
         version: readVersion(payload),
         params: readParams(payload),
       };
     case 'progress': {
-      const module = optional(payload, 'module', MAX_IDENTITY);
+      const module = optional(payload, 'module', MAX_MODULE_NAME);
       return {
         kind: 'progress',
         accessToken: identity(payload),

@@ -3,8 +3,9 @@
  * emitted and what wasn't yet. Never writes, and decides nothing of what it emits.
  */
 import { OtaError, toOtaError } from '../../protocol';
+import { MAX_MODULE_NAME } from '../../rules';
 import { type Change, MAX_DEVICES, type TaskDatabase } from '../database';
-import { type LeftOut, MAX_MODULE_NAME, MAX_MODULES } from '../transactions';
+import { type LeftOut, MAX_MODULES } from '../transactions';
 import type { Task } from '../types';
 import type { Time } from './clock';
 

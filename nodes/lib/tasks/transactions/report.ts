@@ -17,6 +17,7 @@ import {
   versionTransitions,
   type VersionReport,
 } from '../machine';
+import { MAX_MODULE_NAME } from '../../rules';
 import type { Change, Decision, Instant, KnownChange, Need, Rows } from '../database/database';
 import type { Labels } from '../types';
 import { joinsOf } from './join';
@@ -53,8 +54,6 @@ export interface LeftOut {
 
 /** Modules that are remembered of one device: a hostile one could name a new one each time. */
 export const MAX_MODULES = 64;
-/** Characters of a module's name. */
-export const MAX_MODULE_NAME = 128;
 
 /** All that the devices of these reports are in. */
 export function reportNeed(incoming: readonly Incoming[], at: Instant): Need {
