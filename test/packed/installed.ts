@@ -14,7 +14,7 @@ const run = promisify(execFile);
 
 export const ROOT = path.resolve(__dirname, '../..');
 /** Packing builds, installing asks the registry: both take longer than a test. */
-export const INSTALL_TIMEOUT_MS = 240_000;
+export const INSTALL_TIMEOUT_MS = 600_000;
 
 export interface Manifest {
   readonly name: string;

@@ -35,7 +35,7 @@ describe("the flow library's scorecard", function () {
     const catalogue = path.join(ROOT, 'scripts', 'release', 'catalogue.cjs');
     const command = path.join(tool, 'node_modules', 'node-red-dev', 'bin', 'run');
     const args = ['-r', catalogue, command, 'validate', '-p', unpacked, '-o', file];
-    ({ stdout: output } = await run(process.execPath, args, { cwd: unpacked, timeout: 120_000 }));
+    ({ stdout: output } = await run(process.execPath, args, { cwd: unpacked, timeout: 300_000 }));
     scorecard = JSON.parse(await fs.readFile(file, 'utf8')) as Scorecard;
   });
 
