@@ -20,7 +20,7 @@ const REPORTER = path.join(__dirname, '../check/reporter.ts');
 const SIDE_BY_SIDE = os.availableParallelism() + 2;
 const SLOWEST = 20;
 /** Several runs share the processors here: what takes this long hangs. */
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 
 export interface Outcome {
   readonly passed: number;
