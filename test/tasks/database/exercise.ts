@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import type { TaskDatabase } from '../../../nodes/lib/tasks/database';
-import { fleetNeed, label, seen } from '../../../nodes/lib/tasks/transactions';
+import { fleetNeed, forget, label, seen } from '../../../nodes/lib/tasks/transactions';
 import type { Task } from '../../../nodes/lib/tasks/types';
 import { plan, WALL } from '../support';
 import { Calls, inform, progress, statuses } from './calls';
@@ -168,6 +168,41 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       const all = { page: 1, pageSize: 10, module: null, version: null, search: '' };
       const { total, devices } = await tasks.database.fleet({ ...all, labels: { site: ['x'] } });
       assert.deepEqual([total, devices.map(({ accessToken }) => accessToken)], [1, ['a']]);
+    });
+
+    it('finds a device by a label that it got before its first report', async () => {
+      const tasks = await open('s');
+      await tasks.make(['new']);
+      await tasks.database.transact(fleetNeed(['new'], { wall: WALL, ticks: 0 }), (rows) =>
+        label(['new'], { site: 'x' }, rows),
+      );
+      const found = async (): Promise<number> => {
+        const all = { page: 1, pageSize: 10, module: null, version: null, search: '' };
+        return (await tasks.database.fleet({ ...all, labels: { site: ['x'] } })).total;
+      };
+      assert.equal(await found(), 0);
+      await tasks.report([inform('new', 'v1')]);
+      assert.equal(await found(), 1);
+      await tasks.report([inform('new', 'v1', 'MCU')]);
+      assert.equal(await found(), 2);
+    });
+
+    it('finds a device by no label any more that was forgotten, whatever its labels are', async () => {
+      const tasks = await open('s');
+      const at = { wall: WALL, ticks: 0 };
+      const odd = { site: 'x', odd: 'nul \0, half a pair \ud800' };
+      await tasks.report([{ ...inform('a', 'v1'), labels: odd }, inform('b', 'v1')]);
+      await tasks.database.transact(fleetNeed(['b'], at), (rows) => label(['b'], { site: 'x' }, rows));
+      const found = async (): Promise<unknown[]> => {
+        const all = { page: 1, pageSize: 10, module: null, version: null, search: '' };
+        const { total, devices } = await tasks.database.fleet({ ...all, labels: { site: ['x'] } });
+        return [total, ...devices.map(({ accessToken }) => accessToken)];
+      };
+      assert.deepEqual(await found(), [2, 'a', 'b']);
+      await tasks.database.transact(fleetNeed(['a'], at), (rows) => forget(['a'], rows));
+      assert.deepEqual(await found(), [1, 'b']);
+      await tasks.report([inform('a', 'v1')]);
+      assert.deepEqual(await found(), [1, 'b']);
     });
 
     it('writes all of a batch or nothing', async () => {

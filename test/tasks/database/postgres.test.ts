@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { PostgresStore } from '../../../nodes/lib/tasks/database';
+import { PostgresStore, type TaskDatabase } from '../../../nodes/lib/tasks/database';
+import { fleetNeed, label, report, reportNeed } from '../../../nodes/lib/tasks/transactions';
 import { cleanup } from '../../support/cleanup';
 import { type PostgresServer, requirePostgres, startPostgresServer } from '../../support/postgres';
 import { until } from '../../support/wait';
-import { Calls } from './calls';
+import { WALL } from '../support';
+import { Calls, inform } from './calls';
 import { exercise } from './exercise';
 
 describe('PostgreSQL', function () {
@@ -35,6 +37,43 @@ describe('PostgreSQL', function () {
     end: () => {
       server.psql(`DROP SCHEMA IF EXISTS s${schemas} CASCADE`);
     },
+  });
+
+  it('keeps the labels of a device whole that instances label, and it itself reports, at the same time', async () => {
+    schemas += 1;
+    const schema = `s${schemas}`;
+    const stores = [1, 2].map(
+      () => new PostgresStore({ url: server.url(), schema, poolSize: 4, time: 'caller' }),
+    );
+    for (const store of stores) await store.open();
+    const [one, two] = stores.map((store) => store.tasks('s'));
+    assert.ok(one && two);
+    const at = { wall: WALL, ticks: 0 };
+    await one.transact(reportNeed([inform('a', 'v1')], at), (rows) => report([inform('a', 'v1')], rows));
+    const times = async (act: (value: string) => Promise<unknown>): Promise<void> => {
+      for (let n = 0; n < 20; n += 1) await act(`v${n}`);
+    };
+    const labelled = (tasks: TaskDatabase, name: string) => (value: string) =>
+      Promise.resolve(tasks.transact(fleetNeed(['a'], at), (rows) => label(['a'], { [name]: value }, rows)));
+    await Promise.all([
+      times(labelled(one, 'one')),
+      times(labelled(two, 'two')),
+      times((three) => {
+        const message = { ...inform('a', 'v1'), labels: { three } };
+        return two.transact(reportNeed([message], at), (rows) => report([message], rows));
+      }),
+    ]);
+    const labels = (await one.labels(['a'])).get('a');
+    assert.deepEqual(Object.keys(labels ?? {}).sort(), ['one', 'three', 'two']);
+    const stored = server.psql(`SELECT name || '=' || value FROM ${schema}.label_values ORDER BY 1`);
+    assert.deepEqual(
+      stored.split('\n'),
+      Object.entries(labels ?? {})
+        .map(([name, value]) => `${name}=${value}`)
+        .sort(),
+    );
+    for (const store of stores) await store.close();
+    server.psql(`DROP SCHEMA ${schema} CASCADE`);
   });
 
   describe('a schema', () => {

@@ -181,6 +181,15 @@ export class PostgresRows implements Rows {
     return toOwnLabels(this.#tokens.get(accessToken)?.[0]) ?? NO_LABELS;
   }
 
+  /** The labels as they are stored: by these a change is known that another instance has made meanwhile. */
+  labelTexts(accessToken: string): { readonly operator: string; readonly device: string } {
+    const row = this.#tokens.get(accessToken)?.[0];
+    return {
+      operator: (row?.['operator'] ?? '{}') as string,
+      device: (row?.['device'] ?? '{}') as string,
+    };
+  }
+
   modules(accessToken: string): readonly KnownModule[] {
     const seenAt = toOwnLabels(this.#tokens.get(accessToken)?.[0])?.seenAt ?? 0;
     return toKnownModules(this.#known.get(accessToken) ?? [], seenAt);

@@ -15,8 +15,8 @@ import { toOwnLabels } from './load';
 const MAX_COUNTED = 200_000;
 /** The same of a search, and of several conditions. A page further behind counts as far as its own end. */
 const MAX_SEARCHED = 20_000;
-/** The same of labels, where each match is looked up in another table. */
-const MAX_LABELLED = 2000;
+/** The same of labels where each match is looked up among the devices. */
+const MAX_LABELLED = 1000;
 /** The end of all texts that begin with a prefix. */
 const LAST_CHARACTER = '\u{10FFFF}';
 /** Between two tokens of a task that are kept for their place. */
@@ -29,16 +29,21 @@ class Where {
 
   /** @param condition with `?` for each value */
   add(condition: string, ...values: readonly PgValue[]): void {
+    this.#conditions.push(this.bind(condition, ...values));
+  }
+
+  /** The condition with the numbers of its values, for another place of the statement. */
+  bind(condition: string, ...values: readonly PgValue[]): string {
     let text = condition;
     for (const value of values) {
       this.values.push(value);
       text = text.replace('?', `$${this.values.length}`);
     }
-    this.#conditions.push(text);
+    return text;
   }
 
   get text(): string {
-    return this.#conditions.join(' AND ');
+    return this.#conditions.length === 0 ? 'true' : this.#conditions.join(' AND ');
   }
 }
 
@@ -65,7 +70,7 @@ export async function devicePage(
     offset,
     limit: pageSize,
     total,
-    most,
+    isExact: isPlain || total < most,
     task: isWhole ? task.id : null,
   });
   return { total, devices: rows.map(toDeviceRow) };
@@ -86,8 +91,8 @@ interface Slice {
   readonly offset: number;
   readonly limit: number;
   readonly total: number;
-  /** So many are counted at most: with as many there may be more. */
-  readonly most: number;
+  /** Whether the total is all there is; otherwise there may be more. */
+  readonly isExact: boolean;
   /** The task where all its devices are meant: their places are kept. */
   readonly task: number | null;
 }
@@ -95,9 +100,9 @@ interface Slice {
 async function slice(
   pool: PostgresPool,
   where: Where,
-  { offset, limit, total, most, task }: Slice,
+  { offset, limit, total, isExact, task }: Slice,
 ): Promise<readonly SqlRow[]> {
-  const isBehind = offset > total / 2 && total < most && task === null;
+  const isBehind = isExact && offset > total / 2 && task === null;
   if (isBehind) {
     // From the end: as many rows lie behind the page as before it otherwise.
     const size = Math.max(0, Math.min(limit, total - offset));
@@ -120,6 +125,7 @@ async function slice(
   return read(pool, where, { order: 'ASC', offset, limit });
 }
 
+/** @param where its first value is the task. The rows before the page are read from an index alone. */
 function read(
   pool: PostgresPool,
   where: Where,
@@ -127,8 +133,8 @@ function read(
 ): Promise<SqlRow[]> {
   const n = where.values.length;
   const text = `SELECT d.*, v.version AS current_version FROM
-      (SELECT id FROM task_devices WHERE ${where.text} ORDER BY token ${order} LIMIT $${n + 1} OFFSET $${n + 2}) AS p
-      JOIN task_devices AS d ON d.id = p.id
+      (SELECT token FROM task_devices WHERE ${where.text} ORDER BY token ${order} LIMIT $${n + 1} OFFSET $${n + 2}) AS p
+      JOIN task_devices AS d ON d.task = $1 AND d.token = p.token
       LEFT JOIN devices AS v ON v.scope = d.scope AND v.token = d.token
     ORDER BY d.token ${order}`;
   return pool.read({ text }, [...where.values, limit, offset]);
@@ -150,20 +156,22 @@ export async function fleetPage(
   const service = await keys.service();
   const module = query.module === null ? null : ((await keys.findModule(query.module)) ?? NO_MODULE);
   const scopes = await scopesOf(pool, service, module);
-  const { from, where } = fleetWhere(query, scopes, service);
+  const { from, token, scope, where, isByLabelAlone } = fleetSource(query, scopes, service);
   const isByLabel = Object.keys(query.labels ?? {}).length > 0;
   const isCounted = query.search === '' && !isByLabel;
   const versions = await pool.read(VERSIONS, [service, module, MAX_VERSIONS]);
-  const most = mostFor(query, isByLabel ? MAX_LABELLED : MAX_SEARCHED);
+  const most = mostFor(query, isByLabel && !isByLabelAlone ? MAX_LABELLED : MAX_SEARCHED);
+  // In the order of an index, so that PostgreSQL stops at the limit instead of gathering all matches first.
+  const found = `SELECT 1 FROM ${from} WHERE ${where.text} ORDER BY ${token} LIMIT $${where.values.length + 1}`;
   const counted = isCounted
     ? await pool.read(COUNT_KNOWN_OF, [service, module, query.version])
-    : await pool.read({ text: countFleet(from, where) }, [...where.values, most]);
+    : await pool.read({ text: `SELECT count(*)::int AS n FROM (${found}) AS c` }, [...where.values, most]);
   const total = Number(counted[0]?.['n'] ?? 0);
   const { order, offset, limit } = span(query, total, isCounted || total < most);
   const n = where.values.length;
   const text = `SELECT p.token, c.module, v.version, v.at, k.operator, k.device, k.seen_at, t.key, t.name, t.status
-    FROM (SELECT d.token, d.scope FROM ${from} WHERE ${where.text}
-        ORDER BY d.token ${order}, d.scope ${order} LIMIT $${n + 1} OFFSET $${n + 2}) AS p
+    FROM (SELECT ${token} AS token, ${scope} AS scope FROM ${from} WHERE ${where.text}
+        ORDER BY ${token} ${order}, 2 ${order} LIMIT $${n + 1} OFFSET $${n + 2}) AS p
       JOIN devices AS v ON v.scope = p.scope AND v.token = p.token JOIN scopes AS c ON c.id = p.scope
       LEFT JOIN tokens AS k ON k.service = $${n + 3} AND k.token = p.token
       LEFT JOIN LATERAL (SELECT t.key, t.name, t.status FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
@@ -207,58 +215,65 @@ const COUNT_KNOWN_OF = {
     WHERE ${OF_MODULE} AND ($3::text IS NULL OR v.version = $3)`,
 };
 
-/** The numbers of a service's modules, or of the one that is meant. */
-async function scopesOf(
-  pool: PostgresPool,
-  service: number,
-  module: number | null,
-): Promise<readonly number[]> {
+interface Scopes {
+  /** The numbers of the modules that are meant. */
+  readonly ids: readonly number[];
+  /** Whether the fleet has no other module. */
+  readonly isWhole: boolean;
+}
+
+async function scopesOf(pool: PostgresPool, service: number, module: number | null): Promise<Scopes> {
   const rows = await pool.read(SCOPES, [service]);
   const all = rows.map((row) => row['id'] as number);
-  return module === null || all.length === 1
-    ? all.filter((id) => module === null || id === module)
-    : [module];
+  const ids = all.filter((id) => module === null || id === module);
+  return { ids, isWhole: ids.length === all.length };
 }
 
 const SCOPES = { name: 'ota_scopes', text: 'SELECT id FROM scopes WHERE service = $1' };
 
-/** In the order of an index, so that PostgreSQL stops at the limit instead of gathering all matches first. */
-function countFleet(from: string, where: Where): string {
-  return `SELECT count(*)::int AS n FROM (SELECT 1 FROM ${from} WHERE ${where.text} ORDER BY d.token
-    LIMIT $${where.values.length + 1}) AS c`;
-}
-
 interface FleetSource {
-  /** A table as `d`, with `token` and `scope`. */
+  /** Tables with their joins. */
   readonly from: string;
+  /** The columns of a device's token and module. */
+  readonly token: string;
+  readonly scope: string;
   readonly where: Where;
+  /** Whether the rows of labels say all: each is of a device that has reported. */
+  readonly isByLabelAlone: boolean;
 }
 
-function fleetWhere(query: FleetQuery, scopes: readonly number[], service: number): FleetSource {
+const TOKENS_OF_LABEL = 'SELECT token FROM label_values WHERE service = ? AND name = ? AND value = ?';
+const NO_TOKENS = 'SELECT token FROM label_values WHERE false';
+
+/** A device has a label once: the rows of its values are merged, each of which lies in the order of tokens. */
+function inOrder(parts: readonly string[]): string {
+  if (parts.length <= 1) return parts[0] ?? NO_TOKENS;
+  return parts.map((part) => `(${part} ORDER BY token)`).join(' UNION ALL ');
+}
+
+/** Most fleets have one module: its devices are found in the order of tokens, and by their labels alone. */
+function fleetSource(query: FleetQuery, { ids, isWhole }: Scopes, service: number): FleetSource {
   const { version, search, labels } = query;
+  const [only] = ids;
+  const isOne = only !== undefined && ids.length === 1;
+  const all = Object.entries(labels ?? {});
+  const isByLabelAlone = isOne && isWhole && version === null && all.length > 0;
+  const token = isByLabelAlone ? 'l0.token' : 'd.token';
   const where = new Where();
-  where.add('d.scope = ANY (?::int[])', scopes);
-  if (version !== null) where.add('d.version = ?', version);
-  if (search !== '') where.add('d.token >= ? AND d.token < ?', search, search + LAST_CHARACTER);
-  const joins: string[] = [];
-  for (const [name, wanted] of Object.entries(labels ?? {})) {
-    const l = `l${joins.length}`;
-    const [value, ...more] = wanted;
-    if (value !== undefined && more.length === 0) {
-      // A device has a label once: its rows lie in the order of tokens, and the join may begin with them.
-      joins.push(` JOIN label_values AS ${l} ON ${l}.token = d.token`);
-      where.add(`${l}.service = ? AND ${l}.name = ? AND ${l}.value = ?`, service, name, value);
-    } else {
-      where.add(
-        `d.token IN (SELECT l.token FROM label_values AS l
-          WHERE l.service = ? AND l.name = ? AND l.value = ANY (?::text[]))`,
-        service,
-        name,
-        [...wanted],
-      );
-    }
+  if (!isByLabelAlone) {
+    if (isOne) where.add('d.scope = ?', only);
+    else where.add('d.scope = ANY (?::int[])', ids);
   }
-  return { from: `devices AS d${joins.join('')}`, where };
+  if (version !== null) where.add('d.version = ?', version);
+  if (search !== '') where.add(`${token} >= ? AND ${token} < ?`, search, search + LAST_CHARACTER);
+  const tables = isByLabelAlone ? [] : ['devices AS d'];
+  for (const [i, [name, values]] of all.entries()) {
+    const parts = values.map((value) => where.bind(TOKENS_OF_LABEL, service, name, value));
+    const table = `(${inOrder(parts)}) AS l${i}`;
+    tables.push(tables.length === 0 ? table : `${table} ON l${i}.token = ${token}`);
+  }
+  const scope = isByLabelAlone ? String(only) : 'd.scope';
+  return { from: tables.join(' JOIN '), token, scope, where, isByLabelAlone };
 }
 
 function fleetRow(row: SqlRow): FleetRow {

@@ -2,8 +2,6 @@
  * Writes what a rule decided, set by set, in the transaction that loaded the rows for it. What instances share comes
  * last: counts, in a part that is this instance's own. Decides nothing.
  */
-import { effectiveLabels } from '../../machine';
-import type { Labels } from '../../types';
 import {
   type Decision,
   type Join,
@@ -13,6 +11,7 @@ import {
   type NewDevice,
 } from '../database';
 import { type CountDeltas, type DeviceWrite, type Effects, NO_COUNTS } from '../effects';
+import { type LabelRow, labelRowChanges } from '../label-rows';
 import { deviceColumns, keepsDue, queueStart, type SqlValue, toLine } from '../rows';
 import { taskStateValues } from '../task-rows';
 import type { PgValue, Transaction } from './driver';
@@ -244,25 +243,32 @@ function saveFleet(
   transaction: Transaction,
   { service, part }: SaveContext,
   rows: PostgresRows,
-  { labels = [], seen = [], forget = [] }: Decision<unknown>,
+  decision: Decision<unknown>,
 ): void {
+  const { labels = [], seen = [], forget = [] } = decision;
+  const touched = [...new Set([...labels.map(({ accessToken }) => accessToken), ...forget])].sort();
+  if (touched.length > 0) {
+    transaction.write(sql.ADD_TOKENS, [service, touched]);
+    const read = touched.map((accessToken) => rows.labelTexts(accessToken));
+    transaction.write(sql.LOCK_LABELS, [
+      service,
+      touched,
+      read.map(({ operator }) => operator),
+      read.map(({ device }) => device),
+      touched.length,
+    ]);
+  }
   if (labels.length > 0) {
-    const sortedLabels = [...labels].sort(byToken);
     transaction.write(sql.SAVE_LABELS, [
       service,
-      sortedLabels.map(({ accessToken }) => accessToken),
-      sortedLabels.map(({ labels: { operator } }) => JSON.stringify(operator)),
-      sortedLabels.map(({ labels: { device } }) => JSON.stringify(device)),
+      labels.map(({ accessToken }) => accessToken),
+      labels.map(({ labels: { operator } }) => JSON.stringify(operator)),
+      labels.map(({ labels: { device } }) => JSON.stringify(device)),
     ]);
-    const gone = sortedLabels.flatMap(({ accessToken, labels: own }) =>
-      missing(effectiveLabels(rows.labels(accessToken)), effectiveLabels(own), accessToken),
-    );
-    const made = sortedLabels.flatMap(({ accessToken, labels: own }) =>
-      missing(effectiveLabels(own), effectiveLabels(rows.labels(accessToken)), accessToken),
-    );
-    if (gone.length > 0) transaction.write(sql.CLEAR_LABELS, [service, ...transposed(gone)]);
-    if (made.length > 0) transaction.write(sql.ADD_LABELS, [service, ...transposed(made)]);
   }
+  const { gone, made } = labelRowChanges(rows, decision);
+  if (gone.length > 0) transaction.write(sql.CLEAR_LABELS, [service, ...labelColumns(gone)]);
+  if (made.length > 0) transaction.write(sql.ADD_LABELS, [service, ...labelColumns(made)]);
   if (seen.length > 0) {
     const sortedSeen = [...seen].sort(byToken);
     transaction.write(sql.SAVE_SEEN, [
@@ -274,22 +280,16 @@ function saveFleet(
   if (forget.length > 0) {
     const tokens = [...forget].sort();
     transaction.write(sql.FORGET_KNOWN, [service, tokens, part]);
-    transaction.write(sql.FORGET_LABELS, [service, tokens]);
     transaction.write(sql.FORGET_TOKENS, [service, tokens]);
   }
 }
 
-type LabelRow = readonly [name: string, value: string, token: string];
-
-/** The labels of `one` that `other` doesn't have, or has otherwise. */
-function missing(one: Labels, other: Labels, accessToken: string): LabelRow[] {
-  return Object.entries(one).flatMap(([name, value]): LabelRow[] =>
-    Object.hasOwn(other, name) && other[name] === value ? [] : [[name, value, accessToken]],
-  );
-}
-
-function transposed(rows: readonly LabelRow[]): PgValue[] {
-  return [rows.map(([name]) => name), rows.map(([, value]) => value), rows.map(([, , token]) => token)];
+function labelColumns(rows: readonly LabelRow[]): PgValue[] {
+  return [
+    rows.map(({ name }) => name),
+    rows.map(({ value }) => value),
+    rows.map(({ accessToken }) => accessToken),
+  ];
 }
 
 function newDevices(devices: readonly NewDevice[]): PgValue[] {

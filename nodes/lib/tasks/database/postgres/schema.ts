@@ -138,6 +138,14 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX members_service ON members (service);
     `,
   },
+  {
+    name: 'labels by which devices that have reported are found',
+    sql: `
+      -- A device that has not reported is found by none.
+      DELETE FROM label_values AS l WHERE NOT EXISTS (SELECT 1 FROM devices AS d JOIN scopes AS c ON c.id = d.scope
+        WHERE d.token = l.token AND c.service = l.service);
+    `,
+  },
 ];
 
 /** The newest schema that this version knows. */

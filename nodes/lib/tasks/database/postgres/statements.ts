@@ -493,20 +493,39 @@ export const COUNT_VERSIONS = named(
     SELECT * FROM unnest($1::int[], $2::text[], $3::int[], $4::int[])
     ON CONFLICT (scope, version, part) DO UPDATE SET n = v.n + excluded.n`,
 );
+/** Devices that have no row yet get one, to be locked. */
+export const ADD_TOKENS = named(
+  'add_tokens',
+  'INSERT INTO tokens (service, token) SELECT $1, * FROM unnest($2::text[]) ON CONFLICT DO NOTHING',
+);
+/** Labels that are no longer those that were read ($3, $4) make the transaction run again. */
+export const LOCK_LABELS = named(
+  'lock_labels',
+  `SELECT 1 / (CASE WHEN count(*) = $5::int THEN 1 ELSE 0 END) AS ok FROM (
+    SELECT 1 FROM unnest($2::text[], $3::text[], $4::text[]) AS u (token, operator, device)
+      JOIN tokens AS t
+        ON t.service = $1 AND t.token = u.token AND t.operator = u.operator AND t.device = u.device
+      ORDER BY t.token FOR NO KEY UPDATE OF t) AS same`,
+);
 export const SAVE_LABELS = named(
   'save_labels',
-  `INSERT INTO tokens (service, token, operator, device) SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[])
-    ON CONFLICT (service, token) DO UPDATE SET operator = excluded.operator, device = excluded.device`,
+  `UPDATE tokens AS t SET operator = u.operator, device = u.device
+    FROM unnest($2::text[], $3::text[], $4::text[]) AS u (token, operator, device)
+    WHERE t.service = $1 AND t.token = u.token`,
 );
 export const CLEAR_LABELS = named(
   'clear_labels',
   `DELETE FROM label_values AS l USING unnest($2::text[], $3::text[], $4::text[]) AS u (name, value, token)
     WHERE l.service = $1 AND l.name = u.name AND l.value = u.value AND l.token = u.token`,
 );
+/** A device that is being forgotten is waited for, and found no more. */
 export const ADD_LABELS = named(
   'add_labels',
   `INSERT INTO label_values (service, name, value, token)
-    SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING`,
+    SELECT $1, u.name, u.value, u.token FROM unnest($2::text[], $3::text[], $4::text[]) AS u (name, value, token)
+    WHERE EXISTS (SELECT 1 FROM devices AS d JOIN scopes AS c ON c.id = d.scope
+      WHERE c.service = $1 AND d.token = u.token FOR KEY SHARE OF d)
+    ON CONFLICT DO NOTHING`,
 );
 export const SAVE_SEEN = named(
   'save_seen',
@@ -521,12 +540,6 @@ export const FORGET_KNOWN = named(
     INSERT INTO version_counts AS v (scope, version, part, n)
       SELECT scope, version, $3, -count(*) FROM gone GROUP BY scope, version
       ON CONFLICT (scope, version, part) DO UPDATE SET n = v.n + excluded.n`,
-);
-export const FORGET_LABELS = named(
-  'forget_labels',
-  `DELETE FROM label_values AS l USING unnest($2::text[]) AS u (token), jsonb_each_text((
-      SELECT k.device::jsonb || k.operator::jsonb FROM tokens AS k WHERE k.service = $1 AND k.token = u.token)) AS e
-    WHERE l.service = $1 AND l.name = e.key AND l.value = e.value AND l.token = u.token`,
 );
 export const FORGET_TOKENS = named(
   'forget_tokens',

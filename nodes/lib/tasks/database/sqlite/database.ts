@@ -72,7 +72,7 @@ export class SqliteTasks implements TaskDatabase {
         this.#forgetWhereOthersWrote();
         const rows = new SqliteRows(this.#file, this.#keys, this.#reporting, need);
         decided = decide(rows);
-        save(this.#file, this.#keys, need, decided);
+        save(this.#file, this.#keys, { need, rows, decision: decided });
         if (rows.lastName > 0) this.#sql.deleteNames(need.task ?? 0, rows.lastName);
         return decided.result;
       },

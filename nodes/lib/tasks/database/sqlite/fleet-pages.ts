@@ -33,7 +33,7 @@ export interface FleetPages {
 
 export function prepareFleetPages(db: SqlDatabase): FleetPages {
   const cached = statementCache(db);
-  const countUpTo = (max: number, { from, values }: Source): number =>
+  const countUpTo = (max: number, { from, values }: Found): number =>
     Number(
       cached(`SELECT count(*) AS n FROM (SELECT 1 FROM ${from} LIMIT ${max})`).get(...values)?.['n'] ?? 0,
     );
@@ -60,7 +60,13 @@ export function prepareFleetPages(db: SqlDatabase): FleetPages {
       const few = labels.find((label) => countUpTo(FEW, labelRows(filter, label)) < FEW);
       const one = filter.version === null ? labels.find(([, values]) => values.length === 1) : undefined;
       const byOne = few ?? one;
-      const source = byOne === undefined ? byDevices(filter, labels) : byLabel(filter, labels, byOne);
+      const only = byOne !== undefined && filter.version === null ? onlyModule(filter.service) : null;
+      const source =
+        byOne === undefined
+          ? byDevices(filter, labels)
+          : only !== null && only === filter.module
+            ? byLabelAlone(filter, labels, byOne)
+            : byLabel(filter, labels, byOne);
       const looked = byOne === undefined ? deviceRows(filter) : labelRows(filter, byOne);
       return {
         // The rows of several values don't come in the order of tokens; few of them are one slice.
@@ -75,29 +81,29 @@ export function prepareFleetPages(db: SqlDatabase): FleetPages {
         },
         rows: (slice, { limit, offset }) => {
           const { text, values } = within(source.token, slice);
-          return cached(`SELECT d.token, d.scope FROM ${source.from} AND ${text}
-            ORDER BY ${source.token}, d.scope LIMIT ? OFFSET ?`).all(
-            ...source.values,
-            ...values,
-            limit,
-            offset,
-          );
+          return cached(`SELECT ${source.token} AS token, ${source.scope} AS scope FROM ${source.from} AND ${text}
+            ORDER BY ${source.token}, 2 LIMIT ? OFFSET ?`).all(...source.values, ...values, limit, offset);
         },
       };
     },
   };
 
-  function endOfSlice({ from, values, token }: Source, after: string, size: number): string | null {
+  function endOfSlice({ from, values, token }: Found, after: string, size: number): string | null {
     const text = `SELECT ${token} AS token FROM ${from} AND ${token} > ? ORDER BY ${token} LIMIT 1 OFFSET ?`;
     return (cached(text).get(...values, after, size - 1)?.['token'] as string | undefined) ?? null;
   }
 }
 
-interface Source {
+interface Found {
   readonly from: string;
   readonly values: SqlValue[];
   /** The column in whose order rows come without sorting. */
   readonly token: string;
+}
+
+interface Source extends Found {
+  /** The column of the module, or its number. */
+  readonly scope: string;
 }
 
 class Conditions {
@@ -117,7 +123,7 @@ class Conditions {
 const places = (values: readonly unknown[]): string => values.map(() => '?').join(', ');
 
 /** The rows of one label, in the order of tokens where it has one value. */
-function labelRows({ service, search }: FleetFilter, [name, wanted]: Label): Source {
+function labelRows({ service, search }: FleetFilter, [name, wanted]: Label): Found {
   const where = new Conditions();
   where.add(`m.service = ? AND m.name = ? AND m.value IN (${places(wanted)})`, service, name, ...wanted);
   if (search !== '') where.add('m.token >= ? AND m.token < ?', search, search + LAST_CHARACTER);
@@ -135,6 +141,7 @@ function deviceRows({ module, version, search }: FleetFilter): Source {
     from: `devices AS d${indexOf(module, version)} WHERE ${where.text}`,
     values: where.values,
     token: 'd.token',
+    scope: 'd.scope',
   };
 }
 
@@ -153,6 +160,7 @@ function byDevices(filter: FleetFilter, labels: readonly Label[]): Source {
     from: `devices AS d${indexOf(module, version)} WHERE ${where.text}`,
     values: where.values,
     token: 'd.token',
+    scope: 'd.scope',
   };
 }
 
@@ -169,6 +177,20 @@ function byLabel(filter: FleetFilter, labels: readonly Label[], one: Label): Sou
       WHERE ${condition} AND ${where.text}`,
     values: [...rows.values, ...where.values],
     token: 'm.token',
+    scope: 'd.scope',
+  };
+}
+
+/** In a fleet of one module, whatever version: each row of a label is of a device that has reported. */
+function byLabelAlone(filter: FleetFilter, labels: readonly Label[], one: Label): Source {
+  const rows = labelRows(filter, one);
+  const where = new Conditions();
+  addLabels(where, filter.service, labels, { done: one, token: 'm.token' });
+  return {
+    from: where.text === '' ? rows.from : `${rows.from} AND ${where.text}`,
+    values: [...rows.values, ...where.values],
+    token: 'm.token',
+    scope: String(filter.module),
   };
 }
 

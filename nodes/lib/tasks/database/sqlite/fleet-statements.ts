@@ -98,17 +98,13 @@ export function prepareFleetStatements(db: SqlDatabase) {
         seenAt: row['seen_at'] as number | null,
       };
     },
-    /** @param before, after the labels that filters see, by which devices are found */
-    saveLabels: (service: number, token: string, labels: OwnLabels, before: Labels, after: Labels) => {
-      saveLabels.run(service, token, JSON.stringify(labels.operator), JSON.stringify(labels.device));
-      for (const [name, value] of Object.entries(before)) {
-        if (!Object.hasOwn(after, name) || after[name] !== value)
-          deleteLabel.run(service, name, value, token);
-      }
-      for (const [name, value] of Object.entries(after)) {
-        if (!Object.hasOwn(before, name) || before[name] !== value) addLabel.run(service, name, value, token);
-      }
-    },
+    saveLabels: (service: number, token: string, { operator, device }: OwnLabels) =>
+      saveLabels.run(service, token, JSON.stringify(operator), JSON.stringify(device)),
+    /** A label by which a device that has reported is found. */
+    addLabel: (service: number, name: string, value: string, token: string) =>
+      addLabel.run(service, name, value, token),
+    deleteLabel: (service: number, name: string, value: string, token: string) =>
+      deleteLabel.run(service, name, value, token),
     saveSeen: (service: number, token: string, at: number) => saveSeen.run(service, token, at),
     forgetToken: (service: number, token: string) => forgetToken.run(service, token),
     knownModules: (service: number, token: string) => knownModules.all(token, service),

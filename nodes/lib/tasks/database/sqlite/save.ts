@@ -1,14 +1,20 @@
 /** Writes what a rule decided, in the transaction that loaded the rows for it. Decides nothing. */
-import type { Decision, Join, Need, NewDevice } from '../database';
+import type { Decision, Join, Need, NewDevice, Rows } from '../database';
 import { type CountDeltas, type Effects, NO_COUNTS } from '../effects';
-import { effectiveLabels, NO_LABELS } from '../../machine';
+import { labelRowChanges } from '../label-rows';
 import type { SqliteFile } from './file';
 import type { KeyCache } from './keys';
 import type { Statements } from './statements';
 
-export function save(file: SqliteFile, keys: KeyCache, need: Need, decision: Decision<unknown>): void {
+export function save(
+  file: SqliteFile,
+  keys: KeyCache,
+  { need, rows, decision }: { need: Need; rows: Rows; decision: Decision<unknown> },
+): void {
   const sql = file.statements;
   const { effects, known = [], task, names } = decision;
+  // Rows are read when they are asked for: before anything of them is written.
+  const { gone, made } = labelRowChanges(rows, decision);
   if (effects !== undefined) saveEffects(sql, keys, effects);
   for (const { accessToken, module, known: device, before } of known) {
     const moduleId = keys.moduleOf(module);
@@ -18,6 +24,8 @@ export function save(file: SqliteFile, keys: KeyCache, need: Need, decision: Dec
     if (before !== null) sql.countVersion(moduleId, before, -1);
     sql.countVersion(moduleId, device.version, 1);
   }
+  for (const { name, value, accessToken } of gone) sql.deleteLabel(keys.service(), name, value, accessToken);
+  for (const { name, value, accessToken } of made) sql.addLabel(keys.service(), name, value, accessToken);
   saveFleet(file, keys, decision);
   saveJoins(sql, keys, decision.joins ?? []);
   const id = need.task;
@@ -38,10 +46,8 @@ export function save(file: SqliteFile, keys: KeyCache, need: Need, decision: Dec
 /** Labels, signs of life and what is forgotten. */
 function saveFleet(file: SqliteFile, keys: KeyCache, decision: Decision<unknown>): void {
   const sql = file.statements;
-  for (const { accessToken, labels } of decision.labels ?? []) {
-    const before = effectiveLabels(sql.findToken(keys.service(), accessToken) ?? NO_LABELS);
-    sql.saveLabels(keys.service(), accessToken, labels, before, effectiveLabels(labels));
-  }
+  for (const { accessToken, labels } of decision.labels ?? [])
+    sql.saveLabels(keys.service(), accessToken, labels);
   for (const { accessToken, at } of decision.seen ?? []) sql.saveSeen(keys.service(), accessToken, at);
   for (const accessToken of decision.forget ?? []) {
     for (const row of sql.knownModules(keys.service(), accessToken)) {
@@ -50,8 +56,6 @@ function saveFleet(file: SqliteFile, keys: KeyCache, decision: Decision<unknown>
       sql.countVersion(moduleId, row['version'] as string, -1);
       file.devices -= 1;
     }
-    const before = effectiveLabels(sql.findToken(keys.service(), accessToken) ?? NO_LABELS);
-    if (Object.keys(before).length > 0) sql.saveLabels(keys.service(), accessToken, NO_LABELS, before, {});
     sql.forgetToken(keys.service(), accessToken);
   }
 }

@@ -230,6 +230,14 @@ export const MIGRATIONS: readonly Migration[] = [
       ALTER TABLE services ADD COLUMN newest INTEGER;
     `,
   },
+  {
+    name: 'labels by which devices that have reported are found',
+    sql: `
+      -- A device that has not reported is found by none.
+      DELETE FROM label_values WHERE NOT EXISTS (SELECT 1 FROM devices AS d JOIN scopes AS c ON c.id = d.scope
+        WHERE d.token = label_values.token AND c.service = label_values.service);
+    `,
+  },
 ];
 
 /** The newest schema that this version knows. */
