@@ -191,7 +191,7 @@ function postgresEnd(pool: PostgresPool): CopyEnd {
           });
         }
         const tasks = await transaction.read({ text: 'SELECT id FROM tasks WHERE joining IS NULL' });
-        for (const row of tasks) transaction.write(KEEP_PLACES, [(row['id'] ?? 0) as number]);
+        for (const row of tasks) transaction.write(KEEP_PLACES, [row['id'] ?? 0]);
         transaction.write({ text: 'ANALYZE' });
         await transaction.commit();
       };
