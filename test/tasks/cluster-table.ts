@@ -4,9 +4,11 @@
  * it three times. cluster.test.ts is the short form.
  */
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cleanup } from '../support/cleanup';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
+import { listen } from '../support/ports';
 import { type PostgresServer, requirePostgres, startPostgresServer } from '../support/postgres';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy';
 import { until } from '../support/wait';
@@ -24,6 +26,33 @@ import {
 const DEVICES = 300;
 const VERSIONS = [5, 4] as const;
 const NAMES = { 5: 'MQTT 5', 4: 'MQTT 3.1.1' } as const;
+
+/** In front of a broker: whoever connects with a client id that it refuses is cut off. */
+async function startGate(port: number): Promise<{ url: string; refuse(id: string): void; stop(): void }> {
+  const sockets = new Set<net.Socket>();
+  let refused: string | null = null;
+  const gate = net.createServer((socket) => {
+    const broker = net.connect(port, '127.0.0.1');
+    for (const each of [socket, broker]) {
+      sockets.add(each);
+      each.on('error', () => undefined);
+    }
+    socket.once('data', (connect) => {
+      if (refused !== null && connect.includes(refused)) socket.destroy();
+    });
+    socket.once('close', () => broker.destroy());
+    broker.once('close', () => socket.destroy());
+    socket.pipe(broker).pipe(socket);
+  });
+  return {
+    url: `mqtt://127.0.0.1:${await listen(gate)}`,
+    refuse: (id) => (refused = id),
+    stop() {
+      gate.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
 
 describe('several instances on one PostgreSQL, at full length', function () {
   this.timeout(300_000);
@@ -201,6 +230,19 @@ describe('several instances on one PostgreSQL, at full length', function () {
     );
     assert.equal(times.length, plans.size);
     assert.ok(most <= 104, `${most} pushes in 10 s`);
+  });
+
+  it('tell of a session that can not be taken over after a minute, and give it up', async () => {
+    const gate = later(await startGate(broker.port));
+    const one = await instance({ brokerUrl: gate.url }).ready();
+    const two = await instance().ready();
+    const clientIds = 'SELECT client_id FROM ota.members ORDER BY id DESC';
+    const [clientId = ''] = server.psql(clientIds).split('\n');
+    gate.refuse(clientId);
+    await two.kill();
+    await until(() => one.faults.includes('OTA_SESSION_STUCK'), 'it to be told', 120_000);
+    await until(() => !server.psql(clientIds).includes(clientId), 'its row to go');
+    assert.deepEqual(one.faults, ['OTA_SESSION_STUCK'], 'once');
   });
 
   it('keep the concurrency of a task together, exactly', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connectAsync } from 'mqtt';
 import { cleanup } from '../support/cleanup';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { type PostgresServer, requirePostgres, startPostgresServer } from '../support/postgres';
@@ -10,6 +11,7 @@ import { checkOutcome, createCommand, goodPlans, writtenTwice } from './support/
 
 /** `npm run cluster` has more of them, and takes longer. */
 const DEVICES = 60;
+const CLIENT_IDS = 'SELECT client_id FROM ota.members ORDER BY id';
 
 describe('several instances on one PostgreSQL', function () {
   this.timeout(180_000);
@@ -59,15 +61,44 @@ describe('several instances on one PostgreSQL', function () {
     const two = await instance().ready();
     const { taskId } = await one.ask(createCommand([...fleet.plans.keys()]));
     await hasItsShare(two);
+    const clientId = server.psql(`${CLIENT_IDS} DESC LIMIT 1`);
     two.signal('SIGSTOP');
     await until(
       () => server.psql('SELECT count(*) FROM ota.members') === '1',
       'the frozen instance to be adopted, and through',
     );
+    // What a client of ours makes the broker write stands behind all that the adoption did.
+    const fence = await connectAsync(broker.url, { clientId: 'fence' });
+    await fence.endAsync();
+    await until(() => broker.lines.some((line) => line.includes('Client fence disconnected')), 'its log');
+    const last = broker.lines.length;
     two.signal('SIGCONT');
     await checkOutcome(server, taskId, fleet);
     assert.ok(writtenTwice(server) <= 1, `${writtenTwice(server)} reports were written twice`);
+    await until(() => server.psql(CLIENT_IDS).split('\n').length === 2, 'it to come back as another one');
+    assert.ok(!server.psql(CLIENT_IDS).includes(clientId), 'never under the same client id');
+    const written = broker.lines.slice(last).filter((line) => line.includes(`from ${clientId}`));
+    assert.deepEqual(written, [], 'the broker got nothing more in the session that was taken over');
   });
+
+  it('tell of a session that the broker has lost, and go on', async () => {
+    const one = await instance().ready();
+    const two = await instance().ready();
+    const clientId = await killed(two);
+    const client = await connectAsync(broker.url, { clientId, clean: true });
+    await client.endAsync();
+    await until(() => one.faults.includes('OTA_SESSION_LOST'), 'the loss to be told', 30_000);
+    await until(() => server.psql(CLIENT_IDS).split('\n').length === 1, 'its row to go');
+    assert.ok(!server.psql(CLIENT_IDS).includes(clientId));
+    assert.deepEqual(one.faults, ['OTA_SESSION_LOST'], 'once');
+  });
+
+  /** Answers its client id. */
+  async function killed(two: InstanceProcess): Promise<string> {
+    const clientId = server.psql(`${CLIENT_IDS} DESC LIMIT 1`);
+    await two.kill();
+    return clientId;
+  }
 
   it('acknowledge nothing that is not stored while the database is killed or gone, and go on by themselves', async () => {
     const fleet = later(await Fleet.start(broker.url, goodPlans(DEVICES, 200)));

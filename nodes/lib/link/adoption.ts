@@ -13,6 +13,8 @@ export interface AdoptionOptions extends Pick<LinkOptions, 'url' | 'mqtt' | 'win
   /** What the session may be subscribed to. */
   readonly filters: readonly string[];
   readonly handle: (link: Link, packet: IPublishPacket, batch: Batch) => Taken;
+  /** A session that can't be taken over, or is never quiet, is left after so many milliseconds. Default: a minute. */
+  readonly limitMs?: number;
 }
 
 /** `absent`: the broker had no such session (any more), and with it what it had kept. */
@@ -20,7 +22,6 @@ export type Adopted = 'drained' | 'absent';
 
 const QUIET_MS = 2000;
 const LOOK_MS = 100;
-/** A session that can't be taken over, or is never quiet, is left after this time. */
 const LIMIT_MS = 60_000;
 
 /** The topic of a session's own messages. */
@@ -58,27 +59,30 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
       if (state === 'refused') isBack = true;
     },
     onState({ phase }) {
-      if (phase !== 'connected') return;
-      lastReport = performance.now();
-      for (const filter of filters) link.subscriptions.unsubscribe(filter);
+      if (phase === 'connected') lastReport = performance.now();
     },
   });
+  link.subscriptions.endAtConnection(filters);
   link.subscriptions.want(topic);
   link.start();
   try {
     return await outcome(link, {
       isAbsent: () => isPresent === false,
       isThrough: () => isBack && performance.now() - lastReport >= QUIET_MS,
+      limitMs: options.limitMs ?? LIMIT_MS,
     });
   } finally {
     await link.end({ endSession: link.state.phase === 'connected' });
   }
 }
 
-async function outcome(
-  link: Link,
-  { isAbsent, isThrough }: { isAbsent: () => boolean; isThrough: () => boolean },
-): Promise<Adopted> {
+interface Judge {
+  readonly isAbsent: () => boolean;
+  readonly isThrough: () => boolean;
+  readonly limitMs: number;
+}
+
+async function outcome(link: Link, { isAbsent, isThrough, limitMs }: Judge): Promise<Adopted> {
   const begun = performance.now();
   let error: OtaError | null = null;
   for (;;) {
@@ -89,7 +93,7 @@ async function outcome(
       await link.inbox.idle();
       return 'drained';
     }
-    if (performance.now() - begun < LIMIT_MS) continue;
+    if (performance.now() - begun < limitMs) continue;
     if (link.state.phase === 'connected') return 'drained';
     throw error ?? new Error('the broker did not answer');
   }

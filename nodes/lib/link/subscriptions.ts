@@ -28,6 +28,8 @@ interface Wanted {
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
   readonly #wanted = new Map<string, Wanted>();
+  /** A kept session may hold these, and must not go on with them. */
+  #ended: readonly string[] = [];
   #client: MqttClient | null = null;
 
   constructor(options: SubscriptionsOptions) {
@@ -60,9 +62,15 @@ export class Subscriptions {
     return this.#client !== null;
   }
 
+  /** Ends these filters at each connection, before all else: of a kept session that is to be drained. */
+  endAtConnection(filters: readonly string[]): void {
+    this.#ended = filters;
+  }
+
   /** A connection is up. Every filter is sent, also on a kept session: it may know others than we want. */
   attach(client: MqttClient): void {
     this.#client = client;
+    for (const filter of this.#ended) client.unsubscribe(filter);
     for (const [filter, { retained }] of this.#wanted) this.#subscribe(client, filter, retained);
   }
 
