@@ -19,6 +19,8 @@ export interface FleetFilter {
 
 /** Devices of a label that are taken for few. */
 const FEW = 1000;
+/** Rows of a label that are counted in one turn, where nothing else is looked at. */
+const LABEL_SLICE = 10_000;
 
 type Label = readonly [name: string, values: readonly string[]];
 
@@ -60,15 +62,15 @@ export function prepareFleetPages(db: SqlDatabase): FleetPages {
       const few = labels.find((label) => countUpTo(FEW, labelRows(filter, label)) < FEW);
       const one = filter.version === null ? labels.find(([, values]) => values.length === 1) : undefined;
       const byOne = few ?? one;
-      const only = byOne !== undefined && filter.version === null ? onlyModule(filter.service) : null;
+      const isWhole = filter.module !== null && filter.module === onlyModule(filter.service);
+      const isByLabelAlone = isWhole && filter.version === null;
       const source =
         byOne === undefined
           ? byDevices(filter, labels)
-          : only !== null && only === filter.module
-            ? byLabelAlone(filter, labels, byOne)
-            : byLabel(filter, labels, byOne);
+          : (isByLabelAlone ? byLabelAlone : byLabel)(filter, labels, byOne);
       const looked = byOne === undefined ? deviceRows(filter) : labelRows(filter, byOne);
       return {
+        ...(byOne !== undefined && isByLabelAlone && labels.length === 1 ? { size: LABEL_SLICE } : {}),
         // The rows of several values don't come in the order of tokens; few of them are one slice.
         endOf: few === undefined ? (after, size) => endOfSlice(looked, after, size) : () => null,
         count: (slice) => {

@@ -7,6 +7,8 @@ import type { Page } from '../database';
 
 /** Rows of an index in the order of tokens. */
 export interface Scan<Row> {
+  /** Rows of a slice, where they are looked at quicker than usual. */
+  readonly size?: number;
   /** The token that ends the slice behind another one; null where that is the last slice. */
   endOf(after: string, size: number): string | null;
   count(slice: Slice): number;
@@ -22,8 +24,8 @@ export interface Slice {
 
 /** Rows of an index that are looked at in one turn: some milliseconds. */
 const SLICE = 2000;
-/** So many are looked at to count what fits. A page further behind looks on until it has its rows. */
-const MAX_SLICES = 10;
+/** So many rows are looked at to count what fits. A page further behind looks on until it has its rows. */
+const MAX_ROWS = 20_000;
 
 /**
  * The rows of a page, and how many fit. Where there are too many to be counted, the total is of those that were
@@ -32,7 +34,7 @@ const MAX_SLICES = 10;
 export async function scanPage<Row>(
   scan: Scan<Row>,
   { page, pageSize }: Page,
-  { size, most } = { size: SLICE, most: MAX_SLICES },
+  { size, most } = { size: scan.size ?? SLICE, most: MAX_ROWS / (scan.size ?? SLICE) },
 ): Promise<{ readonly total: number; readonly rows: readonly Row[] }> {
   const first = (page - 1) * pageSize;
   const end = first + pageSize;
