@@ -55,6 +55,18 @@ describe('the fleet and its tasks', function () {
     await rowsFit(person, ({ length }) => length === 2, 'the labelled ones');
   });
 
+  it('take a label whose value holds colons as a whole, in the search too', async () => {
+    await person.goto('fleet');
+    await person.row(token(3)).locator('input').check();
+    await person.button('fleet.label').click();
+    await person.field('label.name').fill('mac');
+    await person.field('label.value').fill('AA:BB:3');
+    await person.button('label.save').click();
+    await person.row(token(3)).getByText('mac: AA:BB:3').waitFor();
+    await person.page.getByPlaceholder(person.word('fleet.labelsHint')).fill('mac: AA:BB:3');
+    await rowsFit(person, ({ length }) => length === 1, 'the labelled one');
+  });
+
   it('upgrade the devices that are chosen, after a look at whom that would take in', async () => {
     await person.goto('fleet');
     for (const i of [3, 6]) await person.row(token(i)).locator('input').check();
@@ -174,13 +186,19 @@ describe('the fleet and its tasks', function () {
     await tile('pushed', 8);
 
     // Three of wave two fail. The page says how many and why, and each of them what it said itself.
-    for (const i of [3, 4, 5]) await talk.progress(night(i), -4, 'E-17');
+    const long = `E-17, ${'the flash did not answer in time, '.repeat(8)}`;
+    for (const i of [3, 4, 5]) await talk.progress(night(i), -4, i === 5 ? long : 'E-17');
     await tile('failed', 3);
     await page
       .locator('.ota-reasons li', { hasText: person.word('reason.flashing') })
       .getByText('3')
       .waitFor();
     await person.row(night(3)).getByText('E-17').waitFor();
+    await person.row(night(5)).getByText('in time').waitFor();
+    const names = await page
+      .locator('.ota-table td.name a')
+      .evaluateAll((all) => all.map((one) => one.getClientRects().length));
+    assert.deepEqual(names, Array(10).fill(1), 'no name breaks because another row has a long detail');
     await person.button('taskOf.pause').click();
     await person.button('taskOf.resume').waitFor();
 

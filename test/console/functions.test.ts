@@ -123,6 +123,18 @@ describe('the console’s functions', () => {
       const named = Object.entries(payload).map(([id, of]) => [id, of.map(({ taskId }) => taskId)]);
       assert.deepEqual(Object.fromEntries(named), { '7': ['t1', 't2', 't3'], '8': ['t5'], '6': [] });
       assert.doesNotMatch(JSON.stringify(payload), /counts|policy/);
+      assert.equal((payload as Record<string, { others?: number }[]>)['7']?.[2]?.others, 1, 'how many more');
+    });
+
+    it('send the versions that most devices run, whatever module they are of, and how many there are', async () => {
+      const answer = await load('tasks-answer');
+      const versions = Array.from({ length: 30 }, (_, i) => ({ module: 'a', version: `v${i}`, count: 1 }));
+      const payload = { devices: [], versions: [...versions, { module: 'b', version: 'v1', count: 900 }] };
+      const [found] = answer({ topic: 'fleet', ask: { n: 1 }, payload, _client }) as [
+        { payload: { versions: { count: number }[]; versionCount: number } },
+      ];
+      const { versions: sent, versionCount } = found.payload;
+      assert.deepEqual([sent.length, sent[0]?.count, versionCount], [20, 900, 31]);
     });
   });
 

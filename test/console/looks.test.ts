@@ -20,6 +20,14 @@ const AXE = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 /** What stays as it is in Chinese: the protocol's words, names that people gave, units. */
 const NOT_TRANSLATED =
   /\b(OTA|AccessToken|English|SHA256|MD5|default|firmware\.bin|sim-\d+|v[\d.]+|[KMG]?iB|B|E-\d+|UTC|CSV|mon|tue)\b|[0-9a-f]{12}…/g;
+/** A dark theme, as somebody might set it. */
+const DARK = {
+  surface: '#1c222b',
+  primary: '#6db1ff',
+  bgPage: '#12161c',
+  groupBg: '#1c222b',
+  groupOutline: '#39424f',
+};
 
 describe('the console’s looks', function () {
   this.timeout(240_000);
@@ -33,7 +41,24 @@ describe('the console’s looks', function () {
     await startTask(person, 'v1.1');
   });
 
+  /** What is on the page and stays there, at every width. */
   async function check(person: Person, what: string): Promise<void> {
+    // The narrowest screen on which a table has columns.
+    await person.page.setViewportSize({ width: 1041, height: 900 });
+    const cut = await person.page.evaluate(() =>
+      Array.from(document.querySelectorAll('.ota-page')).map((one) => one.scrollWidth - one.clientWidth),
+    );
+    assert.ok(
+      cut.every((pixels) => pixels <= 0),
+      `the columns of ${what} need ${cut.join()} pixels more`,
+    );
+    for (const width of [WIDE, NARROW]) {
+      await person.page.setViewportSize({ width, height: 900 });
+      await checkAt(width, person, what);
+    }
+  }
+
+  async function checkAt(width: number, person: Person, what: string): Promise<void> {
     const { page, language } = person;
     // Dialogs and notices come and go slowly; half faded in, their contrast is nobody's concern.
     await page.evaluate(async () => {
@@ -46,6 +71,8 @@ describe('the console’s looks', function () {
     const found = await page.evaluate(() =>
       (globalThis as unknown as { axe: { run(options: object): Promise<AxeResults> } }).axe.run({
         resultTypes: ['violations'],
+        // Style sheets needn't be fetched once more: no rule that is looked at reads them.
+        preload: false,
       }),
     );
     assert.deepEqual(
@@ -54,7 +81,7 @@ describe('the console’s looks', function () {
       what,
     );
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    assert.ok(wide <= 0, `${what} is ${wide} pixels too wide`);
+    assert.ok(wide <= 0, `${what} is ${wide} pixels too wide at ${width}`);
     if (language === 'en-US') return;
     const texts = await page.evaluate(() => {
       const labels = Array.from(document.querySelectorAll('[aria-label], [title], [placeholder]')).flatMap(
@@ -67,56 +94,72 @@ describe('the console’s looks', function () {
   }
 
   for (const language of LANGUAGES) {
-    for (const width of [WIDE, NARROW]) {
-      it(`hold in ${language} at ${width} pixels, dialogs open and closed`, async () => {
-        const person = await ota.open('packages', { language, width });
-        const { page } = person;
-        await person.row('v1.1').waitFor();
-        assert.equal(await page.evaluate(() => document.documentElement.lang), language);
-        await check(person, 'packages');
-        await person.button('packages.add').first().click();
-        await person.button('package.addRow').click();
-        await check(person, 'the form of a package');
-        await person.button('action.close').click();
-        await person.button('packages.removeOne', { name: 'firmware.bin', version: 'v1.1' }).click();
-        await check(person, 'the question before a package is removed');
-        await person.button('action.back').click();
+    it(`hold in ${language} at every width, dialogs open and closed`, async () => {
+      const person = await ota.open('packages', { language });
+      const { page } = person;
+      await person.row('v1.1').waitFor();
+      assert.equal(await page.evaluate(() => document.documentElement.lang), language);
+      await check(person, 'packages');
+      await person.button('packages.add').first().click();
+      await person.button('package.addRow').click();
+      await check(person, 'the form of a package');
+      await person.button('action.close').click();
+      await person.button('packages.removeOne', { name: 'firmware.bin', version: 'v1.1' }).click();
+      await check(person, 'the question before a package is removed');
+      await person.button('action.back').click();
 
-        await person.goto('fleet');
-        await person.row('sim-001').waitFor();
-        await check(person, 'the fleet');
-        await person.row('sim-001').locator('input').check();
-        await person.button('fleet.label').click();
-        await check(person, 'the form of labels');
-        await person.button('action.close').click();
-        await person.goto('device?token=sim-001');
-        await page.locator('.ota-card').first().waitFor();
-        await check(person, 'a device');
+      await person.goto('fleet');
+      await person.row('sim-001').waitFor();
+      await check(person, 'the fleet');
+      await person.row('sim-001').locator('input').check();
+      await person.button('fleet.label').click();
+      await check(person, 'the form of labels');
+      await person.button('action.close').click();
+      await person.goto('device?token=sim-001');
+      await page.locator('.ota-card').first().waitFor();
+      await check(person, 'a device');
 
-        await person.goto('tasks');
-        await person.row('v1.1').waitFor();
-        await check(person, 'tasks');
-        await person.button('tasks.add').first().click();
-        await page.locator('summary').click();
-        await check(person, 'the form of a task');
-        await person.button('action.close').click();
+      await person.goto('tasks');
+      await person.row('v1.1').waitFor();
+      await check(person, 'tasks');
+      await person.button('tasks.add').first().click();
+      await page.locator('summary').click();
+      await check(person, 'the form of a task');
+      await person.button('action.close').click();
 
-        await person.goto('devices');
-        await person.row('sim-001').waitFor();
-        assert.equal(await page.getByRole('main').count(), 1, 'one main part');
-        for (const chart of await page.locator('svg[role=img]').all())
-          assert.notEqual(await chart.getAttribute('aria-label'), null, 'a chart has words');
-        await check(person, 'devices');
-        await person.button('devices.historyOne', { name: 'sim-001' }).click();
-        await check(person, 'the history of a device');
-        await person.button('action.close').click();
+      await person.goto('devices');
+      await person.row('sim-001').waitFor();
+      assert.equal(await page.getByRole('main').count(), 1, 'one main part');
+      for (const chart of await page.locator('svg[role=img]').all())
+        assert.notEqual(await chart.getAttribute('aria-label'), null, 'a chart has words');
+      await check(person, 'devices');
+      await person.button('devices.historyOne', { name: 'sim-001' }).click();
+      await check(person, 'the history of a device');
+      await person.button('action.close').click();
 
-        await person.goto('simulator');
-        await page.locator('.ota-tiles').waitFor();
-        await check(person, 'the simulator');
-      });
-    }
+      await person.goto('simulator');
+      await page.locator('.ota-tiles').waitFor();
+      await check(person, 'the simulator');
+    });
   }
+
+  it('hold on a dark dashboard', async () => {
+    await ota.red.deploy(ota.flow.map((one) => (one.type === 'ui-theme' ? { ...one, colors: DARK } : one)));
+    const person = await ota.open('fleet');
+    await person.row('sim-001').waitFor();
+    await checkAt(WIDE, person, 'the dark fleet');
+    await person.goto('tasks');
+    await person.row('v1.1').waitFor();
+    await checkAt(WIDE, person, 'dark tasks');
+    await person.button('tasks.add').first().click();
+    await person.page.locator('summary').click();
+    await checkAt(WIDE, person, 'the dark form of a task');
+    await person.button('action.close').click();
+    await person.goto('devices');
+    await person.row('sim-001').waitFor();
+    await checkAt(WIDE, person, 'dark devices');
+    await ota.red.deploy(ota.flow);
+  });
 
   it('break long names, in tables and dialogs, at every width', async () => {
     const name = 'W'.repeat(128);

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import vm from 'node:vm';
 import { readFields } from '../../nodes/lib/packages/library';
-import { OtaError, type OtaCode, toOtaError } from '../../nodes/lib/protocol';
+import { checkToken, OtaError, type OtaCode, toOtaError } from '../../nodes/lib/protocol';
 import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
 import { readCommand } from '../../nodes/lib/tasks/commands';
 import { ROOT } from '../../scripts/build/paths';
@@ -12,7 +12,7 @@ import { allWords } from '../../scripts/console/words';
 
 interface Refusals {
   fault(error: object): string;
-  coded(text: string): string;
+  coded(text: string, reason?: string): string;
 }
 
 /** The page's part by itself, on a page of that language. */
@@ -115,5 +115,14 @@ describe('the console’s refusals', () => {
   it('tell the code that a device gave as its reason', () => {
     assert.equal(chinese.coded('OTA_DIGEST_MISMATCH'), '文件摘要与通知不一致 (OTA_DIGEST_MISMATCH)');
     assert.equal(chinese.coded('E-17'), 'E-17');
+  });
+
+  it('tell why nothing could be pushed to a device', () => {
+    const token = (told(() => checkToken('#')) as { message: string }).message;
+    assert.equal(chinese.coded(token, 'refused'), 'AccessToken 无效');
+    assert.equal(english.coded(token, 'refused'), token);
+    const broker = 'The broker refused the message (reason 135): check its access rules for this topic.';
+    assert.match(chinese.coded(broker, 'refused'), /^MQTT 服务器拒绝了发布/);
+    assert.equal(chinese.coded('The broker refused me', 'flashing'), 'The broker refused me');
   });
 });
