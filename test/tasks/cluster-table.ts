@@ -4,6 +4,7 @@
  * it three times. cluster.test.ts is the short form.
  */
 import assert from 'node:assert/strict';
+import { connectAsync } from 'mqtt';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cleanup } from '../support/cleanup';
@@ -175,6 +176,29 @@ describe('several instances on one PostgreSQL, at full length', function () {
     await sleep(20_000);
     await server.start();
     await checkOutcome(server, taskId, fleet);
+  });
+
+  it('take no more memory, and go on, when the database is gone for three minutes under reports', async () => {
+    const { fleet, taskId, one, two } = await twoAtWork([{}, {}]);
+    const before = [one, two].map(({ residentMiB }) => residentMiB);
+    await server.halt('immediate');
+    const sender = await connectAsync(broker.url);
+    const report = JSON.stringify({ id: '1', params: { version: 'v1', module: 'default' } });
+    const timer = setInterval(() => {
+      for (let i = 0; i < 100; i += 1) sender.publish(`/ota/device/inform/other-${i}`, report, { qos: 1 });
+    }, 200);
+    later({
+      async stop() {
+        clearInterval(timer);
+        await sender.endAsync(true);
+      },
+    });
+    await sleep(180_000);
+    clearInterval(timer);
+    const grown = [one, two].map(({ residentMiB }, i) => residentMiB - (before[i] ?? 0));
+    await server.start();
+    await checkOutcome(server, taskId, fleet);
+    assert.ok(Math.max(...grown) < 50, `grown by ${grown.join(' and ')} MiB`);
   });
 
   it('lose nothing when the database is 50 ms away', async () => {

@@ -116,6 +116,50 @@ describe('several instances on one PostgreSQL', function () {
     await checkOutcome(server, taskId, fleet);
   });
 
+  const REFUSALS = [
+    {
+      what: 'is full',
+      code: 'OTA_DISK_FULL',
+      begin: `CREATE FUNCTION ota.full() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER is_full BEFORE INSERT ON ota.history FOR EACH STATEMENT EXECUTE FUNCTION ota.full()`,
+      end: 'DROP TRIGGER is_full ON ota.history',
+    },
+    {
+      what: 'takes no writes',
+      code: 'OTA_STORE_FAILED',
+      begin: 'ALTER SYSTEM SET default_transaction_read_only TO on',
+      end: 'SET default_transaction_read_only TO off; ALTER SYSTEM RESET default_transaction_read_only',
+    },
+  ];
+  for (const { what, code, begin, end } of REFUSALS)
+    it(`acknowledge nothing that is not stored while the database ${what}, tell it, and go on by themselves`, async () => {
+      const fleet = later(await Fleet.start(broker.url, goodPlans(DEVICES, 200)));
+      const one = await instance().ready();
+      const two = await instance().ready();
+      const { taskId } = await one.ask(createCommand([...fleet.plans.keys()]));
+      await hasItsShare(two);
+      const problems = ({ told }: InstanceProcess): unknown[] =>
+        told.flatMap(({ kind, value }) =>
+          kind === 'problem' ? [(value as { code: string } | null)?.code] : [],
+        );
+      server.psql(begin);
+      server.psql('SELECT pg_reload_conf()');
+      const from = broker.lines.length;
+      const all = (): boolean => [one, two].every((each) => problems(each).includes(code));
+      await until(all, 'both to tell it', 30_000);
+      const connections = broker.lines.slice(from).filter((line) => /New client connected/.test(line)).length;
+      assert.ok(connections < 40, `${connections} connections: a tight loop`);
+      server.psql(end);
+      server.psql('SELECT pg_reload_conf()');
+      await checkOutcome(server, taskId, fleet);
+      await until(
+        () => [one, two].every((each) => problems(each).at(-1) === undefined),
+        'both to be well',
+        30_000,
+      );
+    });
+
   it('keep the rate and the concurrency of a task together, and one active upgrade of a device', async () => {
     const tokens = Array.from({ length: 40 }, (_, i) => `dev-${i}`);
     const silent = new Map<string, Plan>(tokens.map((token) => [token, { attempts: [[]] }]));

@@ -1,5 +1,6 @@
 /** Several instances as processes of their own, on one broker and one PostgreSQL. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import readline from 'node:readline';
 import { until } from '../../support/wait';
@@ -61,6 +62,12 @@ export class InstanceProcess {
     return this.told
       .filter(({ kind }) => kind === 'fault')
       .map(({ value }) => (value as { code: string }).code);
+  }
+
+  /** Memory that it holds. */
+  get residentMiB(): number {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
   }
 
   signal(signal: NodeJS.Signals): void {
