@@ -50,12 +50,21 @@ export function hostileTexts(expression: string, length: number): string[] {
   const body = expression.slice(1, expression.lastIndexOf('/'));
   const own = new Set(body.replace(/\\./g, '').replace(/[\\^$.*+?()[\]{}|]/g, ''));
   const parts = new Set([...own, 'a', '0', ' ', '\n', '.', '-', '/', 'a.', 'a ', '1.', '/a'].slice(0, 24));
-  const whole = [...parts].map(
-    (part) => part.repeat(Math.ceil(length / part.length)).slice(0, length) + '\u0001!',
-  );
+  const whole = [...parts].map((part) => textOf(part, length));
   // What begins anywhere is tried from each place, if the first ones don't fit at once.
   const isAnchored = body.startsWith('^') && !body.includes('|');
-  return isAnchored ? whole : [...whole, ...whole.map((text) => `\u0002${text}`)];
+  return isAnchored ? whole : [...whole, ...[...parts].map((part) => textOf(part, length, '\u0002'))];
+}
+
+/** Most expressions share their texts: making a text of 1 MB takes longer than going through it. */
+const made = new Map<string, string>();
+
+function textOf(part: string, length: number, before = ''): string {
+  const key = `${before}${part}${length}`;
+  const text =
+    made.get(key) ?? `${before}${part.repeat(Math.ceil(length / part.length)).slice(0, length)}\u0001!`;
+  made.set(key, text);
+  return text;
 }
 
 /** The expression of a literal. */
