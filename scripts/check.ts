@@ -100,13 +100,6 @@ async function main(): Promise<void> {
     failures.push({ title: name, message: output.trim().split('\n').at(-1) ?? '' });
   };
 
-  // One after the other they would leave a processor idle; each says what it has to say in one piece.
-  await Promise.all([
-    step('npm audit', audit),
-    step('npm audit signatures', signatures),
-    step('npm run lint', () => script('lint')),
-    step('npm run types', () => script('types')),
-  ]);
   await step('npm run build', () => script('build'));
   await step('npm pack', async () => {
     // The tests take this one, and so does a release.
@@ -114,14 +107,21 @@ async function main(): Promise<void> {
     process.env['OTA_TEST_TARBALL'] = tarball;
     return { ok: true, output: tarball };
   });
-  const tests = await runTests([], false);
+  // Beside the tests, which wait more than they work; each says what it has to say in one piece.
+  const [tests] = await Promise.all([
+    runTests([], false),
+    step('npm audit', audit),
+    step('npm audit signatures', signatures),
+    step('npm run lint', () => script('lint')),
+    step('npm run types', () => script('types')),
+  ]);
   passed += tests.passed;
   failed += tests.failed;
   await step('npm start -- --once', once);
 
   const skipped = tests.skipped.length + tests.absent.length;
   if (missing.length > 0) console.log(`\nNot installed here: apt-get install ${missing.join(' ')}`);
-  for (const title of [...tests.absent, ...tests.skipped]) console.log(`Skipped: ${title}`);
+  for (const title of new Set([...tests.absent, ...tests.skipped])) console.log(`Skipped: ${title}`);
   if (inCi && skipped > 0) failed += skipped;
   printFailures([...tests.failures, ...failures]);
   console.log(`\n${passed} passed, ${failed} failed`);
