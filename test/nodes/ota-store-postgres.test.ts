@@ -91,6 +91,7 @@ describe('ota-store with PostgreSQL', function () {
       // A second try, by itself; each takes a handful of connections at most, every few seconds.
       const first = proxy.accepted;
       await until(() => proxy.accepted > first, 'another try');
+      assert.equal(caught.items.length, 1, 'what is told already is not told at each try');
       const seconds = (Date.now() - began) / 1000;
       assert.ok(proxy.accepted <= 4 * (1 + seconds / 5) + 4, `${proxy.accepted} connections in ${seconds} s`);
       server.psql(cure);
@@ -103,6 +104,11 @@ describe('ota-store with PostgreSQL', function () {
       `postgresql://postgres@127.0.0.1:${port}/postgres${query}`;
     const cases = [
       [to(server.port, '?sslmode=verify-full'), 'ota-task.status.storeTls', /OTA_STORE_TLS.*sslmode/],
+      [
+        to(server.port, '?sslmode=verify-full&sslrootcert=/nowhere/ca.pem'),
+        'ota-task.status.storeTls',
+        /OTA_STORE_TLS.*sslrootcert/,
+      ],
       [to(await freePort(), ''), 'ota-task.status.storeAway', /OTA_STORE_UNREACHABLE.*host and port/],
     ] as const;
     for (const [url, status, says] of cases) {

@@ -199,7 +199,8 @@ export class TaskHost {
       await engine.start({ paused: startPaused });
     } catch (error) {
       const problem = toOtaError(error, 'OTA_STORE_FAILED');
-      this.#emitProblem(problem);
+      // It is tried every few seconds: what is told already fills no log.
+      if (problem.message !== this.#problem?.message) this.#emitProblem(problem);
       if (FINAL.has(problem.code)) {
         this.#unlisten(false)();
         return;

@@ -18,6 +18,10 @@ const TLS: Meaning = {
   code: 'OTA_STORE_TLS',
   text: 'No secure connection to PostgreSQL: check "sslmode" and "sslrootcert" in the URL of the ota-store, and "ssl" at the server',
 };
+const PLAIN: Meaning = {
+  code: 'OTA_STORE_TLS',
+  text: 'PostgreSQL takes this user by TLS only: add "?sslmode=verify-full&sslrootcert=…" to the URL of the ota-store; or it has no line for it in pg_hba.conf',
+};
 const RIGHTS: Meaning = {
   code: 'OTA_STORE_AUTH',
   text: 'The user of the ota-store may not do this in PostgreSQL: make it the owner of the schema (CREATE SCHEMA … AUTHORIZATION …), or grant it CREATE on the database',
@@ -88,6 +92,10 @@ export function storeError(error: unknown): OtaError {
   const { code, message } = describe(error);
   const told = ({ code: own, text }: Meaning): OtaError =>
     new OtaError(own, `${text} (${message}).`, { cause: error });
+  // pg_hba.conf has lines for TLS only.
+  if (/pg_hba\.conf.*no encryption/.test(message)) return told(PLAIN);
+  // A certificate that the URL names is no file, or may not be read.
+  if ((error as { syscall?: unknown } | null)?.syscall === 'open') return told(TLS);
   const known = STATES[code];
   if (known !== undefined) return told(known);
   if (isTlsCode(code) || /certificate|\b(tls|ssl)\b/i.test(message)) return told(TLS);
