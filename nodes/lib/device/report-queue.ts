@@ -141,9 +141,10 @@ export class ReportQueue {
     );
   }
 
-  /** Refused steps of a module that a new upgrade begins for: they would be taken for its own. */
+  /** Refused steps of a module that a new upgrade begins for: sent again, they would be taken for its own. */
   outdated(accessToken: string, module: string): DeviceReport[] {
     return [...(this.#byToken.get(accessToken) ?? [])]
+      .filter(({ refused }) => refused)
       .map(({ report }) => report)
       .filter((report) => report.kind === 'progress' && (report.module ?? module) === module);
   }

@@ -105,8 +105,10 @@ export class DeviceReports {
   /** A new upgrade of the module goes out: what was refused of an earlier one is no longer true. */
   handedOut(accessToken: string, module: string): void {
     const gone = this.#queue.outdated(accessToken, module);
+    if (gone.length === 0) return;
     for (const { key } of gone) this.#remove(key, 'replaced');
-    if (gone.length > 0) void this.#file.save();
+    void this.#file.save();
+    this.#goOn(accessToken);
   }
 
   /** Resolves when no final step of the device is on its way: what comes behind it must not overtake it. */
@@ -179,7 +181,7 @@ export class DeviceReports {
     this.#queue.sending(report.key, true);
     sender.send(report, (outcome) => {
       this.#queue.sending(report.key, false);
-      void this.#answered(report.key, outcome);
+      void this.#answered(report, outcome);
     });
   }
 
@@ -189,10 +191,11 @@ export class DeviceReports {
     return [...this.#senders.values()].find((sender) => sender.connected()) ?? null;
   }
 
-  async #answered(key: string, outcome: Outcome): Promise<void> {
+  async #answered({ key, accessToken }: DeviceReport, outcome: Outcome): Promise<void> {
     const report = this.#queue.get(key);
-    if (report === null) return;
-    const { accessToken, upgrade } = report;
+    // It was taken away while it was on its way: what waits behind it goes on all the same.
+    if (report === null) return this.#goOn(accessToken);
+    const { upgrade } = report;
     const { delivery, error } = outcome;
     if (delivery === 'timeout') {
       // Closed, or the way out is full: it stays, and goes out with the next connection.
@@ -209,8 +212,7 @@ export class DeviceReports {
     await this.#file.save();
     this.#end(upgrade);
     this.#tell(report, outcome);
-    this.#free(accessToken);
-    this.#advance(accessToken);
+    this.#goOn(accessToken);
   }
 
   #dropExpired(): void {
@@ -242,6 +244,12 @@ export class DeviceReports {
   #remove(key: string, outcome: ReportOutcome): void {
     this.#queue.remove(key);
     this.#settle(key, outcome);
+  }
+
+  /** Something of the device left the queue: what waited for it goes on. */
+  #goOn(accessToken: string): void {
+    this.#free(accessToken);
+    this.#advance(accessToken);
   }
 
   #free(accessToken: string): void {
