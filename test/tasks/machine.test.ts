@@ -140,6 +140,23 @@ const RULES: readonly Rule[] = [
     then: { nextPush: NOW + 1000 + 3600_000 },
   },
   {
+    it: 'a device that waits, and got another task’s push since, is looked for with an attempt of its own',
+    given: waiting({ probes: 1, pushes: 4, step: 30, sameAttempt: false, firstWait: NOW - 5 }),
+    when: event('push', { id: 'id-2' }),
+    then: {
+      status: 'pending',
+      hold: 'wait',
+      sameAttempt: true,
+      attempt: 2,
+      pushId: 'id-2',
+      pushes: 1,
+      probes: 2,
+      step: null,
+      firstWait: NOW - 5,
+      nextPush: NOW + 1000 + 4 * 60_000,
+    },
+  },
+  {
     it: 'a probe is put off while another task has the device',
     given: waiting({ probes: 1 }),
     when: event('put-off'),
@@ -1380,6 +1397,19 @@ describe('the turn of a device', () => {
   it('is a probe for a device that waits, but not in an older task than another', () => {
     assert.deepEqual([first(take(waiting())).pushes, first(take(waiting())).hold], [2, 'wait']);
     assert.equal(first(take(waiting(), { open: [other(waiting())] })).pushes, 1);
+  });
+
+  it('is an attempt of its own for a device that waits, and got another task’s push since', () => {
+    const [own, old] = take(waiting({ sameAttempt: false }), { open: [other(failed('offline'))] });
+    assert.deepEqual([own?.after.hold, own?.after.attempt, own?.after.pushId], ['wait', 2, 'id-2']);
+    assert.equal(old?.after.overtaken, true);
+  });
+
+  it('is no probe where a newer task waits that got another task’s push since, unless that is paused', () => {
+    const newest = other(waiting({ sameAttempt: false }));
+    const paused = { ...newest, plan: { ...newest.plan, running: { before: 0, since: null } } };
+    assert.equal(first(take(waiting(), { open: [newest] })).pushes, 1);
+    assert.equal(first(take(waiting(), { open: [paused] })).pushes, 2);
   });
 
   it('remembers a report of a moment ago as a sign of life', () => {

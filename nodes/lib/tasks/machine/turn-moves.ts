@@ -17,6 +17,26 @@ const pushNow = ({ device, rules, event }: Case): Partial<Device> => ({
   lifeAt: event.lifeAt ?? device.lifeAt,
 });
 
+/** A push with an id of its own: nothing that was said of an earlier one is said of this. */
+const newAttempt = (c: Case): Partial<Device> => ({
+  step: null,
+  attempt: c.device.attempt + 1,
+  pushId: c.event.id ?? null,
+  pushes: 1,
+  countedPush: 1,
+  sameAttempt: false,
+  reported100: false,
+  confirmed: false,
+  thirdVersion: false,
+  lateReportUntil: stillComing(c),
+});
+
+const probed = ({ device, event }: Case): Partial<Device> => ({
+  probes: device.probes + 1,
+  lastPush: event.now,
+  nextPush: event.now + probeDelay(device.probes + 1),
+});
+
 export const TURN_MOVES: readonly Move[] = [
   {
     on: 'push',
@@ -29,20 +49,16 @@ export const TURN_MOVES: readonly Move[] = [
   {
     on: 'push',
     from: ['pending'],
+    when: ({ device }) => device.hold === 'wait' && !device.sameAttempt,
+    to: 'pending',
+    change: (c) => and(and(newAttempt(c), probed(c)), { sameAttempt: true }),
+    why: 'another task has pushed to it while it waited: it is looked for again with an attempt of its own',
+  },
+  {
+    on: 'push',
+    from: ['pending'],
     to: 'pushed',
-    change: (c) =>
-      and(pushNow(c), {
-        step: null,
-        attempt: c.device.attempt + 1,
-        pushId: c.event.id ?? null,
-        pushes: 1,
-        countedPush: 1,
-        sameAttempt: false,
-        reported100: false,
-        confirmed: false,
-        thirdVersion: false,
-        lateReportUntil: stillComing(c),
-      }),
+    change: (c) => and(pushNow(c), newAttempt(c)),
     why: 'its turn came: the attempt and its id are committed before the push goes out',
   },
   {
@@ -62,14 +78,9 @@ export const TURN_MOVES: readonly Move[] = [
   {
     on: 'repeat',
     from: ['pending'],
-    when: ({ device }) => device.hold === 'wait',
+    when: ({ device }) => device.hold === 'wait' && device.sameAttempt,
     to: 'pending',
-    change: ({ device, event }) => ({
-      pushes: device.pushes + 1,
-      probes: device.probes + 1,
-      lastPush: event.now,
-      nextPush: event.now + probeDelay(device.probes + 1),
-    }),
+    change: (c) => and({ pushes: c.device.pushes + 1 }, probed(c)),
     why: 'nobody is stranded for lack of a sign of life; that the push went out says nothing of the device',
   },
   {

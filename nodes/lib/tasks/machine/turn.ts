@@ -63,7 +63,7 @@ export function takeTurn(member: Member, facts: TurnFacts, time: TurnTime): Tran
   }
   const variant = choosePackage(plan, { version: known, labels: facts.labels });
   if (typeof variant === 'string') return as({ on: variant === 'version' ? 'unfit' : 'incompatible' });
-  if (isProbe) return as({ on: 'repeat' });
+  if (isProbe && device.sameAttempt) return as({ on: 'repeat' });
   const overtaken = others.flatMap((other) => overtake(other, time));
   if (device.sameAttempt) return [...as({ on: 'push', lifeAt: lifeAt(facts, time) }), ...overtaken];
   const from = copyOf(device);
@@ -88,8 +88,10 @@ function isOther({ device, plan }: Member, member: Member): boolean {
   );
 }
 
-function waitsLater({ device }: Member, member: Member): boolean {
-  return device.status === 'pending' && device.sameAttempt && device.task > member.device.task;
+/** Of the tasks that wait for a device the newest that runs pushes. */
+function waitsLater({ device, plan }: Member, member: Member): boolean {
+  const waits = device.status === 'pending' && (device.hold === 'wait' || device.sameAttempt);
+  return waits && plan.running.since !== null && device.task > member.device.task;
 }
 
 /**

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import type { Policy } from '../../nodes/lib/tasks/types';
+import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
+import { PACKAGE, Platform } from './support/engine-platform';
+
+describe('a device in several tasks of a module', () => {
+  let platform: Platform;
+  beforeEach(async () => {
+    platform = await (await new Platform().start()).connect();
+  });
+  afterEach(async () => {
+    await platform.engine.stop();
+    platform.store.close();
+  });
+
+  /** A task of one device, 'a'. */
+  const create = (version: string, policy: Partial<Policy> = {}, more: object = {}): Promise<TaskShape> =>
+    platform.create(['a'], { perMinute: 0, ...policy }, { package: { ...PACKAGE, version }, ...more });
+  const run = (action: string, { taskId }: TaskShape, more: object = {}): Promise<object> =>
+    platform.run({ action, taskId, ...more });
+  const state = async (task: TaskShape): Promise<string | undefined> => (await platform.devices(task))['a'];
+  const row = async (task: TaskShape): Promise<DeviceShape> => {
+    const { devices } = (await run('devices', task)) as { devices: DeviceShape[] };
+    assert.ok(devices[0]);
+    return devices[0];
+  };
+  const nobodyThere = (): void => platform.sent.at(-1)?.settled({ delivery: 'offline', error: null });
+
+  it('is looked for by the newest with a push of its own, after an older one has pushed to it', async () => {
+    const sleepers = { offline: 'wait', skipCurrent: false } as const;
+    const older = await create('v2', sleepers, { draft: true });
+    const newer = await create('v3', sleepers);
+    await platform.wait(1);
+    nobodyThere();
+    await run('start', older);
+    await platform.wait(1);
+    nobodyThere();
+    assert.deepEqual(
+      platform.sent.map(({ version }) => version),
+      ['v3', 'v2'],
+    );
+    await platform.wait(130);
+    const probe = platform.sent.at(-1);
+    assert.equal(probe?.version, 'v3');
+    assert.notEqual(probe.id, platform.sent[0]?.id);
+    assert.equal((await row(newer)).hold, 'wait');
+    platform.progress('a', 10);
+    assert.deepEqual([await state(older), await state(newer)], ['pending offline', 'upgrading']);
+    platform.progress('a', 100);
+    platform.inform('a', 'v3');
+    await platform.wait(130);
+    assert.deepEqual([await state(older), await state(newer)], ['cancelled superseded', 'succeeded']);
+  });
+});
