@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
-import { PostgresStore, type TaskDatabase } from '../../../nodes/lib/tasks/database';
-import { fleetNeed, label, report, reportNeed } from '../../../nodes/lib/tasks/transactions';
+import { type Awaitable, PostgresStore, type TaskDatabase } from '../../../nodes/lib/tasks/database';
+import {
+  fleetNeed,
+  label,
+  move,
+  moveNeed,
+  repeat,
+  repeatNeed,
+  report,
+  reportNeed,
+} from '../../../nodes/lib/tasks/transactions';
 import { cleanup } from '../../support/cleanup';
 import { type PostgresServer, requirePostgres, startPostgresServer } from '../../support/postgres';
 import { until } from '../../support/wait';
@@ -72,6 +81,45 @@ describe('PostgreSQL', function () {
         .map(([name, value]) => `${name}=${value}`)
         .sort(),
     );
+    for (const store of stores) await store.close();
+    server.psql(`DROP SCHEMA ${schema} CASCADE`);
+  });
+
+  it('goes on behind a device that another instance changes while a slice of a command waits for it', async () => {
+    schemas += 1;
+    const schema = `s${schemas}`;
+    const stores = [1, 2].map(
+      () => new PostgresStore({ url: server.url(), schema, poolSize: 4, time: 'caller' }),
+    );
+    for (const store of stores) await store.open();
+    const [one, two] = stores.map((store) => new Calls(store.tasks('s')));
+    assert.ok(one && two);
+    const { task } = await one.make(['a', 'b', 'c', 'd']);
+    await one.claim(task.id);
+    const waits = { text: 'SELECT 1 FROM pg_locks WHERE NOT granted' };
+    const whileItWaits = async <T>(change: string, work: () => Awaitable<T>): Promise<T> => {
+      let working: Awaitable<T> | undefined;
+      await stores[1]?.pool.transaction(async (transaction) => {
+        await transaction.read({ text: `UPDATE task_devices SET ${change}` });
+        working = work();
+        await until(async () => (await transaction.read(waits)).length > 0, 'the slice to wait');
+        await transaction.commit();
+      });
+      return working as Awaitable<T>;
+    };
+    const at = { wall: WALL, ticks: 2000 };
+    const pushed = { task: task.id, since: 0, after: '', limit: 2 };
+    const repeated = await whileItWaits("status = 3 WHERE token = 'b'", () =>
+      one.database.transact(repeatNeed(task.id, pushed, at), (rows) => repeat(2, rows)),
+    );
+    assert.equal(repeated.next, 'b');
+    server.psql(`UPDATE ${schema}.task_devices SET status = 4`);
+    const slice = { in: 'task', status: 'failed', after: '', limit: 2 } as const;
+    const intent = { on: 'retry', statuses: ['failed'], reasons: null, byName: false } as const;
+    const moved = await whileItWaits("status = 3 WHERE token = 'a'", () =>
+      one.database.transact(moveNeed(task.id, slice, at), (rows) => move(intent, slice, rows)),
+    );
+    assert.deepEqual([moved.changes.length, moved.next], [1, 'b']);
     for (const store of stores) await store.close();
     server.psql(`DROP SCHEMA ${schema} CASCADE`);
   });

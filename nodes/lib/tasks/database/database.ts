@@ -116,6 +116,16 @@ export interface Found extends Member {
 }
 
 /**
+ * How far a search has come: also rows that another transaction changed while their lock was waited for, which
+ * `Rows.found` leaves out. Where the next slice begins, and whether there is one, follows from this.
+ */
+export interface Searched {
+  readonly count: number;
+  /** The token of the last one; null where none was there. */
+  readonly last: string | null;
+}
+
+/**
  * What was loaded, as it stood when the transaction began. Look-ups without side effects, each defined for what the
  * `Need` named only.
  */
@@ -154,6 +164,8 @@ export interface Rows {
   history(id: number): readonly HistoryEvent[];
   /** What `Need.search` found, in its order. */
   readonly found: readonly Found[];
+  /** How far `Need.search` has come, of those that wait for locks. */
+  readonly searched: Searched;
   /** Tokens of a search in the names that aren't in the task. */
   readonly unknown: number;
 }

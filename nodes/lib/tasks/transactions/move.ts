@@ -40,12 +40,15 @@ export function move(intent: Intent, { limit }: Selection, rows: Rows): Decision
     set.add([moved], wall);
   }
   const { effects } = set;
-  const taken = rows.found.length + rows.unknown;
-  const last = rows.found.at(-1)?.device.accessToken ?? '';
   return {
-    result: { changes: effects.changes, next: taken < limit ? null : last, skipped },
+    result: { changes: effects.changes, next: nextSlice(limit, rows), skipped },
     effects,
   };
+}
+
+/** The token after which the next slice of a search in a task begins; null after the last. */
+export function nextSlice(limit: number, { searched }: Rows): string | null {
+  return searched.count < limit ? null : searched.last;
 }
 
 /** Whoever is named is meant in any state. */
@@ -75,8 +78,7 @@ export function repeat(limit: number, rows: Rows): Decision<Repeated> {
     const { device, plan } = set.current(found);
     set.add([transition(device, plan, { on: 'restarted', now: ticks }, wall)], wall);
   }
-  const last = rows.found.at(-1)?.device.accessToken ?? '';
-  return { result: { next: rows.found.length < limit ? null : last }, effects: set.effects };
+  return { result: { next: nextSlice(limit, rows) }, effects: set.effects };
 }
 
 /**
@@ -95,5 +97,6 @@ export function probeSoon(limit: number, rows: Rows): Decision<boolean> {
     const { device, plan } = set.current(found);
     set.add([transition(device, plan, { on: 'reconnected', now: ticks }, wall)], wall);
   }
-  return { result: rows.found.length === limit, effects: set.effects };
+  // Where all of them are locked whoever has them is waited for no longer: they are looked for at their time.
+  return { result: rows.found.length > 0 && rows.searched.count === limit, effects: set.effects };
 }

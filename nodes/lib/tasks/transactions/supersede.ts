@@ -1,6 +1,7 @@
 /** A task with `supersede` starts: its pending devices are taken out of older tasks of the module. Pure. */
 import { takeOver } from '../machine';
 import type { Change, Decision, Instant, Need, Rows } from '../database/database';
+import { nextSlice } from './move';
 import { WorkingSet } from './working-set';
 
 export interface Superseded {
@@ -26,6 +27,5 @@ export function supersede({ limit }: SupersedeSlice, rows: Rows): Decision<Super
     set.add(takeOver(plan, set.open(device.accessToken), { now: ticks, wall }), wall);
   }
   const { effects } = set;
-  const last = rows.found.at(-1)?.device.accessToken ?? null;
-  return { result: { changes: effects.changes, next: rows.found.length < limit ? null : last }, effects };
+  return { result: { changes: effects.changes, next: nextSlice(limit, rows) }, effects };
 }

@@ -12,7 +12,7 @@ import {
   type TurnFacts,
 } from '../../machine';
 import type { Device, HistoryEvent, KnownDevice, Labels, Task, TaskPlan, WaveCounts } from '../../types';
-import type { Found, Instant, KnownModule, Need, Rows, Search } from '../database';
+import type { Found, Instant, KnownModule, Need, Rows, Search, Searched } from '../database';
 import {
   queueStart,
   type SqlRow,
@@ -100,6 +100,7 @@ interface Loaded {
   readonly tokens: readonly SqlRow[];
   readonly joining: readonly Task[];
   readonly histories: readonly SqlRow[];
+  readonly searched: Searched;
   readonly unknown: number;
   readonly lastName: number;
 }
@@ -109,6 +110,7 @@ export class PostgresRows implements Rows {
   readonly task: Task | null;
   readonly joining: readonly Task[];
   readonly found: readonly Found[];
+  readonly searched: Searched;
   readonly unknown: number;
   /** The last of the names that were read, by its number; 0 where none was. */
   readonly lastName: number;
@@ -129,6 +131,7 @@ export class PostgresRows implements Rows {
     this.at = loaded.at;
     this.task = loaded.task;
     this.joining = loaded.joining;
+    this.searched = loaded.searched;
     this.unknown = loaded.unknown;
     this.lastName = loaded.lastName;
     this.#context = context;
@@ -301,6 +304,7 @@ export async function load(
       tokens: (await labels) ?? [],
       joining: joiners,
       histories,
+      searched: found.searched,
       unknown: found.unknown,
       lastName: found.lastName,
     },
@@ -339,21 +343,34 @@ interface SearchResult {
   /** All rows of the devices that were found. */
   readonly devices: readonly SqlRow[];
   readonly found: readonly SqlRow[];
+  readonly searched: Searched;
   readonly unknown: number;
   readonly lastName: number;
 }
 
-const NOTHING: SearchResult = { devices: [], found: [], unknown: 0, lastName: 0 };
+const NOTHING: SearchResult = {
+  devices: [],
+  found: [],
+  searched: { count: 0, last: null },
+  unknown: 0,
+  lastName: 0,
+};
 
 /** Rows that were found, whole devices only, in the order of the search; a row that has changed since is left out. */
 function sorted(rows: readonly SqlRow[], isStill: (row: SqlRow) => boolean): SearchResult {
   const got = new Map<string, number>();
   for (const row of rows) got.set(row['token'] as string, (got.get(row['token'] as string) ?? 0) + 1);
-  const devices = rows.filter((row) => got.get(row['token'] as string) === row['whole']);
-  const found = devices
-    .filter((row) => row['place'] !== null && isStill(row))
-    .sort((a, b) => (a['place'] as number) - (b['place'] as number));
-  return { ...NOTHING, devices, found };
+  const devices = rows.filter(({ whole, token }) => whole === null || got.get(token as string) === whole);
+  const place = (row: SqlRow): number => Number(row['place']);
+  const inOrder = (some: readonly SqlRow[]): SqlRow[] =>
+    some.filter((row) => row['place'] !== null).sort((a, b) => place(a) - place(b));
+  const last = inOrder(rows).at(-1);
+  return {
+    ...NOTHING,
+    devices,
+    found: inOrder(devices).filter(isStill),
+    searched: last === undefined ? NOTHING.searched : { count: place(last), last: last['token'] as string },
+  };
 }
 
 async function search(
@@ -413,7 +430,8 @@ async function names(
   const lastName = Number(named.at(-1)?.['n'] ?? 0);
   if (lastName === 0) return NOTHING;
   const result = sorted(await transaction.read(sql.FIND_NAMES, [service, task, lastName]), () => true);
-  return { ...result, lastName, unknown: named.length - result.found.length };
+  const searched = { count: named.length, last: (named.at(-1)?.['token'] ?? null) as string | null };
+  return { ...result, searched, lastName, unknown: named.length - result.found.length };
 }
 
 /** The next pushes of a task: repeats, first pushes, probes, as many as there is room for. */

@@ -272,7 +272,8 @@ export const LOCK_TOKENS = named(
 
 /**
  * Rows that a search finds ($1: the service), each with all open rows of its device. `place`: where it stands in the
- * search's order; `whole`: how many rows its device has here, so that one of which a part is locked can be left out.
+ * search's order; `whole`: how many rows its device has here, so that one of which a part is locked can be left out
+ * (null where locks are waited for).
  */
 const found = (name: string, search: string, wait: boolean): Statement =>
   named(
@@ -282,7 +283,7 @@ const found = (name: string, search: string, wait: boolean): Statement =>
           WHERE x.service = $1 AND x.open = 1 AND x.token IN (SELECT token FROM f)
         UNION SELECT id, token FROM f),
       n AS MATERIALIZED (SELECT token, count(*)::int AS whole FROM w GROUP BY token)
-    SELECT ${ROW}, f.place, n.whole FROM w JOIN task_devices AS d ON d.id = w.id JOIN n ON n.token = w.token
+    SELECT ${ROW}, f.place, ${wait ? 'NULL::int' : 'n.whole'} AS whole FROM w JOIN task_devices AS d ON d.id = w.id JOIN n ON n.token = w.token
       JOIN tasks AS t ON t.id = d.task JOIN scopes AS c ON c.id = d.scope LEFT JOIN f ON f.id = w.id
     ORDER BY d.token, d.id FOR NO KEY UPDATE OF d${wait ? '' : ' SKIP LOCKED'}`,
   );

@@ -11,7 +11,7 @@ import {
   type TurnFacts,
 } from '../../machine';
 import type { Device, HistoryEvent, KnownDevice, Labels, Task, WaveCounts } from '../../types';
-import type { Found, Instant, KnownModule, Need, Rows } from '../database';
+import type { Found, Instant, KnownModule, Need, Rows, Searched } from '../database';
 import type { SqlRow } from './driver';
 import type { SqliteFile } from './file';
 import type { KeyCache } from './keys';
@@ -28,6 +28,7 @@ export class SqliteRows implements Rows {
   #joining: readonly Task[] | undefined;
   #found: readonly Found[] | undefined;
   #unknown = 0;
+  #searched: Searched = { count: 0, last: null };
   /** Whether any device waits for another task: nearly always none does. */
   #anyBusy: boolean | undefined;
 
@@ -125,6 +126,11 @@ export class SqliteRows implements Rows {
     return (this.#found ??= this.#search());
   }
 
+  get searched(): Searched {
+    this.#found ??= this.#search();
+    return this.#searched;
+  }
+
   get unknown(): number {
     this.#found ??= this.#search();
     return this.#unknown;
@@ -142,11 +148,11 @@ export class SqliteRows implements Rows {
       case 'device':
         return this.#asking(search.accessToken);
       case 'pushed':
-        return this.#plain(this.#sql.pushedSince(task, search.since, search.after, search.limit));
+        return this.#slice(this.#sql.pushedSince(task, search.since, search.after, search.limit));
       case 'waiting':
-        return this.#plain(this.#sql.waiting(task, search.after, search.limit));
+        return this.#slice(this.#sql.waiting(task, search.after, search.limit));
       case 'task':
-        return this.#plain(this.#sql.sliceOfTask(task, search.status, search.after, search.limit));
+        return this.#slice(this.#sql.sliceOfTask(task, search.status, search.after, search.limit));
       case 'names':
         return this.#named(task, search.limit);
     }
@@ -212,6 +218,7 @@ export class SqliteRows implements Rows {
 
   #named(task: number, limit: number): Found[] {
     const names = this.#sql.nextNames(task, limit);
+    this.#count(names);
     this.lastName = Number(names.at(-1)?.['n'] ?? 0);
     const rows = names.flatMap((name): SqlRow[] => {
       const row = this.#sql.findDeviceOfTask(task, name['token'] as string);
@@ -219,6 +226,15 @@ export class SqliteRows implements Rows {
     });
     this.#unknown = names.length - rows.length;
     return this.#plain(rows);
+  }
+
+  #slice(rows: readonly SqlRow[]): Found[] {
+    this.#count(rows);
+    return this.#plain(rows);
+  }
+
+  #count(rows: readonly SqlRow[]): void {
+    this.#searched = { count: rows.length, last: (rows.at(-1)?.['token'] ?? null) as string | null };
   }
 
   #plain(rows: readonly SqlRow[]): Found[] {
