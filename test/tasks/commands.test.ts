@@ -298,6 +298,11 @@ describe('a command', () => {
           params: { board: 'r1' },
         },
       );
+      const unsafe = JSON.parse(
+        '{"action":"version","accessToken":"a","version":"v1","__proto__":"x","params":{"constructor":1}}',
+      ) as Parameters<typeof readReport>[0];
+      const read = readReport(unsafe);
+      assert.ok(read.kind === 'inform' && Object.keys(read.params).length === 0, 'as a report by MQTT');
       assert.deepEqual(readReport({ action: 'progress', accessToken: 'a', step: 37.9, desc: 'x' }), {
         kind: 'progress',
         accessToken: 'a',

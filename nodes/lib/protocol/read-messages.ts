@@ -138,11 +138,14 @@ function readVersion(body: Body, holder: JsonObject): string {
   return version;
 }
 
-function otherParams(params: JsonObject): Inform['params'] {
+const VERSION_FIELDS: ReadonlySet<string> = new Set(['version', 'module']);
+
+/** The flat fields of a version report beside its own, so many as are kept; null where there is none. */
+export function otherParams(params: JsonObject, own: ReadonlySet<string> = VERSION_FIELDS): Inform['params'] {
   const others: Record<string, string | number | boolean> = {};
   let count = 0;
   for (const [key, value] of Object.entries(params)) {
-    if (key === 'version' || key === 'module' || !isSafeKey(key)) continue;
+    if (own.has(key) || !isSafeKey(key)) continue;
     if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') continue;
     others[key] = value;
     count += 1;

@@ -9,6 +9,7 @@ import {
   type JsonObject,
   moduleOrDefault,
   OtaError,
+  otherParams,
   readStep,
   toOtaError,
   typeName,
@@ -43,7 +44,6 @@ export type WireReport =
   | { readonly kind: 'outcome'; readonly id: string; readonly outcome: WireOutcome };
 
 const MAX_VERSION = 256;
-const MAX_PARAMS = 16;
 
 /** True for a message that reports, and isn't a command. */
 export function isReport(payload: unknown): payload is JsonObject {
@@ -117,11 +117,7 @@ const OWN_FIELDS: ReadonlySet<string> = new Set(['action', 'accessToken', 'modul
 function readParams(payload: JsonObject): Readonly<Record<string, string | number | boolean>> {
   const given = field(payload, 'params');
   if (!isBlank(given) && !isObject(given)) throw bad('params', `must be an object, not ${typeName(given)}`);
-  const entries = Object.entries({ ...(isObject(given) ? given : {}), ...payload }).filter(
-    (entry): entry is [string, string | number | boolean] =>
-      !OWN_FIELDS.has(entry[0]) && ['string', 'number', 'boolean'].includes(typeof entry[1]),
-  );
-  return Object.fromEntries(entries.slice(0, MAX_PARAMS));
+  return otherParams({ ...(isObject(given) ? given : {}), ...payload }, OWN_FIELDS) ?? {};
 }
 
 /** The end of a report by wires that came to the wrong node. */

@@ -3,7 +3,7 @@
  * of tasks, waves and reasons, the marks of late reports, and the changes that listeners hear of. The only place
  * where these follow from a device's transitions. Decides nothing of what a device does; pure.
  */
-import { type Bucket, bucketOf, isVisible } from '../machine';
+import { type Bucket, bucketOf, isEnded, isVisible } from '../machine';
 import type { Device, DeviceStatus, HistoryEvent, TaskPlan, Ticks, Transition } from '../types';
 import type { Change } from './database';
 
@@ -126,10 +126,6 @@ export class Effects {
     addReason(reasons, before, -1);
     addReason(reasons, after, 1);
   }
-}
-
-function isEnded(device: Device): device is Device & { status: 'succeeded' | 'failed' | 'cancelled' } {
-  return device.status === 'succeeded' || device.status === 'failed' || device.status === 'cancelled';
 }
 
 function isWaiting(device: Device): boolean {

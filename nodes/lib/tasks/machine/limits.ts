@@ -139,7 +139,11 @@ export function isOccupied(device: Device): boolean {
   return isActive(device) || (device.status === 'succeeded' && !device.confirmed && isOpen(device));
 }
 
-export function isEnded(device: { readonly status: string }): boolean {
+type Ended = 'succeeded' | 'failed' | 'cancelled';
+
+export function isEnded<T extends { readonly status: string }>(
+  device: T,
+): device is T & { readonly status: Ended } {
   return device.status === 'succeeded' || device.status === 'failed' || device.status === 'cancelled';
 }
 
