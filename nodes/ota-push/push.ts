@@ -124,7 +124,7 @@ function pushOne(push: Push, token: unknown, settled: (outcome: Outcome) => void
     queueMicrotask(() => finish({ delivery: 'refused', error: badToken(token, scheme) }, null, ''));
     return;
   }
-  const id = scheme.nextId(token);
+  const id = scheme.pushId(token);
   const down = downSince !== null && performance.now() - downSince > CONNECT_LIMIT_MS;
   if (down && !push.waits) {
     const topic = scheme.topicIfAny('upgrade', token);

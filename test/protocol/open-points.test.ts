@@ -1,6 +1,6 @@
 /** What the documentation of the protocol leaves open: for each point what we send and what we read. */
 import assert from 'node:assert/strict';
-import { nextId, readSignMethod } from '../../nodes/lib/protocol';
+import { createScheme, nextId, readSignMethod, type ReadResult, readWire } from '../../nodes/lib/protocol';
 import {
   INFORM,
   MD5,
@@ -287,6 +287,91 @@ describe('what the protocol leaves open', () => {
 
     it('is read where it is a version report', () => {
       assert.equal(readInform(INFORM, true).version, 'v1.0.1');
+    });
+
+    it('is nothing where it is empty: the cure of a retained upgrade, answer or question', () => {
+      const aliyun = createScheme('aliyun');
+      for (const topic of [
+        '/ota/device/upgrade/key/device',
+        '/sys/key/device/thing/ota/firmware/get_reply',
+        '/sys/key/device/thing/ota/firmware/get',
+        '/ota/device/request/key/device',
+      ]) {
+        for (const retained of [true, false]) {
+          const result = readWire(aliyun, topic, Buffer.alloc(0), retained);
+          assert.deepEqual(result, { ok: false, refused: null }, topic);
+        }
+      }
+    });
+  });
+
+  describe('around the JSON', () => {
+    const json = JSON.stringify(PROGRESS);
+    for (const [what, before, after] of [
+      ['a NUL', '', '\0'],
+      ['a NUL and a line feed', '', '\0\n'],
+      ['a line feed and a NUL', '', '\n\0'],
+      ['NULs and white space, mixed', '\0 \t\0\r\n', ' \0\t\0\r\0\n'],
+      ['a byte order mark', '\uFEFF', ''],
+      ['a byte order mark between NULs and white space', ' \0\uFEFF\0\n', '\n\0'],
+    ] as const) {
+      it(`${what} is dropped`, () => {
+        assert.equal(readProgress(`${before}${json}${after}`).step, 100);
+      });
+    }
+
+    it('60 KiB of padding are dropped at both ends', () => {
+      const padding = '\0 \n'.repeat(10_000);
+      assert.equal(readProgress(`${padding}${json}${padding}`).step, 100);
+    });
+  });
+
+  describe('with alink bodies', () => {
+    const aliyun = createScheme('aliyun');
+    const device = 'key/device';
+
+    it('a push has an id of thirteen digits, a number, and what is told of it is the same', () => {
+      const id = aliyun.pushId(device);
+      assert.match(id, /^[0-9]{13}$/);
+      const upgrade = aliyun.prepare(aliyun.check(PACKAGE));
+      assert.ok(aliyun.write('upgrade', device, { id, upgrade }).includes(`"id":${id},`));
+    });
+
+    it('a report and a question have an id of ten digits, as text', () => {
+      const id = aliyun.nextId(device);
+      assert.match(id, /^[0-9]{10}$/);
+      const report = aliyun.write('inform', device, { id, version: '1', module: 'MCU' });
+      assert.equal(report, `{"id":"${id}","params":{"version":"1","module":"MCU"}}`);
+      assert.ok(aliyun.write('ask', device, { id, module: null }).startsWith(`{"id":"${id}",`));
+    });
+  });
+
+  describe('bytes that are not UTF-8 in a wrapped body', () => {
+    const wrapped = (kind: 'inform' | 'progress', values: Buffer): ReadResult => {
+      const text = Buffer.from(JSON.stringify(values.toString('latin1')), 'latin1');
+      const body = Buffer.concat([Buffer.from('{"token":"t","values":'), text, Buffer.from('}')]);
+      const topic = kind === 'inform' ? 'ota/device/infrom' : 'ota/device/progress';
+      return readWire(createScheme('thingspanel-v0.4'), topic, body, false);
+    };
+    const bytes = (before: string, after: string): Buffer =>
+      Buffer.concat([Buffer.from(before), Buffer.from([0xff]), Buffer.from(after)]);
+
+    it('are refused where id, version, module or step has them', () => {
+      for (const [before, after] of [
+        ['{"id":"', '","params":{"version":"1"}}'],
+        ['{"params":{"version":"v', '"}}'],
+        ['{"params":{"version":"1","module":"', '"}}'],
+      ] as const) {
+        refused(wrapped('inform', bytes(before, after)), 'OTA_BAD_MESSAGE');
+      }
+      refused(wrapped('progress', bytes('{"step":"1', '"}')), 'OTA_BAD_MESSAGE');
+      refused(wrapped('progress', bytes('{"step":"1","module":"', '"}')), 'OTA_BAD_MESSAGE');
+    });
+
+    it('are taken where only desc has them', () => {
+      const result = wrapped('progress', bytes('{"step":"1","desc":"', '"}'));
+      assert.ok(result.ok && result.value.kind === 'progress');
+      assert.equal(result.value.message.desc, '\uFFFD');
     });
   });
 });

@@ -28,7 +28,7 @@ export interface Body {
 
 /**
  * Parses a body: at most 64 KiB that are a JSON object. Devices in C send the NUL that ends a string, or a whole
- * buffer padded with them; editors on Windows put a byte order mark in front. Both are dropped.
+ * buffer padded with them, white space among them; editors on Windows put a byte order mark in front. All are dropped.
  * @throws OtaError OTA_TOO_LARGE, OTA_BAD_MESSAGE
  */
 export function parseBody(bytes: Uint8Array): Body {
@@ -54,16 +54,24 @@ export function parseBody(bytes: Uint8Array): Body {
   return { object: value, text, lossy };
 }
 
-/** The bytes without a byte order mark and without NULs before and after. */
+/** NUL, and JSON's white space: tab, line feed, carriage return, blank. */
+const PADDING = new Set<number | undefined>([0, 0x09, 0x0a, 0x0d, 0x20]);
+
+/** The bytes without what stands before and after, in any order: NULs, white space, in front a byte order mark. */
 function withoutPadding(bytes: Uint8Array): Buffer {
   let start = 0;
   let end = bytes.length;
-  while (start < end && bytes[start] === 0) start += 1;
-  while (end > start && bytes[end - 1] === 0) end -= 1;
-  if (end - start >= 3 && bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) {
-    start += 3;
+  for (;;) {
+    if (PADDING.has(bytes[start])) start += 1;
+    else if (isByteOrderMark(bytes, start)) start += 3;
+    else break;
   }
+  while (end > start && PADDING.has(bytes[end - 1])) end -= 1;
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
+}
+
+function isByteOrderMark(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === 0xef && bytes[at + 1] === 0xbb && bytes[at + 2] === 0xbf;
 }
 
 /** undefined where it isn't JSON, which JSON itself can't say. */

@@ -34,7 +34,7 @@ export interface Refused {
   readonly excerpt: string;
 }
 
-/** `nothing`: an empty message that takes a retained upgrade away. */
+/** `refused` null: an empty message that takes a retained one away. */
 export type ReadResult =
   | { readonly ok: true; readonly value: WireMessage }
   | { readonly ok: false; readonly refused: Refused }
@@ -50,6 +50,9 @@ const NEVER_RETAINED: Partial<Record<TopicKind, string>> = {
   ask: 'A retained question: it was asked in the past',
 };
 
+/** Topics on which an empty message is nothing but what takes a retained one away. */
+const CURED_BY_EMPTY: ReadonlySet<TopicKind> = new Set<TopicKind>(['upgrade', 'answer', 'ask']);
+
 /** Reads one message of the wire. `retained` is the flag of the packet. */
 export function readWire(scheme: Scheme, topic: string, body: Uint8Array, retained: boolean): ReadResult {
   const match = scheme.match(topic);
@@ -57,8 +60,8 @@ export function readWire(scheme: Scheme, topic: string, body: Uint8Array, retain
     const error = new OtaError('OTA_BAD_TOPIC', 'A message on a topic that holds no valid access token.');
     return { ok: false, refused: refuse(scheme, topic, body, null, error) };
   }
-  // The cure of a retained upgrade reaches those who listen without the flag.
-  if (match.kind === 'upgrade' && body.length === 0) return NOTHING;
+  // The cure reaches those who listen without the flag.
+  if (body.length === 0 && CURED_BY_EMPTY.has(match.kind)) return NOTHING;
   try {
     refuseRetained(match.kind, retained);
     return { ok: true, value: readMessage(scheme, topic, match, body, retained) };

@@ -46,7 +46,7 @@ export function alinkBodies(style: Style): Bodies {
     },
     nothing: (ask) => `{"id":${askedId(ask)},"code":200,"data":{}}`,
     problem: (upgrade) => problemOf(upgrade),
-    id: numericId,
+    pushId: numericId,
   };
 }
 

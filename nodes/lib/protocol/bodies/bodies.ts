@@ -27,8 +27,8 @@ export interface Bodies {
   nothing(ask: Ask): string;
   /** Why devices that read this form can't take the upgrade, or null. */
   problem(upgrade: UpgradeOut): string | null;
-  /** An id in the form that is sent. @param id ten digits */
-  id(id: string): string;
+  /** The id of a push in the form that is sent. @param id ten digits */
+  pushId(id: string): string;
 }
 
 /** The id of a question as JSON: a number where it came as one. */

@@ -39,6 +39,6 @@ export function plainBodies(style: Style): Bodies {
     },
     nothing: (ask) => `{"id":${askedId(ask)},"code":200,"params":{}}`,
     problem: () => null,
-    id: (id) => id,
+    pushId: (id) => id,
   };
 }

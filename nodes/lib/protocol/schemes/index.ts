@@ -91,8 +91,10 @@ export interface Scheme {
   mask(topic: string, maskToken: (token: string) => string): string;
   /** Takes off what the broker's plug-in put around a body. @throws OtaError */
   unwrap(kind: TopicKind, body: Body): { readonly sender: string | null; readonly inner: Body };
-  /** An id for the next message to a device, unique for it: ten digits, with `alink` bodies thirteen. */
+  /** An id for a device's next report or question, unique for it: ten digits. */
   nextId(accessToken: string): string;
+  /** The same for a push to it: ten digits, with `alink` bodies thirteen. */
+  pushId(accessToken: string): string;
   /**
    * Checks `{version, url, size, sign, signMethod, module, extData}` before anything is sent.
    * @param allowUnsigned lets a package without `size` or `sign` pass, where devices can take one
@@ -210,7 +212,8 @@ export function createScheme(
     },
     unwrap: (kind, body) =>
       entry.wrapped && patternsOf(kind).some(isUnaddressed) ? unwrap(body) : { sender: null, inner: body },
-    nextId: (accessToken) => bodies.id(nextId(accessToken)),
+    nextId,
+    pushId: (accessToken) => bodies.pushId(nextId(accessToken)),
     check: (input, allowUnsigned = false) => refuse(checkUpgrade(input, allowUnsigned, rules)),
     prepare(upgrade) {
       checkPlatform();

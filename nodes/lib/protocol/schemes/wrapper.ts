@@ -22,5 +22,7 @@ export function unwrap(body: Body): { readonly sender: string; readonly inner: B
     throw new OtaError('OTA_BAD_MESSAGE', '"values" must be an object, or JSON as text or in base64.');
   }
   const json = values.trimStart().startsWith('{');
-  return { sender, inner: parseBody(json ? Buffer.from(values) : Buffer.from(values, 'base64')) };
+  const inner = parseBody(json ? Buffer.from(values) : Buffer.from(values, 'base64'));
+  // What wasn't UTF-8 outside stands in the text as U+FFFD, which is UTF-8.
+  return { sender, inner: { ...inner, lossy: lossy || inner.lossy } };
 }
