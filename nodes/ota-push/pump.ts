@@ -15,6 +15,16 @@ export interface Job {
   readonly tokens: readonly unknown[];
   /** Begins one push; `done` is to be called once, later. Must not throw. */
   readonly push: (token: unknown, done: () => void) => void;
+  /** A token came again: no push. */
+  readonly repeated?: () => void;
+}
+
+/** How a job ended. */
+export interface Ended {
+  /** The devices of the array: a token twice in it counts once. */
+  readonly devices: number;
+  /** Those that a close left out. */
+  readonly left: number;
 }
 
 interface Running {
@@ -22,7 +32,7 @@ interface Running {
   readonly seen: Set<unknown>;
   next: number;
   open: number;
-  readonly finish: (left: number) => void;
+  readonly finish: (ended: Ended) => void;
 }
 
 /** Work of one go, in milliseconds; the event loop gets its turn in between. */
@@ -52,11 +62,14 @@ export class Pump {
 
   /**
    * Takes a job; a token twice in it is one push. The array isn't copied.
-   * Resolves when each push is through, with the number of tokens that a close left out.
+   * Resolves when each push is through, at once where there is none.
    */
-  run(job: Job): Promise<number> {
-    return new Promise((resolve) => {
-      this.#jobs.push({ job, seen: new Set(), next: 0, open: 0, finish: resolve });
+  run(job: Job): Promise<Ended> {
+    if (job.tokens.length === 0) return Promise.resolve({ devices: 0, left: 0 });
+    return new Promise((finish) => {
+      const running: Running = { job, seen: new Set(), next: 0, open: 0, finish };
+      if (this.#closed) return void finishEarly([running]);
+      this.#jobs.push(running);
       this.#schedule();
     });
   }
@@ -66,7 +79,7 @@ export class Pump {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#immediate !== null) clearImmediate(this.#immediate);
-    for (const running of this.#jobs.splice(0)) running.finish(running.job.tokens.length - running.next);
+    void finishEarly(this.#jobs.splice(0));
   }
 
   #schedule(): void {
@@ -92,9 +105,9 @@ export class Pump {
     }
   }
 
-  /** The next job in turn that still has tokens. */
+  /** The next job in turn that still has tokens. One may have lost them: the array isn't ours. */
   #pick(): Running | null {
-    for (let i = 0; i < this.#jobs.length; i += 1) {
+    for (let unseen = this.#jobs.length; unseen > 0; unseen -= 1) {
       this.#turn = (this.#turn + 1) % this.#jobs.length;
       const running = this.#jobs[this.#turn] as Running;
       if (running.next < running.job.tokens.length) return running;
@@ -128,6 +141,7 @@ export class Pump {
     if (running.seen.has(token)) {
       // No push, so it takes nothing of the rate.
       if (this.#options.rate > 0) this.#nextAt -= 1000 / this.#options.rate;
+      running.job.repeated?.();
       this.#end(running);
       return;
     }
@@ -148,6 +162,23 @@ export class Pump {
     const at = this.#jobs.indexOf(running);
     if (at < 0) return;
     this.#jobs.splice(at, 1);
-    running.finish(0);
+    // The one after it takes its place: none is passed over.
+    if (at <= this.#turn) this.#turn -= 1;
+    running.finish({ devices: running.seen.size, left: 0 });
+  }
+}
+
+/** Counts what each job leaves out, repeats once. In slices: an array may hold a million tokens. */
+async function finishEarly(jobs: readonly Running[]): Promise<void> {
+  let until = performance.now() + SLICE_MS;
+  for (const { job, seen, next, finish } of jobs) {
+    const begun = seen.size;
+    for (let i = next; i < job.tokens.length; i += 1) {
+      seen.add(job.tokens[i]);
+      if (i % 256 !== 255 || performance.now() <= until) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      until = performance.now() + SLICE_MS;
+    }
+    finish({ devices: seen.size, left: seen.size - begun });
   }
 }

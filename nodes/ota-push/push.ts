@@ -84,10 +84,10 @@ async function pushAll(pump: Pump, status: Status, push: Push, tokens: readonly 
       'As many arrays wait as this node takes; nothing of this one was sent. Wait for the running ones.',
     );
   }
-  const total = tokens.length;
+  let total = tokens.length;
   let through = 0;
   let failure: Delivery | null = null as Delivery | null;
-  const left = await pump.run({
+  const { devices, left } = await pump.run({
     tokens,
     push: (token, done) => {
       pushOne(push, token, (outcome) => {
@@ -97,14 +97,15 @@ async function pushAll(pump: Pump, status: Status, push: Push, tokens: readonly 
         done();
       });
     },
+    repeated: () => (total -= 1),
   });
   if (left > 0) {
     throw new OtaError(
       'OTA_CLOSED',
-      `The node was stopped: ${left} of ${total} devices were not pushed. Send the message again for them.`,
+      `The node was stopped: ${left} of ${devices} devices were not pushed. Send the message again for them.`,
     );
   }
-  if (failure === null) status.success(`${through}/${total}`);
+  if (failure === null) status.success(`${through}/${devices}`);
   else status.failure(`common.status.${failure}`);
 }
 

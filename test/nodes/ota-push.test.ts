@@ -147,6 +147,21 @@ describe('ota-push', () => {
       assert.equal(client.messages.length, 2);
     });
 
+    it('pushes an array though an empty one came right after it', async () => {
+      const loaded = await load();
+      const out = loaded.messages('out0');
+      loaded.send('n1', { payload: GOOD_UPGRADE, accessToken: ['a', 'b', 'c'] });
+      loaded.send('n1', { payload: GOOD_UPGRADE, accessToken: [] });
+      const told = await out.atLeast(3);
+      assert.deepEqual(told.map((item) => asOut(item).accessToken).sort(), ['a', 'b', 'c']);
+    });
+
+    it('shows an array as finished when each device of it had its push, repeats and all', async () => {
+      const loaded = await load();
+      loaded.send('n1', { payload: GOOD_UPGRADE, accessToken: ['a', 'a', 'b', 'a'] });
+      assert.equal((await loaded.status('n1', '2/2')).fill, 'green');
+    });
+
     it('keeps to the rate: the pushes of an array wait for their time, however fast the broker is', async () => {
       const loaded = await load({ rate: '0.001' });
       const out = loaded.messages('out0');
