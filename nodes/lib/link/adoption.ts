@@ -13,7 +13,7 @@ export interface AdoptionOptions extends Pick<LinkOptions, 'url' | 'mqtt' | 'win
   /** What the session may be subscribed to. */
   readonly filters: readonly string[];
   readonly handle: (link: Link, packet: IPublishPacket, batch: Batch) => Taken;
-  /** A session that can't be taken over, or is never quiet, is left after so many milliseconds. Default: a minute. */
+  /** A session that gave nothing for so many milliseconds, and isn't through, is left. Default: a minute. */
   readonly limitMs?: number;
 }
 
@@ -36,6 +36,7 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
   let isPresent: boolean | null = null;
   let isBack = false;
   let lastReport = performance.now();
+  let lastHeard = -Infinity;
   const link: Link = new Link({
     ...options,
     clientId,
@@ -45,7 +46,7 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
         isBack = true;
         return 'taken';
       }
-      lastReport = performance.now();
+      lastReport = lastHeard = performance.now();
       return handle(link, packet, batch);
     },
     onConnected(sessionPresent) {
@@ -69,6 +70,7 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
     return await outcome(link, {
       isAbsent: () => isPresent === false,
       isThrough: () => isBack && performance.now() - lastReport >= QUIET_MS,
+      lastHeard: () => lastHeard,
       limitMs: options.limitMs ?? LIMIT_MS,
     });
   } finally {
@@ -79,10 +81,12 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
 interface Judge {
   readonly isAbsent: () => boolean;
   readonly isThrough: () => boolean;
+  /** When the last of what was kept came. */
+  readonly lastHeard: () => number;
   readonly limitMs: number;
 }
 
-async function outcome(link: Link, { isAbsent, isThrough, limitMs }: Judge): Promise<Adopted> {
+async function outcome(link: Link, { isAbsent, isThrough, lastHeard, limitMs }: Judge): Promise<Adopted> {
   const begun = performance.now();
   let error: OtaError | null = null;
   for (;;) {
@@ -93,7 +97,8 @@ async function outcome(link: Link, { isAbsent, isThrough, limitMs }: Judge): Pro
       await link.inbox.idle();
       return 'drained';
     }
-    if (performance.now() - begun < limitMs) continue;
+    // What is kept may be much: as long as it comes, nothing of it is given up.
+    if (performance.now() - Math.max(begun, lastHeard()) < limitMs) continue;
     if (link.state.phase === 'connected') return 'drained';
     throw error ?? new Error('the broker did not answer');
   }
