@@ -83,12 +83,20 @@ describe('the ids of what is sent', () => {
     );
   });
 
-  it('come from one source for the whole process, by the time', () => {
-    const first = Number(nextId('shared'));
-    const second = Number(nextId('shared'));
-    assert.ok(second > first);
-    const expected = 1_000_000_000 + ((64 * Math.floor(Date.now() / 100)) % 3_294_967_296);
-    assert.ok(Math.abs(first - expected) < 64 * 600, `${first} is a minute away from ${expected}`);
+  it('differ between two instances whose clocks say the same, and after a restart with a clock that went back', () => {
+    const sources = Array.from({ length: 20 }, () => withClock(NOW));
+    const firsts = sources.map(({ next }) => next('a'));
+    assert.equal(new Set(firsts).size, 20);
+  });
+
+  it('grow within a process, and go on at the beginning of the range behind its end', () => {
+    const next = createIdSource(() => 0, 3_294_967_294);
+    assert.deepEqual([next('a'), next('a'), next('a')], ['4294967294', '4294967295', '1000000000']);
+  });
+
+  it('come from one source for the whole process', () => {
+    const ids = Array.from({ length: 100 }, () => nextId('shared'));
+    assert.equal(new Set(ids).size, 100);
   });
 
   it('take tokens that objects have as names', () => {

@@ -1,7 +1,9 @@
 /**
  * Message ids: a decimal string of exactly 10 digits, at most 4294967295 (devices keep it in 32 bits),
- * unique per device, also across restarts: from the time in tenths of a second and a counter.
+ * unique per device, also across restarts and instances: from the time in tenths of a second, a counter, and a
+ * random number of each process.
  */
+import { randomInt } from 'node:crypto';
 import { OtaError } from './errors';
 import { field, type JsonObject, typeName } from './json';
 
@@ -9,7 +11,7 @@ const FIRST = 1_000_000_000;
 const RANGE = 4_294_967_296 - FIRST;
 /**
  * Ids of one device in a tenth of a second; more run ahead of the time. So a burst of a thousand is behind the time
- * again before a process can be restarted; in exchange the range begins anew after two months.
+ * again after two seconds; in exchange the range begins anew after two months.
  */
 const EACH_TENTH = 64;
 
@@ -17,11 +19,17 @@ const EACH_TENTH = 64;
 export type IdSource = (accessToken: string) => string;
 
 /**
- * Makes a source of ids. Two devices may get the same id, one device never does: not within a tenth of a
- * second (a counter for each device runs ahead of the time), and not after a restart (time has gone on).
+ * Makes a source of ids. Two devices may get the same id, one device never does from one source: a counter for
+ * each device runs ahead of the time. Another source, of another instance or after a restart, begins elsewhere in
+ * the range, also where its clock says the same or went back: one of its ids is a given one once in three thousand
+ * million.
  * @param tenths the time in tenths of a second; must never go backwards.
+ * @param start where in the range the ids begin
  */
-export function createIdSource(tenths: () => number = monotonicTenths()): IdSource {
+export function createIdSource(
+  tenths: () => number = monotonicTenths(),
+  start: number = randomInt(RANGE),
+): IdSource {
   const last = new Map<string, number>();
   let first = -1;
   let highest = -1;
@@ -37,7 +45,7 @@ export function createIdSource(tenths: () => number = monotonicTenths()): IdSour
     const next = used === undefined ? first : Math.max(first, used + 1);
     last.set(accessToken, next);
     highest = Math.max(highest, next);
-    return String(FIRST + (next % RANGE));
+    return String(FIRST + (((next % RANGE) + start) % RANGE));
   };
 }
 
