@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { retryAfter } from '../../nodes/lib/packages/transfer/answers';
 import { cleanup } from '../support/cleanup';
 import { digestOf, FIRMWARE, startVerifier, upgradeTo } from './support/packages';
 import {
@@ -462,11 +463,28 @@ describe('going on with a broken download', () => {
 
   it('does not wait for a Retry-After beyond the total limit', async () => {
     for (const wait of ['3600', '99999999999', '9'.repeat(400), 'Fri, 31 Dec 2199 23:59:59 GMT']) {
-      const server = later(await startServer(status(429, { 'Retry-After': wait })));
+      const headers = { 'Retry-After': wait, Date: 'Mon, 01 Jan 2035 00:00:00 GMT' };
+      const server = later(await startServer(status(429, headers)));
       const test = later(await startVerifier());
       assert.equal((await test.failure(upgradeTo(FIRMWARE, server.url))).code, 'OTA_HTTP_STATUS');
       assert.equal(server.asked.length, 1);
     }
+  });
+
+  it('waits an hour at most for a Retry-After', () => {
+    const now = Date.parse('Mon, 01 Jan 2035 00:00:00 GMT');
+    for (const wait of ['3600', '86400', '9'.repeat(400), 'Tue, 02 Jan 2035 00:00:00 GMT']) {
+      assert.equal(retryAfter(wait, now), 3_600_000);
+    }
+    assert.equal(retryAfter('59', null), 59_000);
+    assert.equal(retryAfter('Mon, 01 Jan 2035 00:00:07 GMT', now), 7000);
+  });
+
+  it('goes by its own waits where Retry-After is a date and the server tells no time', async () => {
+    const busy = status(503, { 'Retry-After': 'Fri, 31 Dec 2199 23:59:59 GMT' });
+    const server = later(await startServer([busy, good(FIRMWARE)]));
+    await later(await startVerifier()).verify(upgradeTo(FIRMWARE, server.url));
+    assert.equal(server.asked.length, 2);
   });
 
   it('waits as long as Retry-After says', async () => {

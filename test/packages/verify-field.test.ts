@@ -20,10 +20,11 @@ const PAGE = Buffer.from(`<html>${'Please log in. '.repeat(200)}</html>`);
 
 describe('a CDN whose servers give different ETags', () => {
   /** Each connection has an ETag of its own and is cut after so many bytes. */
-  function edge(body: Buffer, bytes: number): Answer {
+  function edge(body: Buffer, bytes: number, ignoresIfRange = false): Answer {
     return (socket, asked) => {
       const etag = `"edge-${asked.index}"`;
-      const same = asked.headers['if-range'] === undefined || asked.headers['if-range'] === etag;
+      const condition = asked.headers['if-range'];
+      const same = ignoresIfRange || condition === undefined || condition === etag;
       const from = asked.from !== null && same ? asked.from : 0;
       const range = { 'Content-Range': `bytes ${from}-${body.length - 1}/${body.length}` };
       const headers = { ETag: etag, 'Content-Length': body.length - from, ...(from > 0 ? range : {}) };
@@ -42,6 +43,27 @@ describe('a CDN whose servers give different ETags', () => {
       server.asked.map(({ headers }) => headers['if-range']),
       [undefined, '"edge-0"', ...server.asked.slice(2).map(() => undefined)],
     );
+  });
+
+  it('and which know no If-Range: after one restart their ETags are not believed any more', async () => {
+    const body = randomBytes(8 * 1024 * 1024);
+    const server = later(await startServer(edge(body, 1.5 * 1024 * 1024, true)));
+    const test = later(await startVerifier({ retries: 2, totalMs: 30_000 }));
+    const { filename } = await test.verify(upgradeTo(body, server.url));
+    assert.equal(digestOf(await fs.readFile(filename)), digestOf(body));
+    assert.deepEqual(
+      server.asked.map(({ headers }) => headers['if-range']),
+      [undefined, '"edge-0"', ...server.asked.slice(2).map(() => undefined)],
+    );
+    const begun = server.asked.map(({ from }) => from === null);
+    assert.deepEqual(begun, [true, false, true, ...begun.slice(3).map(() => false)]);
+  });
+
+  it('and which know no If-Range never join parts without a digest', async () => {
+    const server = later(await startServer(edge(FIRMWARE, 50_000, true)));
+    const test = later(await startVerifier({ requireSign: false, retries: 2 }));
+    const error = await test.failure(upgradeTo(FIRMWARE, server.url, { sign: '' }));
+    assert.equal(error.code, 'OTA_DOWNLOAD_FAILED');
   });
 
   it('still never joins parts of two files without a digest', async () => {
@@ -96,6 +118,28 @@ describe('a captive portal in the middle of a download', () => {
     const test = later(await startVerifier());
     assert.equal((await test.failure(upgradeTo(FIRMWARE, server.url))).code, 'OTA_SIZE_MISMATCH');
     assert.equal(server.asked.length, 1);
+  });
+});
+
+describe('a download that began again from zero because its parts did not fit', () => {
+  it('counts its tries anew with each gain, as the first time', async () => {
+    /** So many bytes from where it is asked, without an ETag. */
+    const piece = (body: Buffer, bytes: number): Answer => {
+      return (socket, asked) => {
+        const from = asked.from ?? 0;
+        const range = { 'Content-Range': `bytes ${from}-${body.length - 1}/${body.length}` };
+        const headers = { 'Content-Length': body.length - from, ...(from > 0 ? range : {}) };
+        const data = [Buffer.from(head(from > 0 ? 206 : 200, headers)), body.subarray(from, from + bytes)];
+        socket.write(Buffer.concat(data), () => resetWhenRead(socket));
+      };
+    };
+    const other = Buffer.from(FIRMWARE).fill(1, 0, 10);
+    const server = later(
+      await startServer([piece(other, 90_000), piece(FIRMWARE, SIZE), piece(FIRMWARE, 10_000)]),
+    );
+    const test = later(await startVerifier({ retries: 2 }));
+    const { filename } = await test.verify(upgradeTo(FIRMWARE, server.url));
+    assert.deepEqual(await fs.readFile(filename), FIRMWARE);
   });
 });
 

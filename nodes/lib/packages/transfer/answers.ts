@@ -7,6 +7,7 @@ import { tooLarge, wrongSize } from './content';
 import { type Sidecar, UNKNOWN } from './partial';
 import { TransferFault } from './fault';
 import type { HttpAnswer } from './http';
+import { LONGEST_ASKED_MS } from './retry';
 
 export interface Have {
   /** Bytes on disk; above 0 the request had a `Range`. */
@@ -18,6 +19,8 @@ export interface Have {
   readonly maxBytes: number;
   /** A digest will tell whether the parts belong together; else the server must prove it. */
   readonly contentKnown: boolean;
+  /** False where the server was seen to give one file several ETags: only where the content is known. */
+  readonly believesEtags: boolean;
 }
 
 export interface Plan {
@@ -56,7 +59,7 @@ function readWhole(answer: HttpAnswer, have: Have): Plan {
   if (total !== null && total > have.maxBytes) throw tooLarge(total, have.maxBytes);
   // Behind one name stand servers that disagree about the file's ETag: from now on its digest decides, and the
   // rest is asked for without it.
-  const disagree = have.bytes > 0 && have.contentKnown;
+  const disagree = !have.believesEtags || (have.bytes > 0 && have.contentKnown);
   return { from: 0, source: { ...(disagree ? UNKNOWN : validators(answer)), total } };
 }
 
@@ -69,20 +72,21 @@ function readRest(answer: HttpAnswer, have: Have): Plan {
   const [first, last, whole] = [Number(range?.[1]), Number(range?.[2]), range?.[3]];
   const length = lengthOf(answer);
   const { etag } = validators(answer);
-  const fits =
+  const isRest =
     range !== null &&
     first === have.bytes &&
     last >= first &&
     (whole === '*' || total === null || Number(whole) === total) &&
     (total === null || last < total) &&
-    (length === null || length === last - first + 1) &&
-    isSameFile(etag, have);
-  if (!fits) {
+    (length === null || length === last - first + 1);
+  if (!isRest || !isSameFile(etag, have)) {
     const error = new OtaError(
       'OTA_DOWNLOAD_FAILED',
       'The server sent another part of the file than asked for.',
     );
-    throw new TransferFault(error, { fromZero: true });
+    // The first time it may be another file. Servers that give each connection an ETag would do it for ever.
+    const doubt = isRest && have.contentKnown ? 'etag' : null;
+    throw new TransferFault(error, { fromZero: true, doubt });
   }
   const known = total ?? (whole === '*' ? null : Number(whole));
   if (known !== null && known > have.maxBytes) throw tooLarge(known, have.maxBytes);
@@ -147,19 +151,24 @@ function wordOf(status: number): string {
   return word === undefined ? '' : `: ${word}`;
 }
 
-/** The server's own time: a gateway's clock may be years behind when it starts. */
-function nowAt(answer: HttpAnswer): number {
+/** The server's own time, or null: a gateway's clock may be years behind when it starts, and isn't asked. */
+function nowAt(answer: HttpAnswer): number | null {
   const date = Date.parse(answer.header('date') ?? '');
-  return Number.isNaN(date) ? Date.now() : date;
+  return Number.isNaN(date) ? null : date;
 }
 
-/** Seconds or an HTTP date as milliseconds from now; null where absent or unreadable. */
-export function retryAfter(value: string | null, now: number): number | null {
+/**
+ * Seconds or an HTTP date as milliseconds from now, an hour at most; null where absent, unreadable, or a date with
+ * nothing to count from.
+ * @param now the server's time, or null
+ */
+export function retryAfter(value: string | null, now: number | null): number | null {
   if (value === null) return null;
   const text = value.trim();
-  if (/^[0-9]+$/.test(text)) return Number(text) * 1000;
+  if (/^[0-9]+$/.test(text)) return Math.min(Number(text) * 1000, LONGEST_ASKED_MS);
   const date = /[a-z]/i.test(text) ? Date.parse(text) : NaN;
-  return Number.isNaN(date) ? null : Math.max(0, date - now);
+  if (Number.isNaN(date) || now === null) return null;
+  return Math.min(Math.max(0, date - now), LONGEST_ASKED_MS);
 }
 
 function lengthOf(answer: HttpAnswer): number | null {

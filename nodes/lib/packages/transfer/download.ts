@@ -8,7 +8,7 @@ import type { Have, Plan } from './answers';
 import { ask } from './ask';
 import { consume } from './consume';
 import { type Digests, tooLarge, type WantedContent, wrongSize } from './content';
-import { TransferFault } from './fault';
+import { type Doubt, TransferFault } from './fault';
 import { checkFreeSpace, makeDirectory } from './files';
 import { HashingFileWriter, type WhenFull } from './hashing-file-writer';
 import type { HttpAnswer, HttpRules } from './http';
@@ -114,7 +114,7 @@ class Download {
   #described = false;
   /** The bytes come from more than one answer. */
   #joined = false;
-  #doubted = false;
+  readonly #doubts = new Set<Doubt>();
 
   constructor(
     url: URL,
@@ -179,6 +179,11 @@ class Download {
           retry = 1;
         }
         if (error.fromZero) await this.#restart();
+        if (error.doubt !== null) {
+          // It happens once, and what comes after it gains as much as the first time.
+          this.#doubts.add(error.doubt);
+          furthest = 0;
+        }
         if (retry > this.#rules.retries || error.final) throw givenUp(error, retry);
         await this.#waitBefore(retry, error);
       }
@@ -318,10 +323,9 @@ class Download {
     try {
       this.#wanted.check(this.#writer.digests());
     } catch (error) {
-      if (!this.#joined || this.#doubted || !(error instanceof OtaError)) throw error;
+      if (!this.#joined || this.#doubts.has('parts') || !(error instanceof OtaError)) throw error;
       // The parts may be of two files, or a power cut spoilt the first: once, all of it from one answer.
-      this.#doubted = true;
-      throw new TransferFault(error, { fromZero: true });
+      throw new TransferFault(error, { fromZero: true, doubt: 'parts' });
     }
   }
 
@@ -343,6 +347,7 @@ class Download {
       size: this.#wanted.size,
       maxBytes: this.#rules.maxBytes,
       contentKnown: this.#wanted.isKnown,
+      believesEtags: !this.#doubts.has('etag'),
     };
   }
 

@@ -2,8 +2,8 @@
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
-/** A server that asks for a longer wait is asked again all the same. */
-const LONGEST_ASKED_MS = 60 * 60 * 1000;
+/** A server that asks for a longer wait is asked again after this all the same. */
+export const LONGEST_ASKED_MS = 60 * 60 * 1000;
 const MOST_GAIN_BYTES = 1024 * 1024;
 
 /** Anything between nothing and 0.5, 1, 2… 30 s: a fleet that was cut off together doesn't come back as one. */
@@ -21,5 +21,5 @@ export function gainBytes(total: number | null): number {
 
 /** Milliseconds to wait: our own back-off, or what the server asked for where that is longer. */
 export function waitBefore(backoff: number, asked: number | null): number {
-  return Math.max(backoff, Math.min(asked ?? 0, LONGEST_ASKED_MS));
+  return Math.max(backoff, asked ?? 0);
 }
