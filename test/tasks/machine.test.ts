@@ -15,6 +15,7 @@ import {
   CONFIRM_OVER,
   versionEvent,
   type Rules,
+  takeOver,
   takeTurn,
   type TurnFacts,
   versionTransitions,
@@ -86,6 +87,12 @@ const RULES: readonly Rule[] = [
     when: event('unblocked'),
     then: { status: 'pending', hold: null, reason: null },
   },
+  ...[device({ named: true }), pushed({ named: true }), upgrading({ named: true })].map((given): Rule => ({
+    it: `the success of a newer task outdates that a person named the device before, when it is ${given.status}`,
+    given,
+    when: event('newer-success'),
+    then: { status: given.status, named: false, events: 0 },
+  })),
   {
     it: 'a device is never pushed onto a version that the package is not made for',
     given: device(),
@@ -1410,6 +1417,13 @@ describe('the turn of a device', () => {
     const paused = { ...newest, plan: { ...newest.plan, running: { before: 0, since: null } } };
     assert.equal(first(take(waiting(), { open: [newest] })).pushes, 1);
     assert.equal(first(take(waiting(), { open: [paused] })).pushes, 2);
+  });
+
+  it('is taken over by a newer task that was made after a person named the device', () => {
+    const named = { device: device({ named: true }), plan: { ...plan(1, 'v2') } };
+    const taken = (createdAt: number): number =>
+      takeOver({ ...plan(7, 'v3'), createdAt }, [named], { now: NOW, wall: WALL }).length;
+    assert.deepEqual([taken(WALL + 1), taken(WALL)], [1, 0]);
   });
 
   it('remembers a report of a moment ago as a sign of life', () => {

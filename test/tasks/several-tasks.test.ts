@@ -51,4 +51,54 @@ describe('a device in several tasks of a module', () => {
     await platform.wait(130);
     assert.deepEqual([await state(older), await state(newer)], ['cancelled superseded', 'succeeded']);
   });
+
+  describe('that a person named in a retry of the older one', () => {
+    const sleepers = { offline: 'wait', skipCurrent: false } as const;
+    let older: TaskShape;
+    const retry = async (): Promise<void> => void (await run('retry', older, { accessTokens: ['a'] }));
+    beforeEach(async () => {
+      older = await create('v1', sleepers);
+      await platform.wait(1);
+      platform.progress('a', -1);
+      await retry();
+      await platform.wait(1);
+      nobodyThere();
+      await platform.wait(1);
+      assert.equal(await state(older), 'pending offline');
+    });
+
+    it('is not taken back to it after a newer one has brought it up', async () => {
+      await create('v2', sleepers);
+      await platform.wait(1);
+      platform.progress('a', 100);
+      platform.inform('a', 'v2');
+      await platform.wait(130);
+      assert.equal(platform.sent.at(-1)?.version, 'v2');
+      assert.equal(await state(older), 'cancelled superseded');
+    });
+
+    it('is taken back to it where that was afterwards', async () => {
+      await create('v2', sleepers);
+      await platform.wait(1);
+      platform.progress('a', 100);
+      platform.inform('a', 'v2');
+      await platform.wait(130);
+      await retry();
+      await platform.wait(1);
+      assert.equal(platform.sent.at(-1)?.version, 'v1');
+    });
+
+    it('is taken out of it by a newer one with supersede, but not where that was afterwards', async () => {
+      await create('v2', { ...sleepers, supersede: true });
+      await platform.wait(1);
+      nobodyThere();
+      assert.equal(await state(older), 'cancelled superseded');
+      await retry();
+      await platform.wait(1);
+      nobodyThere();
+      await platform.engine.stop();
+      await platform.restart();
+      assert.equal(await state(older), 'pending offline');
+    });
+  });
 });

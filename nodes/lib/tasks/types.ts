@@ -139,7 +139,7 @@ export interface Device {
   readonly thirdVersion: boolean;
   /** Another task pushed to it after this one failed: the target version says nothing of this upgrade any more. */
   readonly overtaken: boolean;
-  /** A person named it in a retry: a newer task doesn't supersede it. */
+  /** A person named it in a retry, and no newer task has brought it up since: none supersedes it. */
   readonly named: boolean;
   /** A person cancelled it by its name. */
   readonly cancelledByName: boolean;

@@ -18,6 +18,7 @@ export type EventName =
   | 'put-off' // the probe may not go out now
   | 'reconnected' // everybody's connection was cut, and ours is back
   | 'overtaken' // another task pushes to it
+  | 'newer-success' // a newer task has brought it up just now
   // what became of a push
   | 'accepted' // the broker has it, after it was asked again
   | 'offline' // the broker knows nobody who would get it

@@ -1,7 +1,7 @@
 /** Moves of a device whose turn to be pushed to has come. */
 import type { Device } from '../types';
 import { repeatGap, RETURN } from './limits';
-import { and, because, type Case, end, fail, type Move, probeDelay, setIfPushed } from './move';
+import { and, because, type Case, end, fail, type Move, OPEN, probeDelay, setIfPushed } from './move';
 
 /** A push that begins the time in which the device must answer. */
 const pushNow = ({ device, rules, event }: Case): Partial<Device> => ({
@@ -138,6 +138,14 @@ export const TURN_MOVES: readonly Move[] = [
     why: 'an older task never undoes what a newer one brought',
     lateReport: setIfPushed,
   },
+  ...OPEN.map((status): Move => ({
+    on: 'newer-success',
+    from: [status],
+    when: ({ device }) => device.named,
+    to: status,
+    change: () => ({ named: false }),
+    why: 'a person who named it before could not know what the newer task brings',
+  })),
   {
     on: 'overtaken',
     from: ['failed'],

@@ -106,7 +106,10 @@ export function takeOver(
   const newer = { taskId: plan.taskId, name: plan.name, version: plan.upgrade.version };
   return others.flatMap((other) => {
     const isOlder = other.plan.id < plan.id && other.plan.upgrade.module === plan.upgrade.module;
-    if (!isOlder || other.device.status !== 'pending' || !supersedes(newer, other)) return [];
+    // One that changed since that task was made may have been named in a retry since.
+    const named = other.device.named && other.device.at >= plan.createdAt;
+    const asked = { plan: other.plan, device: { named } };
+    if (!isOlder || other.device.status !== 'pending' || !supersedes(newer, asked)) return [];
     const moved = transition(
       other.device,
       other.plan,
@@ -118,7 +121,10 @@ export function takeOver(
 }
 
 /** An older task doesn't undo a newer one, unless that was a step on its way, or a person named the device. */
-function supersedes(newer: NewerTask | null, { device, plan }: Member): newer is NewerTask {
+function supersedes(
+  newer: NewerTask | null,
+  { device, plan }: { readonly device: Pick<Device, 'named'>; readonly plan: TaskPlan },
+): newer is NewerTask {
   return newer !== null && !device.named && !isSteppingStone(plan, newer.version);
 }
 

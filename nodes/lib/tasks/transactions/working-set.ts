@@ -49,6 +49,20 @@ export class WorkingSet {
   /** Takes what became of rows that this set gave out. @param wall the time that their lines of history get */
   add(transitions: readonly (Transition | null)[], wall: number): void {
     for (const move of transitions) if (move !== null) this.#add(move, wall);
+    // Last: what a report makes of the older ones is added by then.
+    for (const move of transitions) {
+      if (move?.after.status === 'succeeded' && move.before.status !== 'succeeded') this.#outdate(move, wall);
+    }
+  }
+
+  /** What a person asked of older tasks was before this success. */
+  #outdate({ after }: Transition, wall: number): void {
+    const module = this.#plans.get(after.task)?.upgrade.module;
+    for (const { device, plan } of this.open(after.accessToken)) {
+      if (plan.id >= after.task || plan.upgrade.module !== module) continue;
+      const move = transition(device, plan, { on: 'newer-success', now: device.since }, wall);
+      if (move !== null) this.#add(move, wall);
+    }
   }
 
   #add(move: Transition, wall: number): void {
