@@ -101,4 +101,17 @@ describe('a device in several tasks of a module', () => {
       assert.equal(await state(older), 'pending offline');
     });
   });
+
+  it('stays in the older one until a draft that it has joined is started', async () => {
+    const later = { startAt: new Date(platform.wallNow + 3_600_000).toISOString() };
+    const older = await create('v1', {}, later);
+    const drafts = { joining: true, draft: true };
+    const draft = await platform.create({ version: 'v0' }, { supersede: true }, drafts);
+    platform.inform('a', 'v0');
+    await platform.wait(1);
+    assert.deepEqual([await state(older), await state(draft)], ['pending', 'pending']);
+    await run('start', draft);
+    await platform.wait(1);
+    assert.deepEqual([await state(older), await state(draft)], ['cancelled superseded', 'pushed']);
+  });
 });

@@ -61,7 +61,8 @@ class JoinSet implements Joins {
     if (this.#rows.open(accessToken).some(({ device }) => device.task === task.id)) return;
     taken.add(accessToken);
     this.#taken.set(task.id, taken);
-    if (task.policy.supersede) {
+    // Before its start nothing happens elsewhere: the start takes over all that are pending.
+    if (task.policy.supersede && task.startedAt !== null) {
       const { ticks, wall } = at;
       this.#set.add(takeOver(task, this.#set.open(accessToken), { now: ticks, wall }), wall);
     }
