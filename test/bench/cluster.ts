@@ -22,7 +22,7 @@ export async function benchCluster({ quick, say, parts }: ClusterBench): Promise
   if (isWanted('commits')) {
     // As many as Mosquitto allows by itself, and as many as ota-service asks for.
     for (const window of [20, 200]) rows.push(await slowCommitRow(count, { window, delay: 5 }, say));
-    rows.push(await slowCommitRow(count / 4, { window: 20, delay: 50 }, say));
+    rows.push(await slowCommitRow(count / 20, { window: 20, delay: 50 }, say));
   }
   if (isWanted('queries')) rows.push(...(await queryRows(quick ? 100_000 : 1_000_000, say)));
   return rows;

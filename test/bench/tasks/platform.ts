@@ -57,7 +57,11 @@ const fail = (error: unknown): void => void process.stderr.write(`${String(error
 
 const channel = new Channel({
   url,
-  mqtt: { protocolVersion: 5 },
+  // An instance of several has as many reports unacknowledged as pushes.
+  mqtt: {
+    protocolVersion: 5,
+    ...(shareGroup === '' ? {} : { properties: { receiveMaximum: Number(window) } }),
+  },
   clientId: 'platform',
   persistent: true,
   window: Number(window),
