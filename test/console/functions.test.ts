@@ -20,6 +20,44 @@ const _client = { socketId: 'socket-1' };
 describe('the console’s functions', () => {
   const later = cleanup();
 
+  describe('of what a browser sends', () => {
+    const client = { socketId: 'socket-1', operator: 'eve' };
+    const forged = {
+      command: { action: 'forget', by: 'boss' },
+      packageIds: [],
+      content: 'x',
+      filename: '/etc/passwd',
+      url: 'http://127.0.0.1/',
+    };
+    const kept = (out: unknown): string[] =>
+      [out].flat().flatMap((msg) => (msg === null ? [] : Object.keys(msg as object)));
+
+    for (const topic of ['packages', 'tasks', 'list', 'create', 'fleet', 'get']) {
+      it(`hand on the question, not what else stands beside it: ${topic} of tasks`, async () => {
+        const command = await load('tasks-command');
+        const out = command({ ...forged, topic, ask: { n: 1 }, payload: {}, _client: client });
+        const [, wanted] = out as [unknown, Record<string, unknown> | null];
+        for (const name of ['content', 'filename', 'url']) assert.ok(!kept(out).includes(name), name);
+        // A form's question for packages must not become a command.
+        if (topic === 'packages') assert.equal(wanted?.['command'], undefined);
+      });
+    }
+
+    for (const topic of ['list', 'remove', 'tasks', 'cancel']) {
+      it(`hand on the question, not what else stands beside it: ${topic} of packages`, async () => {
+        const command = await load('packages-command');
+        const needs = { env: new Map(), fs, os, path, process };
+        const out = command(
+          { ...forged, topic, ask: { upload: 'x' }, payload: { id: '1' }, _client: client },
+          needs,
+        );
+        const [sent] = [out].flat().filter((msg) => msg !== null) as Record<string, unknown>[];
+        assert.equal(sent?.['filename'], '');
+        for (const name of ['command', 'content', 'url']) assert.ok(!kept(out).includes(name), name);
+      });
+    }
+  });
+
   describe('of a hundred packages', () => {
     const all = Array.from({ length: 100 }, (_, i) => ({
       id: String(i),
