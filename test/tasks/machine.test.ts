@@ -813,6 +813,12 @@ const RULES: readonly Rule[] = [
     then: null,
   },
   {
+    it: 'a success is settled when another task pushes to the device',
+    given: succeeded({ confirmed: true }),
+    when: event('overtaken'),
+    then: { status: 'succeeded', since: CONFIRM_OVER, confirmed: true },
+  },
+  {
     it: 'an unknown source after a 100 is a roll-back',
     given: upgrading({ reported100: true, source: null }),
     policy: { success: 'version' },

@@ -114,4 +114,20 @@ describe('a device in several tasks of a module', () => {
     await platform.wait(1);
     assert.deepEqual([await state(older), await state(draft)], ['cancelled superseded', 'pushed']);
   });
+
+  it('has not rolled back in the first where the second brings the old version again', async () => {
+    const policy = { failureThreshold: 1, minExecuted: 1 };
+    platform.inform('a', 'v1');
+    const up = await create('v2', policy);
+    await platform.wait(1);
+    platform.progress('a', 100);
+    platform.inform('a', 'v2');
+    const down = await create('v1', policy);
+    await platform.wait(1);
+    platform.progress('a', 100);
+    platform.inform('a', 'v1');
+    await platform.wait(1);
+    assert.deepEqual([await state(up), await state(down)], ['succeeded', 'succeeded']);
+    assert.equal((await platform.task(up)).status, 'ended');
+  });
 });

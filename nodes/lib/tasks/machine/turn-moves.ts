@@ -1,6 +1,6 @@
 /** Moves of a device whose turn to be pushed to has come. */
 import type { Device } from '../types';
-import { repeatGap, RETURN } from './limits';
+import { CONFIRM_OVER, repeatGap, RETURN } from './limits';
 import { and, because, type Case, end, fail, type Move, OPEN, probeDelay, setIfPushed } from './move';
 
 /** A push that begins the time in which the device must answer. */
@@ -152,6 +152,13 @@ export const TURN_MOVES: readonly Move[] = [
     to: 'failed',
     change: () => ({ overtaken: true }),
     why: 'from now on its version says how the other task went',
+  },
+  {
+    on: 'overtaken',
+    from: ['succeeded'],
+    to: 'succeeded',
+    change: () => ({ since: CONFIRM_OVER }),
+    why: 'a success that the other task changes isn’t refuted by what that brings',
   },
   {
     on: 'overtaken',
