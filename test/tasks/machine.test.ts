@@ -99,6 +99,25 @@ const RULES: readonly Rule[] = [
     when: event('unfit'),
     then: { status: 'failed', reason: 'version-mismatch' },
   },
+  ...(
+    [
+      ['a package for its version that comes later', device(), event('unfit'), 'version-mismatch'],
+      ['a label that comes later', device(), event('incompatible'), 'incompatible'],
+      ['what it rolled back', upgrading({ reported100: true, step: 100 }), source, 'rolled-back'],
+      [
+        'what it rolled back to a version that nobody knew',
+        upgrading({ reported100: true, source: null }),
+        event('first-version', { version: 'v1' }),
+        'rolled-back',
+      ],
+    ] as const
+  ).map(([what, given, when, reason]): Rule => ({
+    it: `${what} is tried again where the policy says so`,
+    given,
+    policy: { success: 'version', retries: 1, retryOn: [reason] },
+    when,
+    then: { ...delayed, reason, source: 'v1', sameAttempt: false },
+  })),
   {
     it: 'a retry waits for its delay',
     given: device({ hold: 'delay' }),

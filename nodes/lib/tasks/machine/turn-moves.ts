@@ -1,7 +1,7 @@
 /** Moves of a device whose turn to be pushed to has come. */
 import type { Device } from '../types';
 import { CONFIRM_OVER, repeatGap, RETURN } from './limits';
-import { and, because, type Case, end, fail, type Move, OPEN, probeDelay, setIfPushed } from './move';
+import { and, because, type Case, end, failing, type Move, OPEN, probeDelay, setIfPushed } from './move';
 
 /** A push that begins the time in which the device must answer. */
 const pushNow = ({ device, rules, event }: Case): Partial<Device> => ({
@@ -114,22 +114,22 @@ export const TURN_MOVES: readonly Move[] = [
     change: () => ({ hold: null, reason: null, desc: '' }),
     why: 'the other task is through with it',
   },
-  {
-    on: 'unfit',
-    from: ['pending'],
-    to: 'failed',
-    change: fail(because('version-mismatch')),
-    why: 'the task is not for the version that it runs now',
-    lateReport: setIfPushed,
-  },
-  {
-    on: 'incompatible',
-    from: ['pending'],
-    to: 'failed',
-    change: fail(because('incompatible')),
-    why: 'none of the packages is for its version and labels',
-    lateReport: setIfPushed,
-  },
+  ...failing(
+    'unfit',
+    ['pending'],
+    because('version-mismatch'),
+    'the task is not for the version that it runs now',
+    { lateReport: setIfPushed },
+  ),
+  ...failing(
+    'incompatible',
+    ['pending'],
+    because('incompatible'),
+    'no package is for its version and labels',
+    {
+      lateReport: setIfPushed,
+    },
+  ),
   {
     on: 'superseded',
     from: ['pending'],

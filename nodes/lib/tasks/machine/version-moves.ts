@@ -1,7 +1,7 @@
 /** Moves by the version that a device says it runs. Retained reports are old: they move nothing but what is said here. */
 import type { Device } from '../types';
 import { confirming, CONFIRM_OVER, SECOND } from './limits';
-import { ACTIVE, and, because, type Case, end, fail, type Move, OPEN } from './move';
+import { ACTIVE, and, because, type Case, end, fail, failing, type Move, OPEN } from './move';
 import { wake } from './progress-moves';
 
 /** A report of the old version repeats the push, at most once in this time. */
@@ -11,8 +11,8 @@ const REBOOT = 30 * SECOND;
 
 const isLive = ({ event }: Case): boolean => event.retained !== true;
 const confirm = (c: Case): Partial<Device> => and(end(c, null), { confirmed: true });
-const rolledBack = (c: Case): Partial<Device> =>
-  and(fail(because('rolled-back'))(c), { source: c.event.version ?? c.device.source });
+const runs = ({ device, event }: Case): Partial<Device> => ({ source: event.version ?? device.source });
+const rolledBack = (c: Case): Partial<Device> => and(fail(because('rolled-back'))(c), runs(c));
 const refutable = (c: Case): boolean => isLive(c) && confirming(c.device, c.rules.policy, c.event.now);
 
 /** The push goes out again soon: the device is there, and hasn't taken it. */
@@ -97,14 +97,9 @@ export const VERSION_MOVES: readonly Move[] = [
     why: 'it has rebooted without the upgrade, or has only reconnected: progress will tell',
   },
   ...(['first-version', 'source'] as const).flatMap((on): Move[] => [
-    {
-      on,
-      from: ['upgrading'],
+    ...failing(on, ['upgrading'], because('rolled-back'), 'after its 100 it came back with the old version', {
       when: (c) => isLive(c) && c.device.reported100,
-      to: 'failed',
-      change: rolledBack,
-      why: 'after its 100 it came back with the old version',
-    },
+    }).map((move): Move => ({ ...move, change: (c) => and(move.change(c), runs(c)) })),
     {
       on,
       from: ['succeeded'],
