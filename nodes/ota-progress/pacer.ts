@@ -7,9 +7,12 @@ import { dueAt, type Intervals, isFinal, type LastSent, type Step } from './paci
 /** What became of a report: sent (its own promise tells how), or a newer one took its place. */
 export type Paced = 'sent' | 'merged';
 
+/** Sends a report. `isLast` tells, while it is being sent, whether no later one of its upgrade has gone out. */
+export type SendReport = (isLast: () => boolean) => Promise<void>;
+
 interface Waiting {
   readonly report: Step;
-  readonly send: () => Promise<void>;
+  readonly send: SendReport;
   readonly resolve: (paced: Paced) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -44,7 +47,7 @@ export class Pacer {
    * Hands a report in. `send` is called when it may go out, or never where a newer one takes its place.
    * Resolves with what became of it; rejects with what `send` rejects with.
    */
-  hand(key: string, report: Step, send: () => Promise<void>): Promise<Paced> {
+  hand(key: string, report: Step, send: SendReport): Promise<Paced> {
     const upgrade = this.#upgrade(key);
     return new Promise((resolve, reject) => {
       this.#drop(upgrade);
@@ -117,7 +120,7 @@ export class Pacer {
     this.#open += 1;
     this.#waiting.delete(upgrade);
     try {
-      await waiting.send();
+      await waiting.send(() => upgrade.last === sent);
       waiting.resolve('sent');
     } catch (error) {
       // It didn't arrive: the next one needn't wait for its interval.

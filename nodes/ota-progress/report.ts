@@ -87,10 +87,18 @@ export function reportSide(
     out(derive(msg, { topic: topicOf(service, accessToken), accessToken, payload } as Partial<Message>));
   };
 
-  const sendStep = async (accessToken: string, report: Report, msg: Message, out: Send): Promise<void> => {
+  const sendStep = async (
+    accessToken: string,
+    report: Report,
+    isLast: () => boolean,
+    msg: Message,
+    out: Send,
+  ): Promise<void> => {
     const { step, desc, module } = report;
     reports.heard(accessToken, module);
     await inTime(reports.whenFree(accessToken));
+    // A later one went out while it waited: it is merged into that, or it would come behind an end.
+    if (!isLast()) return;
     const outcome = await service.sendAsync('progress', accessToken, { step, desc, module });
     told(step, outcome);
     const { delivery, topic } = outcome;
@@ -108,8 +116,8 @@ export function reportSide(
       const final = isFinal(report);
       // A node that a deploy closed says "failed" of what goes on after it: only a success is believed now.
       if (closing && step !== STEP_SUCCEEDED) throw closed();
-      await pacer.hand(JSON.stringify([accessToken, module]), { step, desc }, () =>
-        final ? sendFinal(accessToken, report, msg, out) : sendStep(accessToken, report, msg, out),
+      await pacer.hand(JSON.stringify([accessToken, module]), { step, desc }, (isLast) =>
+        final ? sendFinal(accessToken, report, msg, out) : sendStep(accessToken, report, isLast, msg, out),
       );
     },
     failureIn(status),

@@ -178,6 +178,24 @@ describe("the files of a device's side", () => {
     const codes = caught.items.map((item) => asOut(item).error?.code);
     assert.equal(codes.includes('OTA_NOT_CONNECTED'), false);
   });
+
+  it('send no earlier step behind a failure that came while both waited for the broker', async () => {
+    const flow = await load();
+    for (const payload of [100, 5, -2]) flow.send('progress', { payload });
+    const kept = file('reports/service.json');
+    const written = (): string => (fs.existsSync(kept) ? fs.readFileSync(kept, 'utf8') : '');
+    await until(() => written().includes('"step":-2'), 'the failure to be on disk');
+    const server = later(await startAedes({ port }));
+    const steps: (string | undefined)[] = [];
+    server.broker.on('publish', ({ topic, payload }) => {
+      if (topic.includes('/progress/'))
+        steps.push((JSON.parse(payload.toString()) as { step?: string }).step);
+    });
+    await until(() => steps.includes('-2'), 'the failure to be sent', 60_000);
+    flow.send('progress', { payload: 7 });
+    await until(() => steps.includes('7'), 'the step of the next upgrade');
+    assert.deepEqual(steps, ['-2', '7']);
+  });
 });
 
 /** Until its disk is full. */
