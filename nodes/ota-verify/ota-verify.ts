@@ -90,7 +90,7 @@ function start(RED: NodeAPI, node: Node, saved: Config): Work | OtaError {
       totalMs: 1000 * read('totalTimeout'),
       maxBytes: read('maxBytes'),
       requireSign: read('requireSign'),
-      allowedHosts: noSeparatorsOnly('allowedHosts', config, read('allowedHosts')),
+      allowedHosts: read('allowedHosts'),
       allowLocal: read('allowLocal'),
       maxRedirects: read('maxRedirects'),
       tls: tlsOf(RED, textSetting(config.tls)),
@@ -115,14 +115,8 @@ function start(RED: NodeAPI, node: Node, saved: Config): Work | OtaError {
   }
 }
 
-/** Separators alone were meant to be a list, and never mean "off". */
-function noSeparatorsOnly<T>(name: string, config: Config, list: T): T {
-  if (!Array.isArray(list) || list.length > 0 || textSetting(config[name]).trim() === '') return list;
-  throw new OtaError('OTA_BAD_SETTINGS', `The setting "${name}" holds separators only.`);
-}
-
 function publicKeysOf(config: Config, isRequired: boolean): ReturnType<typeof parsePublicKeys> {
-  const keys = noSeparatorsOnly('publicKeys', config, parsePublicKeys(textSetting(config.publicKeys)));
+  const keys = parsePublicKeys(textSetting(config.publicKeys));
   if (keys.length > 0 || !isRequired) return keys;
   throw new OtaError(
     'OTA_BAD_SETTINGS',

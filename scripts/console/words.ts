@@ -11,8 +11,8 @@ type Words = Record<string, Record<string, string>>;
 const LOCALES = path.join(ROOT, 'nodes/lib/red/locales');
 /** Of the fields that a page asks for. */
 const RULES =
-  'missing text number integer atLeast between choice flag list waves versions reasons windowForm windowEmpty time ' +
-  'timeZone days';
+  'missing text number integer atLeast between choice flag list separators waves versions reasons windowForm windowEmpty ' +
+  'time timeZone days';
 
 /** A reason is `rule.<key>`, with its values in single braces like all words of the console. */
 export function allWords(): Words {

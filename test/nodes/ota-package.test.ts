@@ -156,6 +156,13 @@ describe('ota-package', () => {
     });
   }
 
+  it('never takes separators alone for any host', async () => {
+    const flow = await load({ allowLocal: 'true', allowedHosts: ' , ' });
+    const { code, message } = await failure(flow, { action: 'add', version: 'v1', url: `${base}/fw.bin` });
+    assert.equal(code, 'OTA_BAD_SETTINGS');
+    assert.match(message, /"allowedHosts" holds separators only/);
+  });
+
   it('lists what is searched for, and one page where a page is asked for', async () => {
     const flow = await load();
     for (const version of ['v1', 'v2', 'v3']) await add(flow, { version, name: `pump ${version}` });

@@ -12,6 +12,7 @@ const TEXTS: Readonly<Record<ReasonKey, string>> = {
   choice: 'must be one of __words__',
   flag: 'must be true or false',
   list: 'must be a list of at most __max__',
+  separators: 'holds separators only',
   unknownField: 'is no field of it: use __fields__',
   level: 'must not hold "/", "+", "#" or control characters',
   token: 'must have 1 to 128 characters, none of them "/", "+", "#" or a control character',

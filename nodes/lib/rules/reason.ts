@@ -17,6 +17,7 @@ export const REASON_KEYS = [
   'choice',
   'flag',
   'list',
+  'separators',
   'unknownField',
   'level',
   'token',

@@ -3,7 +3,7 @@
  * is absent or blank has its default. Pure; runs in the browser too.
  */
 import type { Reading, Reason, Rule } from './reason';
-import { taken } from './reason';
+import { refused, taken } from './reason';
 
 export interface Setting<T> extends Rule<T> {
   readonly byDefault: T;
@@ -32,11 +32,21 @@ export function isVariable(value: unknown): boolean {
   return typeof value === 'string' && variableIn(value) !== null;
 }
 
+/**
+ * What a rule says of a typed text. A list that was typed and has no item, e.g. separators alone, is refused: it
+ * would else mean "off" or the default. Who means an empty list writes `[]`, where JSON is taken.
+ */
+export function readTyped<T>(rule: Rule<T>, text: string): Reading<T> {
+  const reading = rule.read(text);
+  const isEmpty = Array.isArray(reading.value) && reading.value.length === 0;
+  return isEmpty && !/^\s*(\[|$)/.test(text) ? refused('separators') : reading;
+}
+
 /** The value of a setting, its default where it is blank, or why it can't be used. */
 export function readSetting<T>(of: Setting<T>, value: unknown): Reading<T> {
   if (typeof value === 'object' && value !== null) return of.read(value);
   const text = textOf(value);
-  return text.trim() === '' ? taken(of.byDefault) : of.read(text);
+  return text.trim() === '' ? taken(of.byDefault) : readTyped(of, text);
 }
 
 /**
@@ -46,7 +56,7 @@ export function readSetting<T>(of: Setting<T>, value: unknown): Reading<T> {
 export function settingReason(rule: Rule<unknown>, value: unknown): Reason | null {
   if (typeof value === 'object' && value !== null) return rule.read(value).reason;
   const text = textOf(value);
-  return text.trim() === '' || isVariable(text) ? null : rule.read(text).reason;
+  return text.trim() === '' || isVariable(text) ? null : readTyped(rule, text).reason;
 }
 
 /** A default as the form has it: a checkbox stays true or false, anything else is a text; no limit is blank. */

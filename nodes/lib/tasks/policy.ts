@@ -3,7 +3,7 @@
  * table of lib/rules. Pure.
  */
 import { isObject, type JsonObject, OtaError, reasonText, typeName } from '../protocol';
-import { POLICY, type Policy, type Reason } from '../rules';
+import { POLICY, type Policy, readTyped, type Reason } from '../rules';
 
 export const POLICY_FIELDS = Object.keys(POLICY) as (keyof Policy)[];
 
@@ -46,7 +46,8 @@ function readField(input: JsonObject, name: keyof Policy, defaults: Policy, pref
   const isBlank = given === undefined || (typeof given === 'string' && given.trim() === '');
   // A window of null is a value: no window, whatever the default.
   if (isBlank || (given === null && name !== 'window')) return defaults[name];
-  const { value, reason } = POLICY[name].read(given);
+  const { value, reason } =
+    typeof given === 'string' ? readTyped<unknown>(POLICY[name], given) : POLICY[name].read(given);
   if (reason === null) return value;
   throw bad(prefix + name + (reason.part === undefined ? '' : `.${reason.part}`), reasonText(reason), reason);
 }

@@ -1,7 +1,7 @@
 /** Ed25519 keys as people give them: PEM, on one line or many, or base64. Must never show any part of a private key. */
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { OtaError, reasonText } from '../../protocol';
-import { PEM_BLOCK, publicKeysRule, SPKI_HEAD, unescapeLines } from '../../rules';
+import { PEM_BLOCK, publicKeysRule, readTyped, SPKI_HEAD, unescapeLines } from '../../rules';
 
 /**
  * The public keys in a setting, in each form that the rule of lib/rules takes.
@@ -9,7 +9,7 @@ import { PEM_BLOCK, publicKeysRule, SPKI_HEAD, unescapeLines } from '../../rules
  * @throws OtaError OTA_BAD_SETTINGS
  */
 export function parsePublicKeys(text: string): KeyObject[] {
-  const { value, reason } = publicKeysRule.read(text);
+  const { value, reason } = readTyped(publicKeysRule, text);
   if (reason !== null) {
     throw new OtaError('OTA_BAD_SETTINGS', `The setting "publicKeys" ${reasonText(reason)}.`);
   }
