@@ -5,7 +5,26 @@
  */
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { OtaError, reasonText } from '../protocol';
-import { type Reason, readSetting, type Setting, type Settings, textOf, variableIn } from '../rules';
+import {
+  INFORM,
+  PACKAGE,
+  POLICY,
+  PROGRESS,
+  PUSH,
+  readSetting,
+  type Reason,
+  refused,
+  type Rule,
+  SERVICE,
+  type Setting,
+  type Settings,
+  STORE,
+  taken,
+  TASK,
+  textOf,
+  variableIn,
+  VERIFY,
+} from '../rules';
 import { migrate } from './migrate';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -26,17 +45,44 @@ export function settingsOf<T extends NodeDef>(RED: NodeAPI, node: Node, saved: T
   RED.nodes.eachNode((each) => {
     if (each.id === id) typed = each as unknown as Fields;
   });
-  refuseEmpty(typed, saved as unknown as Fields);
-  refuseEmpty(RED.nodes.getCredentials(id) as Fields | undefined, node.credentials as Fields | undefined);
+  refuseEmpty(saved.type, typed, saved as unknown as Fields);
+  refuseEmpty(
+    saved.type,
+    RED.nodes.getCredentials(id) as Fields | undefined,
+    node.credentials as Fields | undefined,
+  );
   return migrate(saved.type, saved);
 }
 
-function refuseEmpty(typed: Fields = {}, resolved: Fields = {}): void {
+const TEXT: Rule<string> = {
+  accepts: { kind: 'text' },
+  read: (value) => (typeof value === 'string' ? taken(value) : refused('text')),
+};
+
+/** The settings that a rule reads; any other takes text alone. */
+const RULED: Readonly<Record<string, Settings>> = {
+  'ota-service': SERVICE,
+  'ota-store': STORE,
+  'ota-task': { ...POLICY, ...TASK },
+  'ota-inform': INFORM,
+  'ota-push': PUSH,
+  'ota-progress': PROGRESS,
+  'ota-verify': VERIFY,
+  'ota-package': PACKAGE,
+};
+
+function refuseEmpty(type: string, typed: Fields = {}, resolved: Fields = {}): void {
   for (const [name, text] of Object.entries(typed)) {
     if (LABELS.has(name) || typeof text !== 'string') continue;
     const variable = variableIn(text);
     if (variable === null) continue;
     const value = resolved[name];
+    // A variable of a tab, group or subflow may hold JSON, which only a few settings take.
+    if (typeof value === 'object' && value !== null) {
+      const reason = (RULED[type]?.[name] ?? TEXT).read(value).reason;
+      if (reason !== null) throw badSetting(name, reason, value);
+      continue;
+    }
     const found = textSetting(value).trim();
     if (found !== '' && found !== text) continue;
     const why = found === '' ? 'is empty' : "isn't set";
