@@ -3,6 +3,7 @@
  * each action; the files beside this one have the larger ones.
  */
 import { checkUpgrade, field, isBlank, isObject, type JsonObject, OtaError, typeName } from '../../protocol';
+import { MAX_MODULE_NAME } from '../../rules';
 import {
   DEVICE_STATUSES,
   type DeviceStatus,
@@ -151,8 +152,9 @@ const READERS: { readonly [A in Action]: (payload: JsonObject, own: OwnRules) =>
   history: (payload) => ({ ...ofTask(payload), accessToken: token(payload) }),
   timeline: (payload) => ({ ...ofTask(payload), buckets: whole(payload, 'buckets', 60, MAX_BUCKETS) }),
   fleet: (payload) => ({
-    module: note(payload, 'module'),
-    version: note(payload, 'version'),
+    module: optional(payload, 'module', MAX_MODULE_NAME) || null,
+    // As long as a version that a device may have, which is no remark of a person.
+    version: optional(payload, 'version') || null,
     search: optional(payload, 'search'),
     labels: isBlank(field(payload, 'labels')) ? null : readLabelFilter(field(payload, 'labels'), 'labels'),
     ...readPage(payload),
