@@ -70,7 +70,7 @@ function reportSettings(config: Config): ReportSettings {
   const read = settingsReader(PROGRESS, config);
   return {
     serviceId: config.service,
-    module: textSetting(config.module),
+    module: textSetting(config.module).trim(),
     intervals: {
       minInterval: 1000 * read('minInterval'),
       minDelta: read('minDelta'),

@@ -144,7 +144,9 @@ function readInput(payload: unknown, ownModule: string): Report {
   const given = isObject(payload) ? payload : { step: payload };
   const step = checkStep(field(given, 'step'));
   const desc = textField(field(given, 'desc'), 'desc');
-  const module = textField(field(given, 'module'), 'module') || ownModule;
+  const named = textField(field(given, 'module'), 'module');
+  // Blanks are no module's name: as in ota-inform.
+  const module = named.trim() === '' ? ownModule : named;
   return { step: step === 0 ? 1 : step, desc, module: module === '' ? null : module };
 }
 

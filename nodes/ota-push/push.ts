@@ -14,6 +14,7 @@ import {
 import { type Message, onClose, onInput, type Send } from '../lib/red/input';
 import { failureIn, type ServiceUse } from '../lib/red/service';
 import { shownText, type Status } from '../lib/red/status';
+import { isBlankToken } from '../lib/rules';
 import { Pump } from './pump';
 
 /** An array waits for a connection for so long; then the rest of it is told as not connected at once. */
@@ -51,7 +52,7 @@ export function pushSide(
       const upgrade = scheme.check(msg.payload, settings.allowUnsigned);
       const prepared = scheme.prepare(upgrade);
       const target: unknown = (msg as { accessToken?: unknown }).accessToken;
-      if (target === undefined || target === null || target === '') throw missingToken();
+      if (target === undefined || target === null || isBlankToken(target)) throw missingToken();
       const rest = withoutOwn(msg);
       const waits = !Array.isArray(target);
       const options = { expiry: settings.expiry };
@@ -121,7 +122,7 @@ function pushOne(push: Push, token: unknown, settled: (outcome: Outcome) => void
     settled(outcome);
   };
   const { downSince, scheme } = service.channel();
-  if (!scheme.identity.is(token)) {
+  if (isBlankToken(token) || !scheme.identity.is(token)) {
     queueMicrotask(() => finish({ delivery: 'refused', error: badToken(token, scheme) }, null, ''));
     return;
   }
@@ -167,7 +168,7 @@ function missingToken(): OtaError {
 
 function badToken(token: unknown, scheme: Scheme): OtaError {
   try {
-    scheme.identity.check(token);
+    scheme.identity.check(isBlankToken(token) ? '' : token);
   } catch (error) {
     return toOtaError(error);
   }

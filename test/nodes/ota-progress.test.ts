@@ -130,6 +130,26 @@ describe('ota-progress', () => {
       });
     });
 
+    for (const [what, module] of [
+      ['the one of the message', ' \t'],
+      ['the setting', ''],
+    ] as const) {
+      it(`takes blanks for no module: ${what}`, async () => {
+        const loaded = await load({ module: module === '' ? '  ' : ' MCU ' });
+        loaded.send('n1', { payload: { step: 100, module } });
+        const { module: sent } = bodyOf((await client.atLeast(1))[0]) as { module?: string };
+        assert.equal(sent, module === '' ? undefined : 'MCU');
+      });
+    }
+
+    it('never takes blanks for a device: the message ends in OTA_BAD_TOKEN', async () => {
+      const loaded = await load();
+      const caught = loaded.messages('caught');
+      loaded.send('n1', { payload: 100, accessToken: '  ' });
+      assert.equal(asOut((await caught.atLeast(1))[0]).error?.code, 'OTA_BAD_TOKEN');
+      assert.equal(client.messages.length, 0);
+    });
+
     it('merges what comes between the first and 100, which go at once and in order', async () => {
       const loaded = await load();
       for (let step = 1; step <= 100; step += 1) loaded.send('n1', { payload: step });

@@ -125,6 +125,24 @@ describe('ota-push', () => {
       assert.equal(asOut((await caught.atLeast(1))[0]).error?.code, 'OTA_BAD_TOKEN');
     });
 
+    it('takes blanks for no token: an error alone, output 2 in an array', async () => {
+      const loaded = await load();
+      const [caught, good, bad] = ['caught', 'out0', 'out1'].map((id) => loaded.messages(id));
+      loaded.send('n1', { payload: GOOD_UPGRADE, accessToken: ' \u00a0' });
+      assert.equal(asOut((await caught!.atLeast(1))[0]).error?.code, 'OTA_BAD_TOKEN');
+      loaded.send('n1', { payload: GOOD_UPGRADE, accessToken: ['  ', 'hall 3', ''] });
+      await good!.atLeast(1);
+      const told = (await bad!.atLeast(2)).map((item) => asOut(item).payload);
+      assert.deepEqual(
+        told.map(({ code }) => code),
+        ['OTA_BAD_TOKEN', 'OTA_BAD_TOKEN'],
+      );
+      assert.deepEqual(
+        good!.items.map((item) => asOut(item).accessToken),
+        ['hall 3'],
+      );
+    });
+
     it('tells a bad token on output 2, alone or in an array, and pushes to the others', async () => {
       const loaded = await load();
       const good = loaded.messages('out0');

@@ -274,6 +274,14 @@ describe('a command', () => {
     });
   });
 
+  it('finds devices of the fleet by a version as long as devices have', () => {
+    const { version } = readCommand(
+      { action: 'fleet', version: 'v'.repeat(256) },
+      DEFAULT_POLICY,
+    ) as CommandOf<'fleet'>;
+    assert.equal(version?.length, 256);
+  });
+
   it('counts the targets that can be no token, and keeps what may be a device', () => {
     const { identity } = createScheme('thingspanel');
     assert.deepEqual(
@@ -286,6 +294,10 @@ describe('a command', () => {
   });
 
   describe('by wires', () => {
+    it('takes blanks for no device', () => {
+      refuses(() => readReport({ action: 'version', accessToken: ' \t', version: 'v1' }), 'accessToken');
+    });
+
     it('reports a version, progress, and what became of a push', () => {
       assert.deepEqual(
         readReport({ action: 'version', accessToken: 'hall 3/+#', version: ' v1\n', id: 7, board: 'r1' }),

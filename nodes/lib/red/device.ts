@@ -1,6 +1,7 @@
 /** The device side: whose token a message goes out with. */
 import type { Node } from 'node-red';
 import { EVERY_DEVICE, type Identity, OtaError } from '../protocol';
+import { isBlankToken } from '../rules';
 import type { Message } from './input';
 import type { ServiceUse } from './service';
 
@@ -19,7 +20,10 @@ export function ownToken(node: Node, service: ServiceUse): string {
 /** `msg.accessToken`, else the node's own. @throws OtaError OTA_BAD_TOKEN */
 export function tokenToSend(msg: Partial<Message>, own: string, identity: Identity): string {
   const given = (msg as { accessToken?: unknown }).accessToken;
-  if (given !== undefined && given !== null && given !== '') return identity.check(given);
+  if (given !== undefined && given !== null && given !== '') {
+    // Blanks were meant to name a device: another one, the node's own, must not speak for it.
+    return identity.check(isBlankToken(given) ? '' : given);
+  }
   if (own === EVERY_DEVICE) {
     throw new OtaError(
       'OTA_BAD_TOKEN',

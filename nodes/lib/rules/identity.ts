@@ -26,6 +26,11 @@ export function isPair(value: unknown): value is string {
   return typeof value === 'string' && PAIR.test(value);
 }
 
+/** True for blanks alone: a topic takes them, but in a flow they are a field that was left empty. */
+export function isBlankToken(value: unknown): boolean {
+  return typeof value === 'string' && value.trim() === '';
+}
+
 export const tokenRule: Rule<string> = {
   accepts: { kind: 'text' },
   read: (value) => readIdentity(value, isToken, 'token'),

@@ -3,6 +3,7 @@
  * looked at in slices.
  */
 import { field, type JsonObject, typeName } from '../../protocol';
+import { isBlankToken } from '../../rules';
 import { bad, storable } from './fields';
 
 const MAX_TOKEN = 1024;
@@ -64,5 +65,5 @@ export function sortTargets(
 }
 
 function isUsable(value: unknown): value is string {
-  return typeof value === 'string' && value.trim() !== '' && value.length <= MAX_TOKEN;
+  return typeof value === 'string' && !isBlankToken(value) && value.length <= MAX_TOKEN;
 }

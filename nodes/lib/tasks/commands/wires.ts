@@ -14,7 +14,7 @@ import {
   toOtaError,
   typeName,
 } from '../../protocol';
-import { MAX_IDENTITY, MAX_MODULE_NAME } from '../../rules';
+import { isBlankToken, MAX_IDENTITY, MAX_MODULE_NAME } from '../../rules';
 import { bad, optional, required } from './fields';
 
 /** Actions of messages that report. */
@@ -79,7 +79,9 @@ export function readReport(payload: JsonObject): WireReport {
 
 /** Any text names a device here: an address, a name, a serial number. */
 function identity(payload: JsonObject): string {
-  return required(payload, 'accessToken', MAX_IDENTITY);
+  const token = required(payload, 'accessToken', MAX_IDENTITY);
+  if (isBlankToken(token)) throw bad('accessToken', 'is missing');
+  return token;
 }
 
 function readId(payload: JsonObject): string | null {
