@@ -178,12 +178,14 @@ export async function homeAssistant({ red, flow, wire, click }: Running): Promis
     const add = { ...flow.find(({ type }) => type === 'ota-package'), id: 'add', wires: [[]] } as FlowNode;
     const make = {
       ...flow.find(({ type }) => type === 'function'),
+      type: 'function',
       id: 'make',
       initialize: '',
       libs: [],
+      outputs: 1,
       func: "return { content: Buffer.alloc(1000, 1), payload: { action: 'add', name: 'meter', version: 'v1.1' } };",
       wires: [['add']],
-    } as FlowNode;
+    };
     const press = {
       ...flow.find(({ type }) => type === 'inject'),
       id: 'press',
@@ -192,7 +194,7 @@ export async function homeAssistant({ red, flow, wire, click }: Running): Promis
     await red.deploy([...flow, add, make, press]);
     await until(async () => {
       // It looks for packages each minute by itself.
-      await click('at start');
+      await click('at start, each minute');
       return state()['latest_version'] === 'v1.1';
     }, 'the latest version');
     await client.publish(String(config['command_topic']), 'install');
@@ -203,6 +205,24 @@ export async function homeAssistant({ red, flow, wire, click }: Running): Promis
     await client.publish('/ota/device/progress/meter-1', { step: '100', desc: '' });
     await client.publish('/ota/device/inform/meter-1', { id: '2', params: { version: 'v1.1' } });
     await until(() => state()['installed_version'] === 'v1.1' && state()['in_progress'] === false, 'the end');
+
+    // Flows that begin anew know nothing of before: the device is found in the store, though it says nothing.
+    await red.deploy([]);
+    const newer = { ...make, func: make['func'].replace('v1.1', 'v1.2') };
+    await red.deploy([...flow, add, newer, press]);
+    await until(async () => {
+      await click('at start, each minute');
+      return state()['latest_version'] === 'v1.2';
+    }, 'the latest version after a restart');
+    await client.publish(String(config['command_topic']), 'install');
+    await until(() => find(wire, 'upgrade').some(({ version }) => version === 'v1.2'), 'the second push');
+    for (const last of home().values()) {
+      // Home Assistant drops a state that has null for a text.
+      assert.deepEqual(
+        Object.entries(last).filter(([name, value]) => value === null && name !== 'update_percentage'),
+        [],
+      );
+    }
   } finally {
     await client.stop();
   }
