@@ -791,6 +791,27 @@ describe('the engine', () => {
     assert.deepEqual(await platform.devices(task), { a: 'cancelled', b: 'pushed', c: 'cancelled' });
   });
 
+  it('drops a command that was broken off before all of its devices were named', async () => {
+    const task = await platform.create(['a', 'b']);
+    await platform.wait(1);
+    const intent = { on: 'cancel', statuses: null, reasons: null, byName: true, naming: true } as const;
+    await platform.leave(task, intent, ['a']);
+    await platform.run({ action: 'cancel', taskId: task.taskId, accessTokens: ['b'] });
+    await platform.restart();
+    await platform.wait(1);
+    assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'cancelled' });
+  });
+
+  it('takes a device that is named twice once', async () => {
+    const task = await platform.create(['a', 'b', 'c']);
+    const some = ['a', 'a', 'x', ...list(300), 'x', 'a', 'b'];
+    await platform.run({ action: 'cancel', taskId: task.taskId, accessTokens: some });
+    const answer = await platform.run({ action: 'retry', taskId: task.taskId, accessTokens: some });
+    assert.equal((answer as { skipped: number }).skipped, 301);
+    await platform.wait(1);
+    assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'pushed', c: 'pushed' });
+  });
+
   it('finishes a command that was broken off before the next one of the task', async () => {
     const task = await platform.create(['a', 'b']);
     await platform.wait(1);

@@ -202,6 +202,10 @@ export interface Intent {
   readonly byName: boolean;
   /** cancel: why, where no person did it. */
   readonly reason?: CancelReason;
+  /** Another one whenever somebody else takes it over; absent: it isn't kept, or was taken by an earlier release. */
+  readonly id?: string;
+  /** Its devices are still being named: it isn't accepted yet. */
+  readonly naming?: true;
 }
 
 /** A task with what changes. */

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { createScheme } from '../../../nodes/lib/protocol';
+import { readCommand } from '../../../nodes/lib/tasks/commands';
 import { type Awaitable, PostgresStore, type TaskDatabase } from '../../../nodes/lib/tasks/database';
+import { Engine } from '../../../nodes/lib/tasks/engine';
+import { DEFAULT_POLICY } from '../../../nodes/lib/tasks/policy';
 import {
   fleetNeed,
   label,
@@ -9,6 +13,7 @@ import {
   repeatNeed,
   report,
   reportNeed,
+  takeIntent,
 } from '../../../nodes/lib/tasks/transactions';
 import { cleanup } from '../../support/cleanup';
 import { type PostgresServer, requirePostgres, startPostgresServer } from '../../support/postgres';
@@ -122,6 +127,99 @@ describe('PostgreSQL', function () {
     assert.deepEqual([moved.changes.length, moved.next], [1, 'b']);
     for (const store of stores) await store.close();
     server.psql(`DROP SCHEMA ${schema} CASCADE`);
+  });
+
+  describe('commands on one task by two instances', () => {
+    const started: { readonly store: PostgresStore; readonly engine: Engine; readonly changed: string[] }[] =
+      [];
+    let schema = '';
+
+    const instance = async (name: string): Promise<(typeof started)[number]> => {
+      const store = new PostgresStore({ url: server.url(), schema, poolSize: 4 });
+      await store.open();
+      await store.members('s').join({ clientId: name, name, deaf: false });
+      // It lives as long as the test says.
+      server.psql(`UPDATE ${schema}.members SET beat_at = beat_at + 3600000 WHERE name = '${name}'`);
+      const scheme = createScheme('thingspanel');
+      const engine = new Engine({
+        database: store.tasks('s'),
+        everyMs: 0,
+        shared: true,
+        link: {
+          isDevice: (identity) => scheme.identity.is(identity),
+          prepare: (upgrade) => scheme.prepare(upgrade),
+          publish: () => undefined,
+        },
+      });
+      const changed: string[] = [];
+      engine.listen({ onChange: ({ after }) => changed.push(after.accessToken) });
+      await engine.start();
+      const made = { store, engine, changed };
+      started.push(made);
+      return made;
+    };
+    const run = ({ engine }: (typeof started)[number], payload: object): Promise<object> =>
+      engine.command(readCommand(payload, DEFAULT_POLICY));
+    const create = async (one: (typeof started)[number], targets: readonly string[]): Promise<string> => {
+      const sign = { sign: '0'.repeat(32), signMethod: 'Md5' };
+      const file = { version: 'v2', url: 'http://127.0.0.1/v2.bin', size: 4, ...sign };
+      const task = await run(one, { action: 'create', package: file, targets, draft: true });
+      return (task as { taskId: string }).taskId;
+    };
+    const states = (): string =>
+      server.psql(
+        `SELECT string_agg(token || ' ' || status, ', ' ORDER BY token COLLATE "C") FROM ${schema}.task_devices`,
+      );
+
+    beforeEach(() => {
+      schemas += 1;
+      schema = `s${schemas}`;
+    });
+    afterEach(async () => {
+      for (const { engine, store } of started.splice(0)) {
+        await engine.stop();
+        await store.close();
+      }
+      server.psql(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
+    });
+
+    it('each move the devices that they name, at the same time', async () => {
+      const one = await instance('one');
+      const two = await instance('two');
+      const tokens = Array.from({ length: 16 }, (_, i) => `d${i + 10}`);
+      const taskId = await create(one, tokens);
+      await Promise.all(
+        tokens.map((token, i) =>
+          run(i % 2 === 0 ? one : two, { action: 'cancel', taskId, accessTokens: [token, token] }),
+        ),
+      );
+      assert.equal(states(), tokens.map((token) => `${token} 5`).join(', '));
+    });
+
+    it('wait for each other while both live, and are finished by a survivor', async () => {
+      const one = await instance('one');
+      const two = await instance('two');
+      const taskId = await create(one, ['a', 'b', 'c']);
+      const leave = async (token: string): Promise<void> => {
+        const database = one.store.tasks('s');
+        const task = await database.task(taskId);
+        assert.ok(task);
+        const at = { wall: Date.now(), ticks: 0 };
+        const intent = { on: 'cancel', statuses: null, reasons: null, byName: true, id: token } as const;
+        await database.transact({ at, task: task.id }, (rows) => takeIntent(intent, [token], rows));
+      };
+      await leave('a');
+      const cancelled = run(two, { action: 'cancel', taskId, accessTokens: ['b'] });
+      await two.engine.runScheduler();
+      await one.engine.runScheduler();
+      await cancelled;
+      assert.deepEqual([one.changed, two.changed], [['a'], ['b']]);
+      await leave('c');
+      server.psql(`UPDATE ${schema}.members SET beat_at = 0 WHERE name = 'one'`);
+      await two.engine.runScheduler();
+      assert.deepEqual(two.changed, ['b', 'c']);
+      assert.equal(states(), 'a 5, b 5, c 5');
+    });
   });
 
   describe('a schema', () => {

@@ -164,6 +164,8 @@ export interface Rows {
   history(id: number): readonly HistoryEvent[];
   /** What `Need.search` found, in its order. */
   readonly found: readonly Found[];
+  /** True where another instance that lives carries out a command on `Need.task`. */
+  readonly commandElsewhere: boolean;
   /** How far `Need.search` has come, of those that wait for locks. */
   readonly searched: Searched;
   /** Tokens of a search in the names that aren't in the task. */
@@ -196,6 +198,8 @@ export interface Decision<T> {
   readonly forget?: readonly string[];
   /** Tokens that a person named for the task's intent, behind those that stand there (`anew`: in place of them). */
   readonly names?: { readonly tokens: readonly string[]; readonly anew: boolean };
+  /** The names that a search in them found stay. */
+  readonly keepsNames?: true;
 }
 
 export type PlanChange = Pick<TaskPlan, 'name' | 'description' | 'endAt' | 'endBehavior' | 'policy'>;

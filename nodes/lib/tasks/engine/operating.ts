@@ -38,8 +38,8 @@ export async function inTurn(
   return engine.commands.run(id, async () => {
     const task = await find(engine, taskId);
     if (task.intent === null) return work(task);
-    // An earlier command was broken off: it comes first.
-    await engine.scheduler.whileLocked(id, () => engine.intents.finish(task));
+    // An earlier command was broken off, or another instance is at it: it comes first.
+    await engine.scheduler.whileLocked(id, () => engine.intents.clear(task));
     return work(await find(engine, taskId));
   });
 }

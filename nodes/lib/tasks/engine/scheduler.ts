@@ -250,7 +250,7 @@ export class Scheduler {
     const left = tasks.filter(({ id, intent }) => intent !== null && !this.#locked.has(id));
     if (left.length === 0) return tasks;
     for (const task of left) {
-      await intents.finish(task);
+      await intents.finishLeft(task);
       this.#dirty.add(task.id);
     }
     return lane.database.live();

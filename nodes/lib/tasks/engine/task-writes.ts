@@ -30,6 +30,8 @@ const MOVE_SLICE = 400;
 export interface MovedDevices {
   readonly moved: number;
   readonly skipped: number;
+  /** Somebody else has taken the intent over, or ended it. */
+  readonly lost: boolean;
 }
 
 export class TaskWrites {
@@ -118,15 +120,16 @@ export class TaskWrites {
   async move(task: Task, intent: Intent): Promise<MovedDevices> {
     if (intent.statuses === null)
       return this.#moveSlices(task, intent, () => ({ in: 'names', limit: MOVE_SLICE }));
-    let all: MovedDevices = { moved: 0, skipped: 0 };
+    let all: MovedDevices = { moved: 0, skipped: 0, lost: false };
     for (const status of intent.statuses) {
-      const { moved, skipped } = await this.#moveSlices(task, intent, (after) => ({
+      const { moved, skipped, lost } = await this.#moveSlices(task, intent, (after) => ({
         in: 'task',
         status,
         after,
         limit: MOVE_SLICE,
       }));
-      all = { moved: all.moved + moved, skipped: all.skipped + skipped };
+      all = { moved: all.moved + moved, skipped: all.skipped + skipped, lost };
+      if (lost) break;
     }
     return all;
   }
@@ -135,6 +138,7 @@ export class TaskWrites {
     const yielder = new EventLoopYielder();
     let moved = 0;
     let skipped = 0;
+    let lost = false;
     for (let after: string | null = ''; after !== null;) {
       const selection = slice(after);
       const done: Moved = await this.#lane.transact(
@@ -145,9 +149,10 @@ export class TaskWrites {
       moved += done.changes.length;
       skipped += done.skipped;
       after = done.next;
+      lost = done.lost;
       await yielder.next();
     }
-    return { moved, skipped };
+    return { moved, skipped, lost };
   }
 }
 

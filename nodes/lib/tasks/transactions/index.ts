@@ -4,6 +4,7 @@ export * from './claim';
 export * from './decide';
 export * from './due';
 export * from './fleet';
+export * from './intent';
 export * from './join';
 export * from './log';
 export * from './move';

@@ -15,6 +15,8 @@ export interface Moved {
   readonly next: string | null;
   /** Tokens that aren't in the task, or can't be moved this way. */
   readonly skipped: number;
+  /** Somebody else has taken the intent over, or ended it: nothing was moved. */
+  readonly lost: boolean;
 }
 
 export function moveNeed(task: number, search: Selection, at: Instant): Need {
@@ -23,6 +25,9 @@ export function moveNeed(task: number, search: Selection, at: Instant): Need {
 
 /** Moves devices as a person asked. */
 export function move(intent: Intent, { limit }: Selection, rows: Rows): Decision<Moved> {
+  if (intent.id !== undefined && rows.task?.intent?.id !== intent.id) {
+    return { result: { changes: [], next: null, skipped: 0, lost: true }, keepsNames: true };
+  }
   const set = new WorkingSet(rows);
   const { ticks, wall } = rows.at;
   let skipped = rows.unknown;
@@ -41,7 +46,7 @@ export function move(intent: Intent, { limit }: Selection, rows: Rows): Decision
   }
   const { effects } = set;
   return {
-    result: { changes: effects.changes, next: nextSlice(limit, rows), skipped },
+    result: { changes: effects.changes, next: nextSlice(limit, rows), skipped, lost: false },
     effects,
   };
 }

@@ -103,11 +103,13 @@ interface Loaded {
   readonly searched: Searched;
   readonly unknown: number;
   readonly lastName: number;
+  readonly commandElsewhere: boolean;
 }
 
 export class PostgresRows implements Rows {
   readonly at: Instant;
   readonly task: Task | null;
+  readonly commandElsewhere: boolean;
   readonly joining: readonly Task[];
   readonly found: readonly Found[];
   readonly searched: Searched;
@@ -130,6 +132,7 @@ export class PostgresRows implements Rows {
   constructor(loaded: Loaded, context: LoadContext) {
     this.at = loaded.at;
     this.task = loaded.task;
+    this.commandElsewhere = loaded.commandElsewhere;
     this.joining = loaded.joining;
     this.searched = loaded.searched;
     this.unknown = loaded.unknown;
@@ -265,7 +268,7 @@ export async function load(
     need.task === undefined
       ? null
       : transaction.read(isQueue ? sql.TRY_LOCK_TASK : sql.LOCK_TASK, [need.task]);
-  const taskRow = need.task === undefined ? null : transaction.read(sql.TASK_BY_ID, [need.task]);
+  const taskRow = need.task === undefined ? null : transaction.read(sql.TASK_BY_ID, [need.task, member ?? 0]);
   const waves =
     need.waves === true && need.task !== undefined ? transaction.read(sql.WAVES, [need.task]) : null;
   const isNamed = need.tokens !== undefined || (need.devices?.length ?? 0) > 0;
@@ -279,7 +282,8 @@ export async function load(
     need.search === undefined || isQueue ? null : search(transaction, context, need, need.search);
   const at = await time;
   const isLocked = locked === null || (await locked).length > 0;
-  const task = isLocked ? taskOf(keys, (await taskRow)?.[0]) : null;
+  const row = (await taskRow)?.[0];
+  const task = isLocked ? taskOf(keys, row) : null;
   const found =
     need.search?.in === 'queue'
       ? await queue(transaction, context, { task, at, room: need.search.room })
@@ -307,6 +311,7 @@ export async function load(
       searched: found.searched,
       unknown: found.unknown,
       lastName: found.lastName,
+      commandElsewhere: Boolean(row?.['elsewhere']),
     },
     { ...context, member },
   );

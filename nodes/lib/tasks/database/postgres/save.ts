@@ -82,7 +82,8 @@ export function save(
   saveFleet(transaction, context, rows, decision);
   const id = need.task;
   if (id !== undefined) {
-    if (rows.lastName > 0) transaction.write(sql.DELETE_NAMES, [id, rows.lastName]);
+    if (rows.lastName > 0 && decision.keepsNames !== true)
+      transaction.write(sql.DELETE_NAMES, [id, rows.lastName]);
     if (names !== undefined) {
       if (names.anew) transaction.write(sql.DELETE_NAMES, [id, 2 ** 31 - 1]);
       transaction.write(sql.ADD_NAMES, [id, names.tokens]);
@@ -344,7 +345,7 @@ function saveTask(
   { member }: SaveContext,
   { id, task }: { readonly id: number; readonly task: NonNullable<Decision<unknown>['task']> },
 ): void {
-  transaction.write(sql.SAVE_TASK, [id, ...taskStateValues(task), task.intent === null ? null : member]);
+  transaction.write(sql.SAVE_TASK, [id, ...taskStateValues(task), member]);
 }
 
 function changePlan(

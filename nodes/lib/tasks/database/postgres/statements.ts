@@ -70,20 +70,21 @@ export const TRY_LOCK_TASK = named(
   'try_lock_task',
   'SELECT 1 FROM tasks WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED',
 );
+/** With whether another instance that lives works on a command of it ($2: this one). */
+const HELD_TASK = TASK.replace(
+  'SELECT t.*',
+  `SELECT t.*, EXISTS (SELECT 1 FROM members AS m
+    WHERE m.id = t.intent_by AND m.id <> $2 AND m.adopter IS NULL AND m.beat_at > ${WALL} - 4000) AS elsewhere`,
+);
 /** Sent behind the lock: it sees what was committed before that. */
-export const TASK_BY_ID = named('task_by_id', `${TASK} WHERE t.id = $1`);
+export const TASK_BY_ID = named('task_by_id', `${HELD_TASK} WHERE t.id = $1`);
 export const TASK_BY_KEY = named(
   'task_by_key',
   `${TASK} WHERE t.service = $1 AND t.key = $2 AND t.visible = 1`,
 );
-/** With whether another instance that lives works on a command of it ($2: this one). */
 export const LIVE_TASKS = named(
   'live_tasks',
-  `${TASK.replace(
-    'SELECT t.*',
-    `SELECT t.*, EXISTS (SELECT 1 FROM members AS m
-    WHERE m.id = t.intent_by AND m.id <> $2 AND m.adopter IS NULL AND m.beat_at > ${WALL} - 4000) AS elsewhere`,
-  )} WHERE t.service = $1 AND t.live = 1 AND t.visible = 1 ORDER BY t.id`,
+  `${HELD_TASK} WHERE t.service = $1 AND t.live = 1 AND t.visible = 1 ORDER BY t.id`,
 );
 export const JOINING_TASKS = named(
   'joining_tasks',
@@ -132,11 +133,13 @@ export const HIDE_TASK = named(
   'hide_task',
   'UPDATE tasks SET visible = 0, live = 0, revision = revision + 1 WHERE id = $1',
 );
+/** Whoever writes an intent that is new, or that has a new id, carries it out. */
 export const SAVE_TASK = named(
   'save_task',
   `UPDATE tasks SET status = $2, reason = $3, wave = $4, live = $5, started_at = $6, ended_at = $7, pace = $8,
       base_succeeded = $9, base_failed = $10, soak_from = $11, running_before = $12, running_since = $13,
-      intent = $14, intent_by = $15, revision = revision
+      intent = $14, intent_by = CASE WHEN $14::text IS NULL THEN NULL WHEN intent = $14 THEN intent_by ELSE $15::bigint END,
+      revision = revision
         + CASE WHEN running_before = $12 AND running_since IS NOT DISTINCT FROM $13 THEN 0 ELSE 1 END
     WHERE id = $1`,
 );
@@ -330,7 +333,7 @@ export const FIND_OF_TASK = found(
 export const FIND_NAMES = found(
   'find_names',
   `SELECT x.id, x.token FROM task_names AS k JOIN task_devices AS x ON x.task = k.task AND x.token = k.token
-    WHERE k.task = $2 AND k.n <= $3 ORDER BY k.n`,
+    WHERE k.task = $2 AND k.n <= $3 GROUP BY x.id, x.token ORDER BY min(k.n)`,
   true,
 );
 

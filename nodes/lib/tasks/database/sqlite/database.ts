@@ -73,7 +73,8 @@ export class SqliteTasks implements TaskDatabase {
         const rows = new SqliteRows(this.#file, this.#keys, this.#reporting, need);
         decided = decide(rows);
         save(this.#file, this.#keys, { need, rows, decision: decided });
-        if (rows.lastName > 0) this.#sql.deleteNames(need.task ?? 0, rows.lastName);
+        if (rows.lastName > 0 && decided.keepsNames !== true)
+          this.#sql.deleteNames(need.task ?? 0, rows.lastName);
         return decided.result;
       },
       () => decided !== undefined && this.#follow(need, decided),

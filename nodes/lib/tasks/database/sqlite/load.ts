@@ -20,6 +20,8 @@ import { toDevice, toHistory, toKnownModules, toNewer, toTask, toWaveCounts } fr
 import type { Statements } from './statements';
 
 export class SqliteRows implements Rows {
+  /** A file is one instance's. */
+  readonly commandElsewhere = false;
   /** The last of the names that were read, by its number; 0 where none was. */
   lastName = 0;
   readonly #sql: Statements;
