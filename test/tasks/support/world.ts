@@ -139,7 +139,8 @@ export class World {
   claim(id: number): void {
     const before = this.#devices();
     const claimed = atOnce(this.#calls.claim(id, { now: this.now, wall: this.wall }));
-    const isFirst = ({ device }: Push): boolean => device.status === 'pushed' && device.repeats === 0;
+    const isFirst = ({ device }: Push): boolean =>
+      device.status === 'pushed' ? device.repeats === 0 : device.pushes === 1;
     this.#takenOver(before, claimed.pushes.filter(isFirst));
     if (this.#paused.has(id)) assert.deepEqual(claimed.changes, [], 'a paused task pushes');
     for (const push of claimed.pushes) if (push.device.pushes > 1) this.#checkRepeat(push);
@@ -283,7 +284,8 @@ export class World {
       const { before, after } = change;
       const why = `${before.status} → ${after.status} (${after.reason ?? ''}) by ${JSON.stringify(cause)}`;
       assert.ok(this.#isLegal(change, cause), why);
-      if (after.status === 'pushed' && before.status === 'pending') this.#checkPush(change);
+      const isFirst = after.status === 'pushed' || after.attempt > before.attempt;
+      if (isFirst && before.status === 'pending') this.#checkPush(change);
     }
     this.#follow(changes, cause);
     this.#checkAll();
@@ -357,7 +359,8 @@ export class World {
       if (after.reason === 'busy') return cause.do === 'claim';
       // The other task is through with it, it has woken, or its delay is over; or its answer was a failure.
       const isNews = after.reason !== null && after.reason !== before.reason;
-      if (!isNews) return before.hold !== 'wait' || this.#wokeBy(cause);
+      if (!isNews)
+        return before.hold !== 'wait' || this.#wokeBy(cause) || isLookedForAnew(before, after, cause);
       return cause.do === 'progress' && hasPush(before) && after.reason === FAILURES[cause.step];
     }
     if (after.hold === 'wait') return this.#mayWait(before, after, policy, cause);
@@ -596,6 +599,11 @@ function keyOf({ accessToken, module }: Row): string {
 /** It has a push that it may answer: it is active, or it waits in an attempt that goes on. */
 function hasPush(device: Device): boolean {
   return isActive(device) || (device.status === 'pending' && device.sameAttempt);
+}
+
+/** It waits, and another task has pushed to it since: an attempt of its own begins, and it goes on waiting. */
+function isLookedForAnew(before: Device, after: Device, { do: by }: Cause): boolean {
+  return by === 'claim' && !before.sameAttempt && after.hold === 'wait' && after.attempt > before.attempt;
 }
 
 function isUnconfirmed(row: Row): boolean {
