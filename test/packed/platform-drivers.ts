@@ -236,6 +236,9 @@ export async function approval({ red, flow, wire, click }: Running): Promise<voi
     await red.deploy(withVariable(flow, 'CHAT_WEBHOOK', room.url));
     await click('1.');
     const text = await until(() => room.texts[0], 'the question in the chat');
+    // Another release that waits takes nothing from the first one's address.
+    await click('1.');
+    await until(() => room.texts[1], 'the second question');
     const address = /http\S+/.exec(text)?.[0] ?? '';
     const key = new URL(address).searchParams.get('key') ?? '';
     assert.equal((await fetch(address.slice(0, -1))).status, 404);
