@@ -572,6 +572,31 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       assert.equal(slices, 3);
     });
 
+    it('puts a device back that waits for a task which is removed before its success was confirmed', async () => {
+      const tasks = await open('s');
+      const old = await tasks.make(['a', 'b', 'c'], { policy: { success: 'progress', confirm: 600 } });
+      await tasks.claim(old.task.id);
+      await tasks.report(['a', 'b', 'c'].map((token) => progress(token, 100)));
+      const waiting = await tasks.make(['a', 'b', 'c'], { version: 'v3' });
+      const other = await tasks.make(['a'], { version: 'v4' });
+      assert.deepEqual((await tasks.claim(waiting.task.id)).pushes, []);
+      await tasks.database.hide(old.task.id);
+      while (await tasks.database.deleteSlice(2, WALL));
+      const { changes } = await tasks.due(1000, WALL, 100);
+      assert.deepEqual(
+        changes.map(({ after }) => [after.accessToken, after.status, after.hold, after.reason]).sort(),
+        ['a', 'b', 'c'].map((token) => [token, 'pending', null, null]),
+      );
+      assert.equal((await tasks.claim(waiting.task.id)).pushes.length, 3);
+      assert.deepEqual((await tasks.find(waiting.task.taskId)).counts, {
+        ...waiting.task.counts,
+        pending: 0,
+        pushed: 3,
+      });
+      await tasks.claim(other.task.id);
+      assert.deepEqual((await tasks.due(1000, WALL, 100)).changes, [], 'one that waits for another stays');
+    });
+
     it('deletes a task whose making was broken off', async () => {
       const tasks = await open('s');
       const { id: _, ...fields } = plan(0, 'v2');

@@ -1,5 +1,5 @@
 /** The statements of the PostgreSQL store but for those of pages, each with a name. Nothing here decides anything. */
-import { deviceColumns, statusCode, WAIT_CODE } from '../rows';
+import { BUSY_CODE, deviceColumns, statusCode, WAIT_CODE } from '../rows';
 import { NEW_TASK_COLUMNS } from '../task-rows';
 import type { Statement } from './driver';
 
@@ -209,17 +209,19 @@ export const HIDDEN_TASK = named(
   `SELECT id FROM tasks WHERE visible = 0 AND service = $1 AND (live = 0 OR created_at < $2) LIMIT 1
     FOR NO KEY UPDATE SKIP LOCKED`,
 );
-/** Some rows of a task's devices; what it brought them to is remembered. */
+/** Some rows of a task's devices; what it brought them to is remembered, who waits for one of them is looked at soon. */
 export const DELETE_DEVICES = named(
   'delete_devices',
   `WITH d AS (DELETE FROM task_devices WHERE id IN
-      (SELECT id FROM task_devices WHERE task = $1 ORDER BY token LIMIT $2) RETURNING id, scope, token, status),
+      (SELECT id FROM task_devices WHERE task = $1 ORDER BY token LIMIT $2) RETURNING id, service, scope, token, status),
     g AS (INSERT INTO upgraded AS u (scope, token, task, key, name, version)
       SELECT d.scope, d.token, t.id, t.key, t.name, t.upgrade::json ->> 'version'
         FROM d JOIN tasks AS t ON t.id = $1 WHERE d.status = ${statusCode('succeeded')}
       ON CONFLICT (scope, token) DO UPDATE SET task = excluded.task, key = excluded.key, name = excluded.name,
         version = excluded.version WHERE excluded.task > u.task),
-    h AS (DELETE FROM history WHERE device IN (SELECT id FROM d))
+    h AS (DELETE FROM history WHERE device IN (SELECT id FROM d)),
+    b AS (UPDATE task_devices AS b SET due = 0 FROM d WHERE b.token = d.token AND b.service = d.service
+      AND b.open = 1 AND b.scope = d.scope AND b.hold = ${BUSY_CODE})
     SELECT count(*)::int AS n FROM d`,
 );
 export const DELETE_TASK: readonly Statement[] = [

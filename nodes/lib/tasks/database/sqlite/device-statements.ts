@@ -91,6 +91,9 @@ export function prepareDeviceStatements(db: SqlDatabase) {
         JOIN tasks AS t ON t.id = d.task WHERE d.status = ${SUCCEEDED_CODE}
     ON CONFLICT (scope, token) DO UPDATE SET task = excluded.task, key = excluded.key, name = excluded.name,
       version = excluded.version WHERE excluded.task > upgraded.task`);
+  const lookAtBusy = sql(`UPDATE task_devices SET due = 0 WHERE id IN (SELECT b.id
+    FROM (SELECT scope, token FROM task_devices WHERE task = ? ORDER BY token LIMIT ?) AS d
+      JOIN task_devices AS b ON b.token = d.token AND b.scope = d.scope AND b.hold = ${BUSY_CODE})`);
   const setLateReport = sql('INSERT OR REPLACE INTO late_reports (scope, token, until) VALUES (?, ?, ?)');
   const clearLateReport = sql('DELETE FROM late_reports WHERE scope = ? AND token = ?');
 
@@ -167,8 +170,12 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     /** The limits of a task's open devices changed: all are looked at soon. */
     dueNow: (task: number) => dueNow.run(task),
     saveDue: (id: number, due: Ticks | null) => saveDue.run(due, id),
-    /** The rows of a task's devices, some of them; what it brought them to is remembered. */
+    /**
+     * The rows of a task's devices, some of them; what it brought them to is remembered, who waits for one of them is
+     * looked at soon.
+     */
     deleteDevices: (taskId: number, limit: number) => {
+      lookAtBusy.run(taskId, limit);
       keepUpgraded.run(taskId, limit);
       deleteHistoryOf.run(taskId, limit);
       return deleteDevices.run(taskId, limit);
