@@ -140,6 +140,11 @@ export async function httpApi({ red, flow, wire }: Running): Promise<void> {
       assert.ok(fits.includes(status), `${method} ${path}: ${status} ${JSON.stringify(answer)}`);
       if (status >= 400) assert.match(String(answer['code']), /^OTA_/);
     }
+    const head = await fetch(`${red.url}/ota-api/tasks`, {
+      method: 'HEAD',
+      headers: { authorization: `Bearer ${API_TOKEN}`, connection: 'close' },
+    });
+    assert.equal(head.status, 200);
     assert.equal((await call('GET', `/ota-api/tasks/${id}`)).status, 404, 'it was removed');
   } finally {
     await device.stop();
