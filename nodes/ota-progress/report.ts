@@ -96,9 +96,12 @@ export function reportSide(
   ): Promise<void> => {
     const { step, desc, module } = report;
     reports.heard(accessToken, module);
-    await inTime(reports.whenFree(accessToken));
-    // A later one went out while it waited: it is merged into that, or it would come behind an end.
-    if (!isLast()) return;
+    const free = reports.whenFree(accessToken);
+    if (free !== null) {
+      await inTime(free);
+      // A later one went out while it waited: it is merged into that, or it would come behind an end.
+      if (!isLast()) return;
+    }
     const outcome = await service.sendAsync('progress', accessToken, { step, desc, module });
     told(step, outcome);
     const { delivery, topic } = outcome;

@@ -111,9 +111,12 @@ export class DeviceReports {
     this.#goOn(accessToken);
   }
 
-  /** Resolves when no final step of the device is on its way: what comes behind it must not overtake it. */
-  whenFree(accessToken: string): Promise<void> {
-    if (!this.#queue.holdsBack(accessToken)) return Promise.resolve();
+  /**
+   * Resolves when no final step of the device is on its way any more: what comes behind it must not overtake it.
+   * null where none is.
+   */
+  whenFree(accessToken: string): Promise<void> | null {
+    if (!this.#queue.holdsBack(accessToken)) return null;
     return new Promise((resolve) => this.#whenFree.push({ accessToken, resolve }));
   }
 
