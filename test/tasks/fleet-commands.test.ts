@@ -250,8 +250,14 @@ describe('the devices of a task', () => {
 
   it('that would be taken out of older tasks are counted with supersede', async () => {
     await platform.create(['a', 'b'], {}, { draft: true });
-    const { skipped } = await preview(['a', 'c'], { policy: { supersede: true } });
+    const policy = { supersede: true };
+    const { skipped } = await preview(['a', 'c'], { policy });
     assert.deepEqual(skipped, { ...NOBODY, superseded: 1 });
+    // Its next step isn't taken over.
+    platform.inform('c', 'v1');
+    await platform.create(['c'], { fromVersions: ['v1', 'v3'] }, { draft: true });
+    const stone = await preview(['a', 'c'], { policy, package: { ...PACKAGE, version: 'v3' } });
+    assert.deepEqual(stone.skipped, { ...NOBODY, superseded: 1 });
   });
 
   describe('that join', () => {

@@ -55,7 +55,7 @@ describe('a device in several tasks of a module', () => {
   describe('that a person named in a retry of the older one', () => {
     const sleepers = { offline: 'wait', skipCurrent: false } as const;
     let older: TaskShape;
-    const retry = async (): Promise<void> => void (await run('retry', older, { accessTokens: ['a'] }));
+    const retry = (): Promise<object> => run('retry', older, { accessTokens: ['a'] });
     beforeEach(async () => {
       older = await create('v1', sleepers);
       await platform.wait(1);

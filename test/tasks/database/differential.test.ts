@@ -176,7 +176,9 @@ class Replay {
     for (const module of MODULES) {
       found.push([...(await database.versions(module, TOKENS))].sort());
       found.push(await database.known({ module, after: '', limit: 10, since: 0 }));
-      found.push(await database.countPending(module, TOKENS));
+      for (const version of ['v1', 'v2', 'v3']) {
+        found.push(await database.countPending({ module, version }, TOKENS));
+      }
     }
     const page = { page: 1, pageSize: 3 };
     const fleet = { ...page, module: null, version: null, search: '', labels: null };

@@ -26,6 +26,9 @@ import type { Effects } from './effects';
 
 export type Awaitable<T> = T | Promise<T>;
 
+/** What a task brings its devices to. */
+export type ModuleVersion = Pick<TaskPlan['upgrade'], 'module' | 'version'>;
+
 /** One moment on both clocks. */
 export interface Instant {
   /** Wall clock, milliseconds since 1970. */
@@ -400,8 +403,8 @@ export interface TaskDatabase {
   known(query: KnownQuery): Awaitable<readonly KnownCandidate[]>;
   /** The labels that filters see, of these devices; those that have none are left out. */
   labels(accessTokens: readonly string[]): Awaitable<ReadonlyMap<string, Labels>>;
-  /** How many of these devices are pending in a task of this module. */
-  countPending(module: string, accessTokens: readonly string[]): Awaitable<number>;
+  /** How many of these devices a new task of this module and version takes out of others with `supersede`. */
+  countPending(upgrade: ModuleVersion, accessTokens: readonly string[]): Awaitable<number>;
   /** Devices of the fleet by their tokens, a row for each module; and how many run which version, most first. */
   fleet(query: FleetQuery): Awaitable<{
     readonly total: number;

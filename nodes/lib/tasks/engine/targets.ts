@@ -139,10 +139,7 @@ async function countSuperseded(
   yielder: EventLoopYielder,
 ): Promise<void> {
   for (let i = 0; i < choice.tokens.length; i += SLICE) {
-    choice.skipped.superseded += await database.countPending(
-      upgrade.module,
-      choice.tokens.slice(i, i + SLICE),
-    );
+    choice.skipped.superseded += await database.countPending(upgrade, choice.tokens.slice(i, i + SLICE));
     await yielder.next();
   }
 }

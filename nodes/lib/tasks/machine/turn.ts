@@ -129,7 +129,7 @@ function supersedes(
 }
 
 /** True where a task is made for devices that run this version. */
-function isSteppingStone({ policy, packages }: TaskPlan, version: string): boolean {
+export function isSteppingStone({ policy, packages }: TaskPlan, version: string): boolean {
   const lists = [policy.fromVersions, ...packages.map((variant) => variant.fromVersions)];
   return lists.some((versions) => versions.includes(version));
 }

@@ -3,7 +3,7 @@
  * that locks what it looks at, and that is run again where it met another one. Holds no rule of tasks.
  */
 import { OtaError } from '../../../protocol';
-import { type Bucket, effectiveLabels, NO_LABELS } from '../../machine';
+import { type Bucket, effectiveLabels, isSteppingStone, NO_LABELS } from '../../machine';
 import type { HistoryEvent, KnownDevice, Labels, Task, TaskEvent, TaskPlan, Ticks } from '../../types';
 import {
   type Decision,
@@ -15,6 +15,7 @@ import {
   type KnownModule,
   type KnownQuery,
   MAX_HISTORY,
+  type ModuleVersion,
   type Need,
   type NewDevice,
   type NewTask,
@@ -291,14 +292,19 @@ export class PostgresTasks implements TaskDatabase {
     );
   }
 
-  async countPending(module: string, accessTokens: readonly string[]): Promise<number> {
+  async countPending({ module, version }: ModuleVersion, accessTokens: readonly string[]): Promise<number> {
     const moduleId = await this.keys.findModule(module);
     if (moduleId === null) return 0;
-    const text = `SELECT count(DISTINCT d.token)::int AS n FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
+    const text = `SELECT d.token, d.task, t.revision, t.visible FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
       WHERE d.service = $1 AND d.scope = $2 AND d.open = 1 AND d.status = 0 AND t.visible = 1
         AND d.token = ANY ($3::text[])`;
-    const [row] = await this.#read({ text }, [await this.keys.service(), moduleId, accessTokens]);
-    return Number(row?.['n'] ?? 0);
+    const rows = await this.#read({ text }, [await this.keys.service(), moduleId, accessTokens]);
+    const plans = await this.keys.plansOf(this.#pool, rows);
+    const taken = rows.filter((row) => {
+      const plan = plans.get(row['task'] as number);
+      return plan !== undefined && !isSteppingStone(plan, version);
+    });
+    return new Set(taken.map((row) => row['token'])).size;
   }
 
   fleet(query: FleetQuery): ReturnType<typeof fleetPage> {

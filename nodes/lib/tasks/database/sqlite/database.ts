@@ -2,7 +2,7 @@
  * The tasks and devices of one fleet in a SQLite file. Each write is one transaction, which runs in one turn of the
  * event loop; so nothing can come between what it reads and what it writes. Holds no rule of tasks.
  */
-import { type Bucket, effectiveLabels, NO_LABELS } from '../../machine';
+import { type Bucket, effectiveLabels, isSteppingStone, NO_LABELS } from '../../machine';
 import type { HistoryEvent, KnownDevice, Labels, Task, TaskEvent, TaskPlan, Ticks } from '../../types';
 import {
   type Awaitable,
@@ -15,6 +15,7 @@ import {
   type Instant,
   type KnownQuery,
   MAX_HISTORY,
+  type ModuleVersion,
   type Need,
   type NewDevice,
   type NewTask,
@@ -229,11 +230,15 @@ export class SqliteTasks implements TaskDatabase {
     });
   }
 
-  countPending(module: string, accessTokens: readonly string[]): number {
+  countPending({ module, version }: ModuleVersion, accessTokens: readonly string[]): number {
     return this.#file.read(() => {
       const moduleId = this.#keys.findModule(module);
       if (moduleId === null) return 0;
-      return accessTokens.filter((token) => this.#sql.isPendingElsewhere(moduleId, token)).length;
+      const isTaken = (task: number): boolean => {
+        const plan = this.#keys.plan(task);
+        return plan !== null && !isSteppingStone(plan, version);
+      };
+      return accessTokens.filter((token) => this.#sql.pendingElsewhere(moduleId, token).some(isTaken)).length;
     });
   }
 

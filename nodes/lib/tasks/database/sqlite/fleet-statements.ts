@@ -49,8 +49,7 @@ export function prepareFleetStatements(db: SqlDatabase) {
     WHERE d.token = ? AND d.service = ? AND t.visible = 1`);
   const isInWork = sql(`SELECT 1 AS yes FROM task_devices WHERE token = ? AND service = ?
     AND status IN (0, 1, 2) LIMIT 1`);
-  const pendingElsewhere = sql(`SELECT 1 AS yes FROM task_devices AS d JOIN tasks AS t ON t.id = d.task
-    WHERE d.token = ? AND d.scope = ? AND d.status = 0 AND t.visible = 1 LIMIT 1`);
+  const pendingElsewhere = sql('SELECT task FROM task_devices WHERE token = ? AND scope = ? AND status = 0');
 
   const lastLog = sql('SELECT max(number) AS n FROM task_log WHERE task = ?');
   const addLog = sql(`INSERT INTO task_log (task, number, at, event, by, remark, reason, wave)
@@ -136,8 +135,9 @@ export function prepareFleetStatements(db: SqlDatabase) {
       tasksOfToken.all(token, service, limit, offset),
     countTasksOfToken: (service: number, token: string) => n(countTasksOfToken.get(token, service)),
     isInWork: (service: number, token: string) => isInWork.get(token, service) !== undefined,
-    isPendingElsewhere: (moduleId: number, token: string) =>
-      pendingElsewhere.get(token, moduleId) !== undefined,
+    /** The tasks in which a device is pending. */
+    pendingElsewhere: (moduleId: number, token: string) =>
+      pendingElsewhere.all(token, moduleId).map((row) => row['task'] as number),
 
     addLog: (task: number, events: readonly TaskEvent[]) => {
       let number = n(lastLog.get(task));
