@@ -197,6 +197,27 @@ describe('a rollout', () => {
       assert.deepEqual(pushed(), ['a']);
     });
 
+    it('retries nothing for a person either', async () => {
+      const task = await platform.create(['a', 'b'], {}, { endAt: iso(20) });
+      await platform.wait(1);
+      platform.progress('a', -1);
+      await platform.wait(25);
+      await fails(get(task, 'retry'), 'OTA_TASK_STATE');
+      await get(task, 'update', { endAt: null });
+      await get(task, 'retry');
+      await platform.wait(1);
+      assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'pushed' });
+    });
+
+    it('retries nothing of an ended task', async () => {
+      const task = await platform.create(['a'], {}, { endAt: iso(20) });
+      await platform.wait(1);
+      platform.progress('a', -1);
+      await platform.wait(25);
+      await assert.rejects(get(task, 'retry'), { code: 'OTA_TASK_STATE', message: /"create"/ });
+      assert.deepEqual(await platform.devices(task), { a: 'failed upgrade' });
+    });
+
     it('that lies in the past is refused', async () => {
       await fails(platform.create(['a'], {}, { endAt: iso(-1) }), 'OTA_BAD_INPUT');
     });

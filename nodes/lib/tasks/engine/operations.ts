@@ -4,7 +4,7 @@
  */
 import { OtaError } from '../../protocol';
 import { type Command, type CommandOf, RETRIED } from '../commands';
-import { baseOf, openDevices, resumed } from '../machine';
+import { baseOf, isPastEnd, openDevices, resumed } from '../machine';
 import { type DeviceShape, deviceShape, eventShape, type TaskShape, taskShape } from '../shapes';
 import type { TaskChange } from '../transactions';
 import type { DeviceStatus, Intent, Task } from '../types';
@@ -111,6 +111,7 @@ async function cancel(engine: Operating, task: Task, command: CommandOf<'cancel'
 
 async function retry(engine: Operating, task: Task, command: CommandOf<'retry'>): Promise<object> {
   const { accessTokens, status, reasons, cancelled } = command;
+  if (isPastEnd(task, engine.time.wall())) throw pastEnd(task);
   const statuses = status === null ? retried(task, cancelled) : [status];
   const intent: Intent = {
     on: 'retry',
@@ -164,6 +165,14 @@ async function history(engine: Operating, { taskId, accessToken }: CommandOf<'hi
     );
   }
   return { taskId, accessToken, events: events.map(eventShape) };
+}
+
+function pastEnd({ status }: Task): OtaError {
+  const isOver = status === 'ended' || status === 'cancelled';
+  const cure = isOver
+    ? '"create" makes a new task for these devices'
+    : 'give the task a later "endAt" by "update" first, or null for none';
+  return new OtaError('OTA_TASK_STATE', `The task's "endAt" is over, nothing is retried after it: ${cure}.`);
 }
 
 function nothingMoved(action: string, states: string): OtaError {
