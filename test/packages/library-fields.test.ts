@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { fileUrl, readBaseUrl, readFields, safeName } from '../../nodes/lib/packages/library';
+import { isSafeName } from '../../nodes/lib/packages/library/addresses';
 import { checkUpgrade, type OtaError } from '../../nodes/lib/protocol';
 import { withCode } from './library-support';
 
@@ -128,7 +129,27 @@ describe('the address of a package', () => {
     );
   });
 
+  it('ends in a name that stays as it is when it is made harmless again', () => {
+    const pieces = ['a', 'Z', '7', '.', '-', '_', ' ', '…', '⒈', '固', 'con', 'x'.repeat(30), '.bin', '/'];
+    const texts = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 300 }),
+      fc.array(fc.constantFrom(...pieces), { maxLength: 12 }).map((parts) => parts.join('')),
+      fc.string({ unit: fc.constantFrom('a', '.', '-', '_'), maxLength: 60 }),
+    );
+    fc.assert(
+      fc.property(texts, (text) => {
+        const name = safeName(text);
+        assert.equal(safeName(name), name);
+        assert.match(name, /[A-Za-z0-9]$/);
+        assert.ok(isSafeName(name));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   for (const [text, name] of [
+    ['firmware for the kitchen lamp model a version 2.bin', 'firmware_for_the_kitchen_lamp_model.bin'],
+    ['fw.release-2026-11', 'fw.release-20'],
     ['firmware v1.2 (final).bin', 'firmware_v1.2_final.bin'],
     ['../../etc/passwd', 'passwd'],
     ['C:\\Users\\me\\fw.bin', 'fw.bin'],

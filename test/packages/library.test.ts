@@ -223,6 +223,44 @@ describe('the library of packages', () => {
       });
     }
 
+    it('has packages of every name again, however it was cut', async () => {
+      const names = [
+        'firmware for the kitchen lamp model a version 2.bin',
+        'fw.release-2026-11',
+        `${'x'.repeat(36)}-${'y'.repeat(20)}`,
+        'a.b.c_',
+      ];
+      for (const name of names) await library.add(request(content(name), { name }));
+      const { library: again, faults } = await Library.open(path.join(folder, 'packages'));
+      assert.deepEqual(faults, []);
+      assert.deepEqual(await again.list(BASE), await library.list(BASE));
+      assert.equal(again.size, names.length);
+    });
+
+    it('takes a package with a name as earlier releases cut it, also one that was set aside', async () => {
+      const packages = path.join(folder, 'packages');
+      for (const [name, text] of [
+        ['firmware_for_the_kitchen_lamp_model_.bin', 'one'],
+        ['fw.release-2026-', 'other'],
+      ] as const) {
+        const { id } = await library.add(request(content(text), { name: 'fw.bin' }));
+        const description = path.join(packages, id, '.ota-package.json');
+        const record = await fs.readFile(description, 'utf8');
+        await fs.writeFile(description, record.replace('"file": "fw.bin"', `"file": "${name}"`));
+        await fs.rename(path.join(packages, id, 'fw.bin'), path.join(packages, id, name));
+        if (text === 'other') await fs.rename(description, `${description}.bad`);
+      }
+      const { library: again, faults } = await Library.open(packages);
+      assert.deepEqual(faults, []);
+      const texts = (await again.list(BASE)).map(async (one) => (await served(again, one)).toString());
+      assert.deepEqual((await Promise.all(texts)).sort(), ['one', 'other']);
+      // For the other instances, which look for what was added.
+      assert.equal(
+        (await tree(packages)).some((name) => name.endsWith('.bad')),
+        false,
+      );
+    });
+
     it('leaves the description of a newer release as it is, and says so', async () => {
       const { id } = await library.add(request(content('good')));
       const packages = path.join(folder, 'packages');

@@ -11,9 +11,7 @@ export interface Expression {
 }
 
 /** Those whose text is cut before: where, and to how much. */
-const BOUNDED: ReadonlyMap<string, string> = new Map([
-  [String.raw`/^[._-]+|[._-]+$/g`, 'a file name of 512 characters at most (safeName)'],
-]);
+const BOUNDED: ReadonlyMap<string, string> = new Map();
 
 /** The literals of the runtime's sources. */
 export function expressions(): Expression[] {

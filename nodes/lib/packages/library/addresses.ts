@@ -12,6 +12,9 @@ export const FILES_PATH = '/ota/files';
 const ID = /^[0-9a-f]{32}$/;
 const ID_LENGTH = 32;
 const MAX_NAME = 40;
+/** A name neither begins nor ends with one. */
+const MARKS = '._-';
+const SAFE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/;
 /** Characters of a given name that are looked at. */
 const MAX_GIVEN = 512;
 const MAX_EXTENSION = 10;
@@ -28,36 +31,41 @@ export function isId(text: string): boolean {
 
 /**
  * A name that is harmless on any disk and in any URL, 1 to 40 of `A-Z a-z 0-9 . _ -`, made of any text; the
- * extension stays.
+ * extension stays. A name that was made so is left as it is.
  */
 export function safeName(text: string): string {
   // A file's name has 255 bytes at most: what is longer is none, and isn't worked through.
-  const base = (text.split(/[/\\]/).at(-1) ?? '').slice(-MAX_GIVEN);
+  const given = (text.split(/[/\\]/).at(-1) ?? '').slice(-MAX_GIVEN);
+  const base = without(MARKS, given.normalize('NFKD').replace(/[^A-Za-z0-9._-]+/g, '_'));
   const dot = base.lastIndexOf('.');
-  const extension = dot > 0 ? harmless(base.slice(dot)).slice(0, MAX_EXTENSION) : '';
+  const extension = dot > 0 ? cut(base.slice(dot), MAX_EXTENSION) : '';
   const end = extension === '' ? '' : `.${extension}`;
-  const stem = harmless(dot > 0 ? base.slice(0, dot) : base).slice(0, MAX_NAME - end.length);
+  const stem = cut(dot > 0 ? base.slice(0, dot) : base, MAX_NAME - end.length);
   if (stem === '') return `package${end === '' ? '.bin' : end}`;
   // Windows takes these for devices, whatever the extension.
   const isDevice = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)/i.test(stem);
-  return (isDevice ? `file-${stem}`.slice(0, MAX_NAME - end.length) : stem) + end;
+  return (isDevice ? cut(`file-${stem}`, MAX_NAME - end.length) : stem) + end;
 }
 
-/** Without slashes at its end, and at its begin. A regular expression would take the square of their number. */
-function withoutSlashes(text: string, { begin }: { begin: boolean } = { begin: false }): string {
+/** True for a name of the form that safeName gives: whatever rule cut it, it is harmless. */
+export function isSafeName(name: string): boolean {
+  return SAFE_NAME.test(name);
+}
+
+/** Without these characters at its end, and at its begin. A regular expression would take the square of their number. */
+function without(marks: string, text: string, { begin }: { begin: boolean } = { begin: false }): string {
   let from = 0;
   let to = text.length;
-  while (to > 0 && text[to - 1] === '/') to -= 1;
-  while (begin && from < to && text[from] === '/') from += 1;
+  while (to > 0 && marks.includes(text.charAt(to - 1))) to -= 1;
+  while (begin && from < to && marks.includes(text.charAt(from))) from += 1;
   return text.slice(from, to);
 }
 
-/** @param text at most MAX_GIVEN characters: trimming takes the square of them */
-function harmless(text: string): string {
-  return text
-    .normalize('NFKD')
-    .replace(/[^A-Za-z0-9._-]+/g, '_')
-    .replace(/^[._-]+|[._-]+$/g, '');
+/** At most `length` characters, which begin and end with a letter or a digit; blank where there is none. */
+function cut(text: string, length: number): string {
+  const harmless = without(MARKS, text, { begin: true }).slice(0, length);
+  // Again, for the cut may end behind a dot.
+  return without(MARKS, harmless);
 }
 
 /**
@@ -71,10 +79,10 @@ export function readBaseUrl(setting: string, httpNodeRoot: string): string {
   const { reason } = baseUrlRule.read(text);
   if (reason !== null) throw badBase(reasonText(reason));
   const url = new URL(text);
-  const root = withoutSlashes(httpNodeRoot, { begin: true });
-  const path = withoutSlashes(url.pathname);
+  const root = without('/', httpNodeRoot, { begin: true });
+  const path = without('/', url.pathname);
   if (path === '' && root !== '') url.pathname = `/${root}`;
-  const base = withoutSlashes(url.href);
+  const base = without('/', url.href);
   if (base.length > MAX_BASE_URL) {
     throw badBase(
       `has ${base.length} characters; with at most ${MAX_BASE_URL} a package's URL has at most ${MAX_URL}`,

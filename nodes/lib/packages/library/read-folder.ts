@@ -4,7 +4,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { OtaError, toOtaError } from '../../protocol';
 import { makeDirectory } from '../transfer/files';
-import { isId, safeName } from './addresses';
+import { isId, isSafeName } from './addresses';
 import { folderError } from './folder-errors';
 import { tidy } from './half-done';
 import { BAD_RECORD_FILE, DamagedPackage, type PackageRecord, readRecord, RECORD_FILE } from './record';
@@ -65,12 +65,33 @@ async function readPackage(directory: string, id: string): Promise<PackageRecord
   const folder = path.join(directory, id);
   try {
     const text = await readDescription(folder);
-    if (text === null) return null;
-    const record = readRecord(text, id);
-    if (record.file !== null) await checkFile(folder, record.file, record.size);
-    return record;
+    return text === null ? await takeBack(folder, id) : await checkPackage(folder, id, text);
   } catch (error) {
     throw error instanceof DamagedPackage ? await setAside(folder, id, error) : folderError(error, what);
+  }
+}
+
+/** @throws DamagedPackage where the description or the file is damaged; OtaError OTA_FILE, errors of the file system */
+async function checkPackage(folder: string, id: string, text: string): Promise<PackageRecord> {
+  const record = readRecord(text, id);
+  await checkFile(folder, record);
+  return record;
+}
+
+/**
+ * A package that was set aside and is whole: somebody brought its file back, or an earlier release took its name for
+ * a wrong one. Null where it is still damaged.
+ */
+async function takeBack(folder: string, id: string): Promise<PackageRecord | null> {
+  const aside = path.join(folder, BAD_RECORD_FILE);
+  try {
+    const record = await checkPackage(folder, id, await fs.readFile(aside, 'utf8'));
+    // On a disk that has turned read-only it is served all the same.
+    await fs.rename(aside, path.join(folder, RECORD_FILE)).catch(() => undefined);
+    return record;
+  } catch {
+    // It was told when it was set aside.
+    return null;
   }
 }
 
@@ -91,9 +112,7 @@ export async function readAdded(directory: string, id: string): Promise<PackageR
   if (!isId(id)) return null;
   const folder = path.join(directory, id);
   try {
-    const record = readRecord(await fs.readFile(path.join(folder, RECORD_FILE), 'utf8'), id);
-    if (record.file !== null) await checkFile(folder, record.file, record.size);
-    return record;
+    return await checkPackage(folder, id, await fs.readFile(path.join(folder, RECORD_FILE), 'utf8'));
   } catch {
     return null;
   }
@@ -112,8 +131,12 @@ async function readDescription(folder: string): Promise<string | null> {
 }
 
 /** @throws DamagedPackage where the file isn't the one that the description means */
-async function checkFile(folder: string, name: string, expected: number): Promise<void> {
-  if (name !== safeName(name)) throw new DamagedPackage('its file has a wrong name');
+export async function checkFile(
+  folder: string,
+  { file: name, size: expected }: Pick<PackageRecord, 'file' | 'size'>,
+): Promise<void> {
+  if (name === null) return;
+  if (!isSafeName(name)) throw new DamagedPackage('its file has a wrong name');
   const stat = await fs.lstat(path.join(folder, name)).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new DamagedPackage('its file is gone');
     throw error;
@@ -124,7 +147,7 @@ async function checkFile(folder: string, name: string, expected: number): Promis
   }
 }
 
-/** So that it is told once; who can mend it gives the description its name back. */
+/** So that it is told once; it comes back at the first start that finds it whole. */
 async function setAside(folder: string, id: string, { message }: DamagedPackage): Promise<OtaError> {
   const rename = fs.rename(path.join(folder, RECORD_FILE), path.join(folder, BAD_RECORD_FILE));
   const isAside = await rename.then(
