@@ -44,6 +44,23 @@ describe('ota-task by wires', () => {
     assert.equal(counts.succeeded, 1);
   });
 
+  it('refuses a device whose name is longer than 128 characters, and pushes to the others', async () => {
+    const task = await fleet.create(['a'.repeat(128), 'b'.repeat(129)]);
+    const pushes = await fleet.pushes(1);
+    assert.deepEqual(
+      pushes.map(({ accessToken }) => accessToken),
+      ['a'.repeat(128)],
+    );
+    await fleet.reaches(task, ({ counts }) => counts.failed === 1, 'the refusal');
+    assert.deepEqual(
+      fleet
+        .changes('b'.repeat(129))
+        .map(({ to, reason }) => [to, reason])
+        .at(-1),
+      ['failed', 'refused'],
+    );
+  });
+
   it('is done with a report after it was committed', async () => {
     await fleet.version('a', 'v1', { id: '7' });
     // What another program finds in the file.

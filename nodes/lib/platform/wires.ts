@@ -47,7 +47,10 @@ export class WiresChannel implements TaskChannel {
   readonly scheme = {
     prepare: (_upgrade: UpgradeOut): PreparedUpgrade => ({ push: () => '', answer: () => '' }),
     has: (): boolean => false,
-    identity: { is: (value: unknown): boolean => typeof value === 'string' && value.length <= MAX_IDENTITY },
+    identity: {
+      is: (value: unknown): boolean =>
+        typeof value === 'string' && value.length > 0 && value.length <= MAX_IDENTITY,
+    },
   };
   /** An outcome names the id alone. */
   readonly nextId = nextSharedId;
@@ -73,6 +76,12 @@ export class WiresChannel implements TaskChannel {
   }
 
   send(_kind: 'upgrade', accessToken: string, { id, of }: OutgoingPush, settled: Settled): void {
+    if (!this.scheme.identity.is(accessToken)) {
+      const text = `The access token must be a text of 1 to ${MAX_IDENTITY} characters, not of ${accessToken.length}.`;
+      const error = new OtaError('OTA_BAD_TOKEN', text);
+      setImmediate(() => settled({ delivery: 'refused', error }, ''));
+      return;
+    }
     const [send] = this.#senders;
     const { plan, device } = of;
     if (this.#pushes.size >= MAX_PUSHES) this.#pushes.delete(this.#pushes.keys().next().value ?? '');
