@@ -3,7 +3,14 @@
  */
 import assert from 'node:assert/strict';
 import type { TaskDatabase } from '../../../nodes/lib/tasks/database';
-import { fleetNeed, forget, label, seen } from '../../../nodes/lib/tasks/transactions';
+import {
+  fleetNeed,
+  forget,
+  label,
+  seen,
+  updateNeed,
+  updateTask,
+} from '../../../nodes/lib/tasks/transactions';
 import type { Task } from '../../../nodes/lib/tasks/types';
 import { plan, WALL } from '../support';
 import { Calls, inform, progress, statuses } from './calls';
@@ -570,6 +577,25 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       let slices = 0;
       while (await tasks.database.deleteSlice(10, WALL)) slices += 1;
       assert.equal(slices, 3);
+    });
+
+    it('counts the limits of successes that wait to be confirmed anew when they are updated', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a', 'b'], { policy: { success: 'progress', confirm: 600 } });
+      const waiting = await tasks.make(['a'], { version: 'v3' });
+      await tasks.claim(task.id);
+      await tasks.report([progress('a', 100)]);
+      await tasks.claim(waiting.task.id);
+      const at = { wall: WALL, ticks: 1000 };
+      await tasks.database.transact(updateNeed(task.id, at), (rows) =>
+        updateTask({ policy: { confirm: 5 } }, { by: null, remark: null }, rows),
+      );
+      assert.deepEqual((await tasks.due(4000, WALL, 100)).changes, []);
+      const { changes } = await tasks.due(8000, WALL, 100);
+      assert.deepEqual(
+        changes.map(({ plan: { taskId }, after }) => [taskId, after.accessToken, after.hold]),
+        [[waiting.task.taskId, 'a', null]],
+      );
     });
 
     it('puts a device back that waits for a task which is removed before its success was confirmed', async () => {

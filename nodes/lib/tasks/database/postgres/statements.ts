@@ -390,9 +390,11 @@ export const SAVE_DUE = named(
   `UPDATE task_devices AS d SET due = u.due FROM unnest($1::bigint[], $2::float8[]) AS u (id, due)
     WHERE d.id = u.id`,
 );
+/** Of all limits that run, also of successes that wait to be confirmed: a task may have many more devices without one. */
 export const DUE_NOW = named(
   'due_now',
-  'UPDATE task_devices SET due = 0 WHERE task = $1 AND status IN (0, 1, 2) AND due IS NOT NULL',
+  `UPDATE task_devices SET due = 0 WHERE due IS NOT NULL AND task = $1
+    AND service = (SELECT service FROM tasks WHERE id = $1)`,
 );
 export const ADD_DEVICES = named(
   'add_devices',

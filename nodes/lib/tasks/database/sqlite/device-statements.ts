@@ -77,9 +77,9 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     AND coalesce(last_push, since) >= ? ORDER BY token LIMIT ?`);
   const sliceOfTask = sql(`SELECT json_object(${AS_JSON}) AS json FROM task_devices AS d
     WHERE d.task = ? AND d.status = ? AND d.token > ? ORDER BY d.token LIMIT ?`);
-  const dueNow = sql(
-    'UPDATE task_devices SET due = 0 WHERE task = ? AND status IN (0, 1, 2) AND due IS NOT NULL',
-  );
+  // By the index of all limits that run: a task may have many more devices that have none.
+  const dueNow = sql(`UPDATE task_devices SET due = 0 WHERE due IS NOT NULL AND +task = ?
+    AND service = (SELECT service FROM tasks WHERE id = ?)`);
   const saveDue = sql('UPDATE task_devices SET due = ? WHERE id = ?');
   const deleteDevices = sql(`DELETE FROM task_devices WHERE id IN
     (SELECT id FROM task_devices WHERE task = ? ORDER BY token LIMIT ?)`);
@@ -167,8 +167,8 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     pushedSince: (taskId: number, since: Ticks, after: string, limit: number) =>
       pushedSince.all(taskId, after, since, limit),
     saveDevice,
-    /** The limits of a task's open devices changed: all are looked at soon. */
-    dueNow: (task: number) => dueNow.run(task),
+    /** The limits of a task changed: all that run, also of successes that wait to be confirmed, are looked at soon. */
+    dueNow: (task: number) => dueNow.run(task, task),
     saveDue: (id: number, due: Ticks | null) => saveDue.run(due, id),
     /**
      * The rows of a task's devices, some of them; what it brought them to is remembered, who waits for one of them is
