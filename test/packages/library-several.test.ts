@@ -9,7 +9,7 @@ import { startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
-import { BASE, content, request, withCode } from './library-support';
+import { BASE, content, request, served, withCode } from './library-support';
 
 const CHILD = path.join(__dirname, 'support', 'adding-child.ts');
 
@@ -74,6 +74,25 @@ describe('a folder of packages that several instances use', () => {
     await one.remove(id, BASE);
     await assert.rejects(two.get(id, BASE), withCode('OTA_PACKAGE_NOT_FOUND'));
     assert.equal(two.size, 0);
+  });
+
+  it('adds a package again that the other one has removed, and takes its file only then', async () => {
+    const first = await one.add(request(content('same'), { name: 'fw.bin' }));
+    assert.equal((await two.list(BASE)).length, 1);
+    await one.remove(first.id, BASE);
+    const filename = path.join(path.dirname(folder), 'fw.bin');
+    await fs.writeFile(filename, 'same');
+    const again = await two.add(request({ kind: 'file', filename }));
+    assert.notEqual(again.id, first.id);
+    assert.equal((await served(two, again)).toString(), 'same');
+    assert.deepEqual(await one.list(BASE), [again]);
+  });
+
+  it('answers an equal package with the one that the other one has added', async () => {
+    const first = await one.add(request(content('same'), { name: 'fw.bin' }));
+    const again = await two.add(request(content('same'), { name: 'fw.bin' }));
+    assert.deepEqual(again, first);
+    assert.deepEqual(await fs.readdir(folder), [first.id]);
   });
 
   it('leaves alone at its start what another process is adding, which then is there', async () => {

@@ -325,6 +325,20 @@ describe('the library of packages', () => {
     assert.equal((await fs.readdir(packages)).length, 5);
   });
 
+  for (const lost of ['file', 'folder'] as const) {
+    it(`adds a package again whose ${lost} is lost, and takes its file only then`, async () => {
+      const first = await library.add(request(content('same'), { name: 'fw.bin' }));
+      const own = path.join(folder, 'packages', first.id);
+      await fs.rm(lost === 'file' ? path.join(own, 'fw.bin') : own, { recursive: true });
+      const filename = path.join(folder, 'fw.bin');
+      await fs.writeFile(filename, 'same');
+      const again = await library.add(request({ kind: 'file', filename }));
+      assert.notEqual(again.id, first.id);
+      assert.equal((await served(library, again)).toString(), 'same');
+      assert.deepEqual(await library.list(BASE), [again]);
+    });
+  }
+
   it('finds packages by a part of their name, version, product or module', async () => {
     const all = [
       { name: 'Pump.bin' },

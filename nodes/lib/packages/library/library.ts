@@ -217,8 +217,8 @@ export class Library {
    * an equal one that was there before.
    */
   async #publish(adding: string, record: PackageRecord, measured: Measured): Promise<PackageRecord> {
-    const same = [...this.#records.values()].find((known) => isSamePackage(known, record));
-    if (same !== undefined && !this.#leaving.has(same.id)) {
+    const same = await this.#findSame(record);
+    if (same !== null) {
       await fs.rm(adding, { recursive: true, force: true });
       await measured.settle();
       return same;
@@ -236,6 +236,20 @@ export class Library {
     this.#records.set(record.id, record);
     this.#changed();
     return record;
+  }
+
+  /**
+   * An equal package that is whole on the disk: another instance may have added or removed one meanwhile, and a file
+   * may be lost. Null where there is none.
+   */
+  async #findSame(record: PackageRecord): Promise<PackageRecord | null> {
+    await this.#lookAround();
+    for (const known of [...this.#records.values()].filter((one) => isSamePackage(one, record))) {
+      const isThere = (await readAdded(this.#directory, known.id)) !== null;
+      if (isThere && !this.#leaving.has(known.id)) return known;
+      if (!isThere && this.#records.delete(known.id)) this.#changed();
+    }
+    return null;
   }
 
   /** No two packages of a moment have the same time: their order stays when they are read again. */
