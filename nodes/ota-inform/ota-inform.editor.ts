@@ -1,6 +1,6 @@
 /** ota-inform in the editor: version reports on the platform, report a version on a device. */
 import { takeTheOnly } from '../lib/red/editor/config-nodes';
-import { current, dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { current, dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialog';
 import { followSide, secretField } from '../lib/red/editor/form';
 import { lookForServiceToken } from '../lib/red/editor/service-token';
 import { textsOf } from '../lib/red/editor/texts';
@@ -63,7 +63,7 @@ RED.nodes.registerType('ota-inform', {
     followSide((side) => ({ inputs: side === 'device' ? 1 : 0, outputs: 1 }));
   },
   oneditsave() {
-    dialogClosed();
+    dialogSaved(this);
   },
   oneditcancel() {
     dialogClosed();

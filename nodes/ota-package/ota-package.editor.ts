@@ -1,5 +1,5 @@
 /** ota-package in the editor: where packages are kept, and how devices reach them. */
-import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialog';
 import { secretField } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { textsOf } from '../lib/red/editor/texts';
@@ -50,7 +50,7 @@ RED.nodes.registerType('ota-package', {
     secretField(this, 'privateKey', texts);
   },
   oneditsave() {
-    dialogClosed();
+    dialogSaved(this);
   },
   oneditcancel() {
     dialogClosed();

@@ -1,6 +1,6 @@
 /** ota-progress in the editor: progress reports on the platform, report progress on a device. */
 import { takeTheOnly } from '../lib/red/editor/config-nodes';
-import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialog';
 import { followSide, secretField } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { lookForServiceToken } from '../lib/red/editor/service-token';
@@ -59,7 +59,7 @@ RED.nodes.registerType('ota-progress', {
     followSide((side) => ({ inputs: side === 'device' ? 1 : 0, outputs: 1 }));
   },
   oneditsave() {
-    dialogClosed();
+    dialogSaved(this);
   },
   oneditcancel() {
     dialogClosed();

@@ -1,6 +1,6 @@
 /** ota-push in the editor: push an upgrade from the platform, receive it on a device. */
 import { takeTheOnly } from '../lib/red/editor/config-nodes';
-import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialog';
 import { followSide, secretField } from '../lib/red/editor/form';
 import { lookForServiceToken } from '../lib/red/editor/service-token';
 import { textsOf } from '../lib/red/editor/texts';
@@ -67,7 +67,7 @@ RED.nodes.registerType('ota-push', {
     });
   },
   oneditsave() {
-    dialogClosed();
+    dialogSaved(this);
   },
   oneditcancel() {
     dialogClosed();

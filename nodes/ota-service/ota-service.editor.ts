@@ -1,5 +1,5 @@
 /** ota-service in the editor: a broker that is there already, and how its topics look. */
-import { current, dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { current, dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialog';
 import { openWhereWrong, secretField, STORED } from '../lib/red/editor/form';
 import { forgetServiceToken } from '../lib/red/editor/service-token';
 import { textsOf } from '../lib/red/editor/texts';
@@ -117,7 +117,7 @@ RED.nodes.registerType('ota-service', {
   },
   oneditsave() {
     forgetServiceToken(this.id);
-    dialogClosed();
+    dialogSaved(this);
   },
   oneditcancel() {
     dialogClosed();

@@ -1,5 +1,5 @@
 /** ota-store in the editor: a file, or nothing at all to set. */
-import { dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialog';
 import { textsOf } from '../lib/red/editor/texts';
 import { secretField } from '../lib/red/editor/form';
 import { anyText, entry, ruled } from '../lib/red/editor/validators';
@@ -43,7 +43,7 @@ RED.nodes.registerType('ota-store', {
     update();
   },
   oneditsave() {
-    dialogClosed();
+    dialogSaved(this);
   },
   oneditcancel() {
     dialogClosed();

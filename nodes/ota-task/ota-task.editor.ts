@@ -1,6 +1,6 @@
 /** ota-task in the editor: how devices are reached, a store, and the policy of every task. */
 import { takeTheOnly } from '../lib/red/editor/config-nodes';
-import { current, dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { current, dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialog';
 import { openWhereWrong } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { textsOf } from '../lib/red/editor/texts';
@@ -101,7 +101,7 @@ RED.nodes.registerType('ota-task', {
     openWhereWrong('#dialog-form');
   },
   oneditsave() {
-    dialogClosed();
+    dialogSaved(this);
   },
   oneditcancel() {
     dialogClosed();

@@ -1,5 +1,5 @@
 /** ota-verify in the editor: a package downloaded (or at hand) and checked before it is installed. */
-import { current, dialogClosed, dialogOpened } from '../lib/red/editor/dialog';
+import { current, dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialog';
 import { openWhereWrong } from '../lib/red/editor/form';
 import { textsOf } from '../lib/red/editor/texts';
 import { anyText, check, entry } from '../lib/red/editor/validators';
@@ -90,7 +90,7 @@ RED.nodes.registerType('ota-verify', {
     const address = textOf($('#ota-verify-proxy-address').val()).trim();
     const list = $('#node-input-proxy');
     if (address !== '') list.append($('<option>').val(address).text(address)).val(address);
-    dialogClosed();
+    dialogSaved(this);
   },
   oneditcancel() {
     dialogClosed();

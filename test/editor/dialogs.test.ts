@@ -83,6 +83,23 @@ describe('in the dialogs', function () {
       assert.deepEqual([settings['requireSign'], settings['keep'], settings['rollback']], [true, '2', 'off']);
     });
 
+    for (const [hold, keepInWork] of [
+      [false, false],
+      [true, true],
+    ]) {
+      it(`shows an ota-push of an older release as it runs, and Done keeps that: hold ${hold}`, async () => {
+        await used.editor.show([
+          ...used.service,
+          placed('push', 'ota-push', { service: 'service', side: 'device', hold }),
+        ]);
+        await used.editor.open('push');
+        assert.equal(await used.editor.field('keepInWork').isChecked(), keepInWork);
+        await used.editor.done();
+        const { settings } = await used.editor.node('push');
+        assert.deepEqual([settings['keepInWork'], settings['settingsVersion']], [keepInWork, '2']);
+      });
+    }
+
     it('of ota-verify shows five settings, and the rest when it is asked to', async () => {
       await used.editor.show([placed('verify', 'ota-verify')]);
       await used.editor.open('verify');

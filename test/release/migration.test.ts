@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { migrate, type Settings, SETTINGS_VERSION, type Step } from '../../nodes/lib/red/migrate';
+import { migrate } from '../../nodes/lib/red/migrate';
+import { type Saved as Settings, SETTINGS_VERSION, type Step } from '../../nodes/lib/rules';
 import { INSTALL_TIMEOUT_MS, startInstalled } from '../packed/installed';
 import { startAedes } from '../support/aedes';
 import { cleanup } from '../support/cleanup';
@@ -95,7 +96,7 @@ for (const release of RELEASES) {
         const unknown = Object.keys(settings).filter(
           (name) => !NOT_SETTINGS.includes(name) && !(name in page.defaults),
         );
-        assert.deepEqual(unknown, [], `${node.type}: a step in nodes/lib/red/migrate.ts is missing`);
+        assert.deepEqual(unknown, [], `${node.type}: a step in nodes/lib/rules/steps.ts is missing`);
       }
     });
 

@@ -14,6 +14,7 @@ export * from './public-keys';
 export * from './reason';
 export * from './scheme-identity';
 export * from './setting';
+export * from './steps';
 export * from './template';
 export * from './texts';
 export * from './values';

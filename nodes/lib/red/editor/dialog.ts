@@ -3,25 +3,39 @@
  * value is right may depend on another field (the side, the scheme).
  */
 
+import { SETTINGS_VERSION, settingsVersionOf, takeSteps } from '../../rules';
+
 type Prefix = 'node-input' | 'node-config-input';
 
 let open: { id: string; prefix: Prefix } | null = null;
 
 /**
- * To be called first in `oneditprepare`. A setting that the flow file doesn't have shows its default: as it
- * counts, and as Done would otherwise not write it.
+ * To be called first in `oneditprepare`. The settings of an older release show as the runtime reads them, and one
+ * that the flow file doesn't have shows its default: as it counts, and as Done would otherwise not write it.
  */
 export function dialogOpened(node: EditorNode, prefix: Prefix = 'node-input'): void {
   open = { id: node.id, prefix };
+  const version = settingsVersionOf(node);
+  const settings = version === null ? node : takeSteps(node.type, node, version);
   for (const [name, { value, type }] of Object.entries(node._def.defaults)) {
-    if (node[name] !== undefined || value === undefined || type !== undefined) continue;
+    // What stands in the node is in its field already.
+    const isShown = node[name] !== undefined && settings[name] === node[name];
+    const shown = settings[name] === undefined ? value : (settings[name] as typeof value);
+    if (isShown || shown === undefined || type !== undefined) continue;
     const input = $(`#${prefix}-${name}`);
-    if (input.attr('type') === 'checkbox') input.prop('checked', value);
-    else input.val(String(value));
+    if (input.attr('type') === 'checkbox') input.prop('checked', shown);
+    else input.val(String(shown));
   }
 }
 
-/** To be called in `oneditsave` and `oneditcancel`. */
+/** To be called in `oneditsave`: what the fields hold is of this release. */
+export function dialogSaved(node: EditorNode): void {
+  dialogClosed();
+  const version = settingsVersionOf(node);
+  if (version !== null && version < SETTINGS_VERSION) node['settingsVersion'] = String(SETTINGS_VERSION);
+}
+
+/** To be called in `oneditcancel`. */
 export function dialogClosed(): void {
   open = null;
 }
