@@ -29,7 +29,7 @@ export function stepStatus(step: number): { status: ProgressStatus; failure: Fai
 
 /**
  * Reads a step from the wire: "1"…"100", "0" (upgrading at 0 %), "-1"…"-4"; as text of digits or a number. The
- * fraction of a percentage is cut off ("37.381" is 37, "100.5" is 100); a failure has none ("-2.0" is -2, "-2.5" is refused).
+ * fraction of a percentage is cut off ("37.381" is 37); a failure has none ("-2.0" is -2, "-2.5" is refused).
  * @throws OtaError OTA_BAD_STEP with the reason, never with what was sent
  */
 export function readStep(value: unknown): number {
@@ -37,12 +37,11 @@ export function readStep(value: unknown): number {
     throw new OtaError('OTA_BAD_STEP', '"step" must be text or a number.');
   }
   if (typeof value === 'string' && !STEP_TEXT.test(value)) throw badStep('is not made of decimal digits');
-  const given = Number(value);
-  if (Number.isNaN(given)) throw badStep('is not a number');
-  const step = given < 0 ? given : Math.abs(Math.trunc(given)); // no negative zero
+  const step = Number(value);
+  if (Number.isNaN(step)) throw badStep('is not a number');
   if (step > STEP_SUCCEEDED) throw badStep('is above 100');
   if (step < 0 && !FAILURES.has(step)) throw badStep('is no known failure (-1 to -4)');
-  return step;
+  return step < 0 ? step : Math.abs(Math.trunc(step)); // no negative zero
 }
 
 /** A step that a flow wants to send: as `readStep`, but a whole number. @throws OtaError OTA_BAD_STEP */
