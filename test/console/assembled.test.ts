@@ -112,6 +112,8 @@ describe('the console’s words', () => {
       'resumed',
       'updated',
       'retried',
+      'devices-cancelled',
+      'older-superseded',
       'cancelled',
       'ended',
     ];

@@ -369,6 +369,20 @@ describe('the devices of a task', () => {
       assert.equal(devices[0]?.desc, `new (${task.taskId})`);
     });
 
+    it('leave older tasks once, whatever restarts follow', async () => {
+      const startAt = new Date(platform.wallNow + 60_000).toISOString();
+      const old = await platform.create(['b'], {}, { startAt });
+      const window = { from: '12:00', to: '13:00', timeZone: 'UTC' };
+      await platform.create(['b'], { ...supersede, window });
+      await platform.wait(1);
+      assert.deepEqual(await platform.devices(old), { b: 'cancelled superseded' });
+      await platform.run({ action: 'retry', taskId: old.taskId, status: 'cancelled' });
+      await platform.engine.stop();
+      await platform.restart();
+      await platform.wait(1);
+      assert.deepEqual(await platform.devices(old), { b: 'pending' });
+    });
+
     it('stay where the older one is the next step after it', async () => {
       const policy = { fromVersions: ['v2'], skipCurrent: false };
       platform.inform('b', 'v2');

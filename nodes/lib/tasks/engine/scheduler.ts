@@ -13,6 +13,7 @@ import {
   due,
   type Due,
   dueNeed,
+  NOBODY,
   probeNeed,
   probeSoon,
   repeat,
@@ -65,6 +66,8 @@ const ROOM_SLICES = 20;
 const DAY_MS = 24 * 3600 * 1000;
 /** Every push is answered within this time; a younger one may not have left before a kill. */
 const UNSURE_MS = 40_000;
+/** The line of a task's log that tells that its devices were taken out of older tasks. */
+const SUPERSEDED = 'older-superseded';
 /** A task whose making took longer than this was broken off. */
 const MAKING_MS = 10 * 60_000;
 
@@ -80,7 +83,7 @@ export class Scheduler {
   readonly #begun = new Map<number, Ticks>();
   /** Tasks whose devices changed: what does that make of them? */
   readonly #dirty = new Set<number>();
-  /** Tasks with `supersede` that have taken their devices out of older ones. */
+  /** Tasks with `supersede` that have taken their devices out of older ones, as far as this process has looked. */
   readonly #superseded = new Set<number>();
   /** Tasks that a command works on. */
   readonly #locked = new Set<number>();
@@ -279,12 +282,20 @@ export class Scheduler {
     }
   }
 
-  /** Once a start: a pass that was broken off begins again after the next one. */
+  /**
+   * Once for each task, whichever instance does it: its log says that it was done, and no restart takes out again what
+   * a person has taken back since. A pass that was broken off begins again.
+   */
   async #supersede(tasks: readonly Task[]): Promise<void> {
+    const { lane, writes } = this.#parts;
     for (const task of tasks) {
       const isDue = task.status === 'running' && task.policy.supersede && !this.#superseded.has(task.id);
       if (!isDue || this.#locked.has(task.id)) continue;
-      await this.#parts.writes.supersede(task);
+      const log = await lane.database.log(task.id);
+      if (!log.some(({ event }) => event === SUPERSEDED)) {
+        await writes.supersede(task);
+        await writes.note(task, SUPERSEDED, NOBODY);
+      }
       this.#superseded.add(task.id);
     }
   }
