@@ -180,6 +180,18 @@ describe('a package of the library', () => {
       assert.equal((await served(library, added)).toString(), 'firmware');
     });
 
+    for (const name of ['download.part', 'download.part.new', 'download.part.json']) {
+      it(`has the file of an address that ends in ${name}`, async () => {
+        const at = await serve((_request, response) => response.end('firmware'));
+        for (const baseUrl of [BASE, '']) {
+          const added = await library.add(request({ kind: 'url', url: `${at}/${name}` }, {}, { baseUrl }));
+          assert.equal(added.size, 8);
+          if (baseUrl !== '') assert.equal((await served(library, added)).toString(), 'firmware');
+        }
+        assert.equal((await reopened()).size, 2);
+      });
+    }
+
     it('only measures it where no base address is set: it stays where it is', async () => {
       const at = await serve((_request, response) => response.end('firmware'));
       const added = await library.add(request({ kind: 'url', url: `${at}/fw.bin` }, {}, { baseUrl: '' }));

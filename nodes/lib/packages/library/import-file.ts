@@ -53,6 +53,8 @@ const NO_LINKS: ReadonlySet<string> = new Set([
   'EMLINK',
   'EINVAL',
 ]);
+/** A package's own name never begins with a dot: what is removed with the half-done file is never the package. */
+const PARTIAL = '.download.part';
 const WHOSE_FILE = 'The file of msg.filename';
 
 const nothingToSettle = (): Promise<void> => Promise.resolve();
@@ -118,7 +120,7 @@ async function importUrl(text: string, target: string, options: ImportOptions): 
     allowLocalRedirects: hosts.allowLocal && isLocalHost(url),
     backoff: (retry: number) => fullJitter(retry),
   };
-  const stored = await download(url, wanted, 'download.part', rules, options.stop, options.onBytes);
+  const stored = await download(url, wanted, PARTIAL, rules, options.stop, options.onBytes);
   checkSize(stored.bytes, options.maxBytes);
   return { size: stored.bytes, digests: stored.digests, settle: nothingToSettle };
 }

@@ -18,9 +18,10 @@ import { describePackage, fileNameOf, type PackageRequest, toPackage } from './d
 import { checkPushable } from './fields';
 import { fileErrorOf, folderError } from './folder-errors';
 import { addingName, removingName, showWork } from './half-done';
-import { packageNames, readAdded, readFolder } from './read-folder';
+import { checkFile, packageNames, readAdded, readFolder } from './read-folder';
 import {
   byAge,
+  DamagedPackage,
   isFound,
   isSamePackage,
   type Package,
@@ -154,6 +155,7 @@ export class Library {
       const isServed = baseUrl !== '';
       if (!isServed) await fs.rm(target);
       const record = describePackage(id, isServed ? file : null, request, measured, this.#now());
+      await checkBrought(adding, record);
       await writeWhole(path.join(adding, RECORD_FILE), writeRecord(record));
       await syncDirectory(adding);
       stop.throwIfAborted();
@@ -327,6 +329,16 @@ function notFound(): OtaError {
 /** What somebody took away by hand is as gone as it should be. */
 function unlessGone(error: unknown): void {
   if (fileErrorOf(error).code !== 'ENOENT') throw error;
+}
+
+/** Another program may have changed the folder: what would be damaged at the next start isn't published. */
+async function checkBrought(adding: string, record: PackageRecord): Promise<void> {
+  try {
+    await checkFile(adding, record);
+  } catch (error) {
+    if (!(error instanceof DamagedPackage)) throw error;
+    throw new OtaError('OTA_FILE', `The package was not added: ${error.message}. Add it again.`);
+  }
 }
 
 async function writeWhole(file: string, text: string): Promise<void> {
