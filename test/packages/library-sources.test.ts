@@ -144,6 +144,41 @@ describe('a package of the library', () => {
       await Promise.all(grown);
     });
 
+    for (const [how, others] of [
+      ['moved', 0],
+      ['copied', 1],
+    ] as const) {
+      it(`leaves what took its place while it was ${how}`, async () => {
+        const filename = await source(Buffer.alloc(5_000_000));
+        if (others > 0) await fs.link(filename, `${filename}.2`);
+        await fs.writeFile(`${filename}.new`, 'next build');
+        const replaced: Promise<void>[] = [];
+        const onBytes = (): void => {
+          if (replaced.length === 0) replaced.push(fs.rename(`${filename}.new`, filename));
+        };
+        const added = await library.add(request({ kind: 'file', filename }, {}, { onBytes }));
+        await Promise.all(replaced);
+        assert.equal(added.size, 5_000_000);
+        assert.equal((await served(library, added)).length, 5_000_000);
+        assert.equal(await fs.readFile(filename, 'utf8'), 'next build');
+      });
+    }
+
+    for (const [what, versions] of [
+      ['once', ['v1', 'v1']],
+      ['in two versions', ['v1', 'v2']],
+    ] as const) {
+      it(`takes one that is added twice at the same time, ${what}`, async () => {
+        const filename = await source(Buffer.alloc(5_000_000));
+        const added = await Promise.all(
+          versions.map((version) => library.add(request({ kind: 'file', filename }, { version }))),
+        );
+        for (const one of added) assert.equal((await served(library, one)).length, 5_000_000);
+        assert.equal(library.size, new Set(versions).size);
+        assert.equal(await exists(filename), false);
+      });
+    }
+
     for (const [what, filename] of [
       ['absent', 'nowhere.bin'],
       ['a folder', '.'],

@@ -139,27 +139,52 @@ async function importPath(filename: string, target: string, options: ImportOptio
   if (!own.isFile()) throw new OtaError('OTA_FILE', `${WHOSE_FILE} is no ordinary file.`);
   checkSize(Number(own.size), options.maxBytes);
   const movable = await isMovable(filename, Number(own.uid));
-  const settle = movable ? () => fs.rm(filename).catch(rethrowSource) : nothingToSettle;
   // Another name of the same file, or another owner, would let somebody change the package.
   const isOurs = own.nlink === 1n && Number(own.uid) === (process.getuid?.() ?? Number(own.uid));
   if (movable && isOurs && (await link(filename, target))) {
-    const measured = await readThrough(target, options, methods(options));
+    const { size, digests, after } = await readThrough(target, options, methods(options));
+    checkUnchanged(own, after, size);
     await fs.chmod(target, FILE_MODE);
     await sync(target);
-    checkUnchanged(own, await fs.stat(target, { bigint: true }), measured.size);
-    return { ...measured, settle };
+    return { size, digests, settle: () => takeAway(filename, after, { isShared: true }) };
   }
   await checkFreeSpace(path.dirname(target), Number(own.size));
   const writer = await HashingFileWriter.create(target, methods(options));
   try {
-    await readThrough(filename, options, [], (chunk) => writer.write(Buffer.from(chunk)));
-    checkUnchanged(own, await fs.lstat(filename, { bigint: true }).catch(rethrowSource), writer.bytes);
+    const { after } = await readThrough(filename, options, [], (chunk) => writer.write(Buffer.from(chunk)));
+    checkUnchanged(own, after, writer.bytes);
     await writer.commit(target);
+    const settle = movable ? () => takeAway(filename, after, { isShared: false }) : nothingToSettle;
+    return { size: writer.bytes, digests: writer.digests(), settle };
   } catch (error) {
     await writer.close();
     throw error;
   }
-  return { size: writer.bytes, digests: writer.digests(), settle };
+}
+
+/**
+ * Takes away the name of a file that was added. What has that name meanwhile, a newer build for instance, stays; and
+ * another add of the same file may have come first.
+ * @param read the file as it was when it was measured
+ * @param isShared the package is this file by another name: what is written to it now would be in the package
+ */
+async function takeAway(
+  filename: string,
+  read: BigIntStats,
+  { isShared }: { isShared: boolean },
+): Promise<void> {
+  const now = await fs.lstat(filename, { bigint: true }).catch(nullIfAbsent);
+  if (now === null || now.dev !== read.dev || now.ino !== read.ino) return;
+  if (now.mtimeNs === read.mtimeNs && now.size === read.size) {
+    await fs.rm(filename, { force: true }).catch(rethrowSource);
+  } else if (isShared) {
+    throw changed();
+  }
+}
+
+function nullIfAbsent(error: unknown): null {
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+  return rethrowSource(error);
 }
 
 /** May its name be taken away? In a sticky folder such as /tmp only by its owner. */
@@ -188,13 +213,13 @@ async function link(filename: string, target: string): Promise<boolean> {
   }
 }
 
-/** Reads a file once, hashing; each piece is valid until the next. */
+/** Reads a file once, hashing; each piece is valid until the next. `after`: the file that was read, at its end. */
 async function readThrough(
   file: string,
   { maxBytes, stop, onBytes }: Pick<ImportOptions, 'maxBytes' | 'stop' | 'onBytes'>,
   hashed: readonly SignMethod[],
   take?: (chunk: Uint8Array) => Promise<void>,
-): Promise<Measured> {
+): Promise<Omit<Measured, 'settle'> & { readonly after: BigIntStats }> {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
   const handle = await fs.open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(rethrowSource);
   try {
@@ -214,19 +239,19 @@ async function readThrough(
       onBytes(size, total);
     }
     const digests = new Map(hashed.map((method, i) => [method, hashes[i]?.digest('hex') ?? '']));
-    return { size, digests, settle: nothingToSettle };
+    return { size, digests, after: await handle.stat({ bigint: true }) };
   } finally {
     await handle.close();
   }
 }
 
 function checkUnchanged(before: BigIntStats, after: BigIntStats, bytes: number): void {
-  if (before.ino !== after.ino || before.mtimeNs !== after.mtimeNs || BigInt(bytes) !== before.size) {
-    throw new OtaError(
-      'OTA_FILE',
-      `${WHOSE_FILE} was changed while it was read: add it when it is complete.`,
-    );
-  }
+  const isSame = before.ino === after.ino && before.mtimeNs === after.mtimeNs;
+  if (!isSame || BigInt(bytes) !== before.size || after.size !== before.size) throw changed();
+}
+
+function changed(): OtaError {
+  return new OtaError('OTA_FILE', `${WHOSE_FILE} was changed while it was read: add it when it is complete.`);
 }
 
 function checkSize(bytes: number, maxBytes: number): void {
