@@ -8,7 +8,6 @@ export default function command(msg, { env, fs, os, path, process }) {
   const isUpload = /^[0-9a-f]{16}$/.test(ask.upload) && /^[\w-]+$/.test(_client.socketId);
   const name = `ota-upload-${process.pid}-${_client.socketId}-${ask.upload}.part`;
   const filename = isUpload ? path.join(folder, name) : '';
-  // A browser may send any property: nothing else of its message goes on.
   const sent = { _msgid, topic, ask, payload, _client, filename };
   const sizeOf = (file) => fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   const size = isUpload ? sizeOf(filename) : 0;
