@@ -1,7 +1,6 @@
 export default function command(msg) {
   // Only what the pages may ask for goes on: 1 a command for tasks, 2 one that needs its packages first.
   const { _msgid, topic, ask, payload, _client } = msg;
-  // A browser may send any property: nothing else of its message goes on.
   const sent = { _msgid, topic, ask, payload, _client };
   const PAGE = 'page pageSize';
   const TASK = 'name description targets joining startAt endAt endBehavior draft policy';
@@ -11,9 +10,8 @@ export default function command(msg) {
     ...{ ...Object.fromEntries(ONE), update: 'taskId name description remark policy endAt endBehavior' },
     ...{ cancel: 'taskId accessTokens', retry: 'taskId accessTokens status reason' },
     devices: `taskId status search reason wave ${PAGE}`,
-    ...{ history: 'taskId accessToken', timeline: 'taskId buckets' },
-    fleet: `module version search labels ${PAGE}`,
-    ...{ device: `accessToken ${PAGE}`, label: 'accessTokens labels' },
+    ...{ history: 'taskId accessToken', timeline: 'taskId buckets', label: 'accessTokens labels' },
+    ...{ fleet: `module version search labels ${PAGE}`, device: `accessToken ${PAGE}` },
   };
   if (topic === 'packages')
     return [null, { ...sent, ask: { ...payload, ...ask }, payload: { action: 'list' } }];
