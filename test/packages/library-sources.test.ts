@@ -164,6 +164,22 @@ describe('a package of the library', () => {
       });
     }
 
+    it('has bytes of its own where the file was moved elsewhere while it was added', async () => {
+      const filename = await source(Buffer.alloc(5_000_000));
+      const moved: Promise<void>[] = [];
+      const onBytes = (): void => {
+        if (moved.length === 0) moved.push(fs.rename(filename, `${filename}.old`));
+      };
+      const added = await library.add(request({ kind: 'file', filename }, {}, { onBytes }));
+      await Promise.all(moved);
+      await fs.writeFile(`${filename}.old`, 'CHANGED!');
+      assert.equal((await served(library, added)).length, 5_000_000);
+      assert.deepEqual(await tree(path.join(folder, 'packages', added.id)), [
+        '.ota-package.json',
+        'fw_v1.bin',
+      ]);
+    });
+
     for (const [what, versions] of [
       ['once', ['v1', 'v1']],
       ['in two versions', ['v1', 'v2']],

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { HASH_NAME, OtaError, type SignMethod } from '../../protocol';
 import { type Digests, tooLarge, type WantedContent } from '../transfer/content';
 import { download, type OnBytes } from '../transfer/download';
-import { checkFreeSpace } from '../transfer/files';
+import { checkFreeSpace, syncDirectory } from '../transfer/files';
 import { checkUrl, type HostRules, isLocalHost } from '../transfer/hosts';
 import { BATCH_BYTES, HashingFileWriter } from '../transfer/hashing-file-writer';
 import { fullJitter } from '../transfer/retry';
@@ -24,8 +24,11 @@ export interface Measured {
   readonly size: number;
   /** SHA256 always, and the method that was asked for. */
   readonly digests: Digests;
-  /** To be called once the package stands: takes away what was moved. */
-  readonly settle: () => Promise<void>;
+  /**
+   * To be called once the package stands: takes away what was moved.
+   * @param stored the package's file, or null where an equal package is there
+   */
+  readonly settle: (stored: string | null) => Promise<void>;
 }
 
 export interface ImportOptions {
@@ -146,7 +149,11 @@ async function importPath(filename: string, target: string, options: ImportOptio
     checkUnchanged(own, after, size);
     await fs.chmod(target, FILE_MODE);
     await sync(target);
-    return { size, digests, settle: () => takeAway(filename, after, { isShared: true }) };
+    const settle = async (stored: string | null): Promise<void> => {
+      await takeAway(filename, after, { isShared: true });
+      if (stored !== null) await makeAlone(stored, after);
+    };
+    return { size, digests, settle };
   }
   await checkFreeSpace(path.dirname(target), Number(own.size));
   const writer = await HashingFileWriter.create(target, methods(options));
@@ -180,6 +187,20 @@ async function takeAway(
   } else if (isShared) {
     throw changed();
   }
+}
+
+/** Copies a file that still has another name, by which somebody could change it: it was moved while it was added. */
+async function makeAlone(file: string, read: BigIntStats): Promise<void> {
+  if ((await fs.stat(file)).nlink === 1) return;
+  const folder = path.dirname(file);
+  const copy = path.join(folder, PARTIAL);
+  await checkFreeSpace(folder, Number(read.size));
+  await fs.copyFile(file, copy, fs.constants.COPYFILE_EXCL);
+  const now = await fs.stat(file, { bigint: true });
+  checkUnchanged(read, now, Number(read.size));
+  await sync(copy);
+  await fs.rename(copy, file);
+  await syncDirectory(folder);
 }
 
 function nullIfAbsent(error: unknown): null {

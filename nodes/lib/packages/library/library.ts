@@ -222,14 +222,14 @@ export class Library {
     const same = await this.#findSame(record);
     if (same !== null) {
       await fs.rm(adding, { recursive: true, force: true });
-      await measured.settle();
+      await measured.settle(null);
       return same;
     }
     const folder = path.join(this.#directory, record.id);
     await fs.rename(adding, folder);
     try {
       await syncDirectory(this.#directory);
-      await measured.settle();
+      await measured.settle(record.file === null ? null : path.join(folder, record.file));
     } catch (error) {
       // The file still lies where it came from: the package must not share it.
       await fs.rename(folder, adding);
