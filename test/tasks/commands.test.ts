@@ -133,6 +133,17 @@ describe('a command', () => {
       refuses(() => create({ endBehavior: 'pause' }), 'endBehavior');
     });
 
+    it('has no text in what it pushes that no database keeps, and looks for none', () => {
+      for (const odd of ['nul \0', 'half \ud800']) {
+        refuses(() => create({ package: { ...PACKAGE, version: `v${odd}` } }), 'package');
+        refuses(() => create({ package: { ...PACKAGE, extData: { k: odd } } }), 'package');
+        refuses(() => create({ package: { ...PACKAGE, extData: { [odd]: 'v' } } }), 'package');
+        const { joining } = create({ targets: { versions: ['v1', odd], joining: true } });
+        assert.doesNotMatch(JSON.stringify(joining), /\\u0000|\\ud/);
+        assert.equal(joining?.filter.versions?.[0], 'v1');
+      }
+    });
+
     it('takes several packages of one version and module, each with what it fits', () => {
       const { packages, upgrade, policy } = create({
         package: undefined,

@@ -14,7 +14,7 @@ import {
 import { MAX_MODULE_NAME, MAX_TASK_DESCRIPTION, MAX_TASK_NAME } from '../../rules';
 import { readPolicy } from '../policy';
 import type { DeviceFilter, EndBehavior, Joining, LabelFilter, PackageVariant, Policy } from '../types';
-import { bad, flag, oneOf, optional, texts, time, whole } from './fields';
+import { bad, flag, oneOf, optional, storable, texts, time, whole } from './fields';
 import { readLabelFilter } from './labels';
 
 /** Everybody, named devices, or those that a filter takes in. */
@@ -116,12 +116,20 @@ function readVariant(given: unknown, name: string, check: OwnRules['check']): Pa
   if (!isObject(given))
     throw bad(name, `must be an object {version, url, size, sign, …}, not ${typeName(given)}`);
   const upgrade = check(given);
+  checkStorable(upgrade, name);
   return {
     upgrade,
     package: readPackage(given, upgrade, name),
     fromVersions: readFromVersions(given, name),
     requires: readRequires(given, name),
   };
+}
+
+/** What is sent must be what was given: here nothing is put in the place of what no database keeps. */
+function checkStorable({ version, module, extData }: UpgradeOut, name: string): void {
+  const all = [version, module, ...Object.entries(extData ?? {}).flat()];
+  if (all.every((text) => storable(text) === text)) return;
+  throw bad(name, 'holds a NUL or half a surrogate pair, which can not be kept: send it as well-formed text');
 }
 
 /** The versions that a package was made from: `fromVersion` of ota-package, or a list. */

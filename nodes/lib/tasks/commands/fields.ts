@@ -96,7 +96,7 @@ export function texts(value: unknown, name: string, max = 100): readonly string[
   return list.map((item) => {
     if (typeof item !== 'string' || item === '')
       throw bad(name, `must be a text, or a list of 1 to ${max} texts`);
-    return item;
+    return storable(item);
   });
 }
 
