@@ -16,8 +16,8 @@ import { type Lane, lanesOf, type Prepared, prepare, type Runtime, RUNTIMES } fr
 
 const MOCHA = path.join(path.dirname(require.resolve('mocha/package.json')), 'bin', 'mocha.js');
 const REPORTER = path.join(__dirname, '../check/reporter.ts');
-/** Two more than the machine has processors: what waits for a browser or a broker leaves them to the others. */
-const SIDE_BY_SIDE = os.availableParallelism() + 2;
+/** One more than the machine has processors: what waits for a browser or a broker leaves them to the others. */
+const SIDE_BY_SIDE = os.availableParallelism() + 1;
 const SLOWEST = 20;
 /** Several runs share the processors here: what takes this long hangs. */
 const TIMEOUT_MS = 240_000;

@@ -71,6 +71,7 @@ describe('the login that the documentation gives', function () {
   it('works in a browser once name and password were given: pages, connection, commands', async () => {
     const context = await browser.newContext({ httpCredentials: { username: 'alice', password: PASSWORD } });
     const page = await context.newPage();
+    page.setDefaultTimeout(120_000);
     await page.goto(`${ota.red.url}/dashboard/packages?lang=en-US`);
     await page.locator('.ota-page h1').waitFor();
     await page.getByText(word('en-US', 'packages.empty')).first().waitFor();
@@ -125,6 +126,7 @@ describe('a login that guards the pages of the console only', function () {
   it('is told on every page, and nothing that a page asks is done', async () => {
     const context = await browser.newContext({ httpCredentials: { username: 'alice', password: PASSWORD } });
     const page = await context.newPage();
+    page.setDefaultTimeout(120_000);
     await page.goto(`${ota.red.url}/dashboard/tasks?lang=en-US`);
     await page.getByText(word('en-US', 'login.socket-open')).waitFor();
     await context.close();
@@ -186,6 +188,7 @@ describe('the reverse proxy that the documentation gives', function () {
         httpCredentials: { username: 'alice', password: PASSWORD },
       });
       const page = await context.newPage();
+      page.setDefaultTimeout(120_000);
       await page.goto(`${nginx.url}/dashboard/packages?lang=en-US`);
       await page.getByText(word('en-US', 'packages.empty')).first().waitFor();
     } finally {

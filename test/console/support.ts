@@ -220,7 +220,7 @@ async function open(
 ): Promise<Person> {
   const page = await context.newPage();
   await page.setViewportSize({ width, height: 900 });
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(120_000);
   const received: string[] = [];
   const sent: string[] = [];
   page.on('websocket', (socket) => {

@@ -52,7 +52,7 @@ describe("a newcomer's first upgrade", function () {
     const browser: Browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
     later({ stop: () => browser.close() });
     const page = await browser.newPage({ locale: 'en-US', viewport: { width: 1400, height: 900 } });
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(120_000);
     await page.goto(red.url, { timeout: 120_000 });
     await page.locator('#red-ui-loading-progress').waitFor({ state: 'hidden' });
     await page.locator('#menu-item-ota-first-upgrade').waitFor({ state: 'attached' });

@@ -119,6 +119,8 @@ export async function startEditor(): Promise<EditorHost> {
     async open(language) {
       const context = await browser.newContext({ locale: language, viewport: { width: 1400, height: 900 } });
       contexts.push(context);
+      // Other tests have the processors beside it: what takes this long hangs.
+      context.setDefaultTimeout(120_000);
       const page = await context.newPage();
       await page.goto(nodeRed.url);
       await page.waitForFunction(() => globalThis.RED.nodes.getType('ota-verify') !== undefined);
