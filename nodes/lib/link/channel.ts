@@ -116,6 +116,8 @@ export class Channel {
   /** The kept session of this life; null: none yet, and no connection before; absent: nobody keeps any. */
   #session: string | null | undefined;
   #isOurs: () => boolean = () => true;
+  /** Nobody needs a kept session any more: runs until the filters of those who did are gone. */
+  #releasing: NodeJS.Timeout | null = null;
   /** Takes over sessions of instances that are gone. */
   readonly #adopting = new Set<Link>();
 
@@ -151,16 +153,18 @@ export class Channel {
 
   /** No connection before `useSession`; nothing where a session is in use. */
   awaitSession(): void {
+    this.#clearReleasing();
     if (this.#session === undefined) this.useSession(null);
   }
 
   /**
    * From now on the connection is one of this client id, and its session is kept: whoever made the id known sees to
    * it that somebody adopts it. What stood before is left without ending its session. Null: no connection until
-   * there is an id; absent: one that keeps nothing.
+   * there is an id.
    * @param isOurs false while somebody else may have adopted the session: it isn't connected to then
    */
-  useSession(clientId: string | null | undefined, isOurs: () => boolean = () => true): void {
+  useSession(clientId: string | null, isOurs: () => boolean = () => true): void {
+    this.#clearReleasing();
     if (this.#closed || this.#session === clientId) return;
     this.#session = clientId;
     this.#isOurs = isOurs;
@@ -168,6 +172,28 @@ export class Channel {
     // Nobody hears anything until the next connection stands.
     for (const user of this.#users) user.onState(IDLE);
     if (this.#users.size > 0) this.#open();
+  }
+
+  /**
+   * Nobody keeps a session any more. Who is left gets a connection that keeps nothing, but only after the filters of
+   * those who stopped to listen have lingered: the broker would give it a share of the reports, which nobody hears,
+   * and drop them with it. `awaitSession` and `useSession` come first.
+   */
+  releaseSession(): void {
+    this.#clearReleasing();
+    if (this.#closed || this.#session === undefined) return;
+    this.useSession(null);
+    this.#releasing = setTimeout(() => {
+      this.#releasing = null;
+      this.#session = undefined;
+      this.#isOurs = () => true;
+      if (this.#users.size > 0) this.#open();
+    }, LINGER_MS);
+  }
+
+  #clearReleasing(): void {
+    if (this.#releasing !== null) clearTimeout(this.#releasing);
+    this.#releasing = null;
   }
 
   /**
@@ -339,6 +365,7 @@ export class Channel {
   async end(options: { endSession: boolean }): Promise<void> {
     if (this.#closed) return this.#ending;
     this.#closed = true;
+    this.#clearReleasing();
     await this.#usersGone();
     this.#filters.close();
     if (this.#linger !== null) clearTimeout(this.#linger);

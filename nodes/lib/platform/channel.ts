@@ -52,8 +52,10 @@ export interface TaskChannel {
   newClientId(): string;
   /** No connection before `useSession`; nothing where a session is in use. */
   awaitSession(): void;
-  /** The kept session of this life; null: no connection for now; absent: a connection that keeps nothing. */
-  useSession(clientId: string | null | undefined, isOurs?: () => boolean): void;
+  /** The kept session of this life; null: no connection for now. */
+  useSession(clientId: string | null, isOurs?: () => boolean): void;
+  /** No engine listens any more: after a moment, whoever is left gets a connection that keeps nothing. */
+  releaseSession(): void;
   /** Takes over the session of an instance that is gone. @throws OtaError why it can't be */
   adopt(clientId: string): Promise<'drained' | 'absent'>;
 }

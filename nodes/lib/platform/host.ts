@@ -93,9 +93,13 @@ export class TaskHost {
   constructor(options: HostOptions, before?: TaskHost) {
     this.#options = options;
     this.#shared = options.store.members === undefined ? null : new SharedTime();
-    // Whatever an instance hears belongs to a session that others can adopt.
-    if (this.#shared !== null && options.channel.isShared) options.channel.awaitSession();
+    if (this.#hasSession) options.channel.awaitSession();
     this.#before = before ?? null;
+  }
+
+  /** Whatever an instance hears belongs to a session that others can adopt. */
+  get #hasSession(): boolean {
+    return this.#shared !== null && this.#options.channel.isShared;
   }
 
   /** It was stopped, or is about to be. */
@@ -167,8 +171,14 @@ export class TaskHost {
     // What was heard is committed and acknowledged before the store is closed.
     await this.#options.channel.committed();
     await this.#engine?.stop();
-    await this.#instance?.stop();
+    await this.#endLife();
     release();
+  }
+
+  /** Once nothing listens: who else uses the channel needs no session. */
+  async #endLife(): Promise<void> {
+    await this.#instance?.stop();
+    if (this.#hasSession) this.#options.channel.releaseSession();
   }
 
   async #start(): Promise<void> {
@@ -176,6 +186,8 @@ export class TaskHost {
     await this.#before?.stop(false);
     if (this.#closed) return;
     const { store, service, channel, startPaused } = this.#options;
+    // The one before has given its session back since this one was made.
+    if (this.#hasSession) channel.awaitSession();
     const engine = new Engine({
       database: store.tasks(service),
       ...(this.#shared === null ? {} : { time: this.#shared, shared: true }),
@@ -203,6 +215,7 @@ export class TaskHost {
       if (problem.message !== this.#problem?.message) this.#emitProblem(problem);
       if (FINAL.has(problem.code)) {
         this.#unlisten(false)();
+        await this.#endLife();
         return;
       }
       this.#retry = setTimeout(() => {

@@ -87,7 +87,9 @@ export class Instance {
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#beating;
     const { channel, members } = this.#options;
-    if (channel.isShared) channel.useSession(undefined);
+    // No connection at all: one without a session would get reports, and the broker would drop them with it.
+    if (channel.isShared && this.#lives) channel.useSession(null);
+    this.#lives = false;
     // Sessions that are being taken over are for somebody else then: this one counts as gone, too.
     await members.leave().catch(() => undefined);
   }

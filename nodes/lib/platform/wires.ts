@@ -121,6 +121,10 @@ export class WiresChannel implements TaskChannel {
     // There is none.
   }
 
+  releaseSession(): void {
+    // There is none.
+  }
+
   adopt(): Promise<'absent'> {
     return Promise.resolve('absent');
   }
