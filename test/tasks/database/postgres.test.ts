@@ -129,6 +129,88 @@ describe('PostgreSQL', function () {
     server.psql(`DROP SCHEMA ${schema} CASCADE`);
   });
 
+  it('writes nothing more for an instance that was adopted, neither reports nor pushes nor decisions', async () => {
+    schemas += 1;
+    const schema = `s${schemas}`;
+    const stores = [1, 2].map(() => new PostgresStore({ url: server.url(), schema, poolSize: 4 }));
+    const [one, two] = stores.map((store) => ({
+      members: store.members('s'),
+      calls: new Calls(store.tasks('s')),
+    }));
+    assert.ok(one && two);
+    for (const store of stores) await store.open();
+    for (const [i, { members }] of [one, two].entries()) {
+      await members.join({ clientId: `c${i}`, name: `n${i}`, deaf: false });
+    }
+    const { task } = await one.calls.make(['a', 'b', 'c']);
+    await one.calls.claim(task.id, { limit: 1 });
+    server.psql(`UPDATE ${schema}.members SET beat_at = 0 WHERE name = 'n0'`);
+    const id = Number(server.psql(`SELECT id FROM ${schema}.members WHERE name = 'n0'`));
+    assert.ok(await two.members.adopt({ id, clientId: 'c0', name: 'n0' }));
+    const stored = (): string =>
+      ['tasks', 'task_devices', 'task_counts', 'history', 'devices']
+        .map((table) => server.psql(`SELECT t::text FROM ${schema}.${table} AS t ORDER BY 1`))
+        .join('\n\n');
+    const before = stored();
+    const writes: Record<string, () => Awaitable<unknown>> = {
+      report: () => one.calls.report([inform('a', 'v1')]),
+      claim: () => one.calls.claim(task.id),
+      due: () => one.calls.due(1e9, WALL, 10),
+      repeat: () => one.calls.repeat(task.id, 0, 2000),
+      decide: () => one.calls.decide(task.id, ({ wave }) => ({ status: 'paused', reason: null, wave })),
+    };
+    for (const [name, write] of Object.entries(writes)) {
+      await assert.rejects(async () => write(), { message: /taken over/ }, name);
+    }
+    assert.equal(stored(), before);
+    assert.equal((await two.calls.claim(task.id)).pushes.length, 2, 'whoever lives goes on');
+    for (const store of stores) await store.close();
+    server.psql(`DROP SCHEMA ${schema} CASCADE`);
+  });
+
+  it('repeats the pushes of an instance that was killed, where it is back before its row is gone', async () => {
+    schemas += 1;
+    const schema = `s${schemas}`;
+    const stores = [1, 2].map(() => new PostgresStore({ url: server.url(), schema, poolSize: 4 }));
+    for (const store of stores) await store.open();
+    const [before, after] = stores;
+    assert.ok(before && after);
+    await before.members('s').join({ clientId: 'c0', name: 'before', deaf: false });
+    const calls = new Calls(before.tasks('s'));
+    const { task } = await calls.make(['a']);
+    assert.equal((await calls.claim(task.id)).pushes.length, 1);
+    await after.members('s').join({ clientId: 'c1', name: 'after', deaf: false });
+    const scheme = createScheme('thingspanel');
+    const pushed: string[] = [];
+    let now = 0;
+    const engine = new Engine({
+      database: after.tasks('s'),
+      everyMs: 0,
+      shared: true,
+      time: { wall: () => Date.now(), steady: () => now },
+      link: {
+        isDevice: (identity) => scheme.identity.is(identity),
+        prepare: (upgrade) => scheme.prepare(upgrade),
+        publish: (accessToken) => pushed.push(accessToken),
+      },
+    });
+    await engine.start();
+    engine.setConnected(true);
+    const look = async (): Promise<void> => {
+      now += 2000;
+      await engine.runScheduler();
+    };
+    await look();
+    await look();
+    assert.deepEqual(pushed, [], 'it may live');
+    server.psql(`DELETE FROM ${schema}.members WHERE name = 'before'`);
+    for (let looks = 0; looks < 10; looks += 1) await look();
+    assert.deepEqual(pushed, ['a']);
+    await engine.stop();
+    for (const store of stores) await store.close();
+    server.psql(`DROP SCHEMA ${schema} CASCADE`);
+  });
+
   describe('commands on one task by two instances', () => {
     const started: { readonly store: PostgresStore; readonly engine: Engine; readonly changed: string[] }[] =
       [];

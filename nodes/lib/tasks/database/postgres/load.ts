@@ -39,7 +39,7 @@ export interface LoadContext {
   readonly room: number;
 }
 
-/** The instance's session was taken over by another one: nothing of what it heard may be written. */
+/** The instance was taken over by another one: nothing may be written in its name, whatever it heard or decided. */
 export class FencedError extends Error {}
 
 /** The counts of a task's open wave, as `sql.TASK` has them. */
@@ -336,11 +336,12 @@ async function loadTime(
   need: Need,
 ): Promise<Instant> {
   if (time === 'caller') return need.at;
-  const isHeard = need.tokens !== undefined && member !== null;
-  const [row] = await (isHeard
-    ? transaction.read(sql.FENCED_TIME, [member])
-    : transaction.read(sql.TIME, [service]));
-  if (row === undefined) throw new FencedError('The session was taken over by another instance.');
+  // Whatever an instance writes: one that was frozen and adopted writes nothing more, pushes and commands included.
+  const [row] = await (member === null
+    ? transaction.read(sql.TIME, [service])
+    : transaction.read(sql.FENCED_TIME, [member]));
+  if (row === undefined)
+    throw new FencedError('This instance was taken over by another one; it comes back as a new one.');
   return { wall: row['wall'] as number, ticks: Math.round(row['clock'] as number) };
 }
 

@@ -30,8 +30,8 @@ export const FLEETS: Statement = {
 export const WALL = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::float8';
 export const TIME = named('time', `SELECT ${WALL} AS wall, clock FROM services WHERE id = $1`);
 /**
- * The same, where the instance still owns its session: whoever adopts it locks the row for an update of its key, so
- * that nothing of what the instance heard before is written afterwards.
+ * The same, where the instance still lives: whoever adopts it locks the row for an update of its key, so that nothing
+ * is written in its name afterwards.
  */
 export const FENCED_TIME = named(
   'fenced_time',
