@@ -66,6 +66,8 @@ const ROOM_SLICES = 20;
 const DAY_MS = 24 * 3600 * 1000;
 /** Every push is answered within this time; a younger one may not have left before a kill. */
 const UNSURE_MS = 40_000;
+/** An instance that was killed counts as alive for some seconds: by now it doesn't. */
+const GONE_MS = 7000;
 /** The line of a task's log that tells that its devices were taken out of older tasks. */
 const SUPERSEDED = 'older-superseded';
 /** A task whose making took longer than this was broken off. */
@@ -81,6 +83,9 @@ export class Scheduler {
   readonly #unsure = new Set<number>();
   /** Tasks that were live at the start, with the ticks from which on their pushes may not have left. */
   readonly #begun = new Map<number, Ticks>();
+  #startedAt = -Infinity;
+  /** Those were repeated once, and will be again: an earlier life of this instance may still have counted as alive. */
+  #repeatsAgain = false;
   /** Tasks whose devices changed: what does that make of them? */
   readonly #dirty = new Set<number>();
   /** Tasks with `supersede` that have taken their devices out of older ones, as far as this process has looked. */
@@ -119,6 +124,8 @@ export class Scheduler {
     this.#stopped = false;
     const since = this.#parts.clock.now() - UNSURE_MS;
     for (const task of live) this.#begun.set(task, since);
+    this.#startedAt = this.#parts.time.steady();
+    this.#repeatsAgain = false;
     if (this.#everyMs > 0) this.#timer = setInterval(() => void this.run(), this.#everyMs);
   }
 
@@ -382,10 +389,13 @@ export class Scheduler {
   }
 
   async #repeatBegun(): Promise<void> {
+    const isLast = !this.#shared || this.#parts.time.steady() - this.#startedAt >= GONE_MS;
+    if (this.#repeatsAgain && !isLast) return;
     for (const [task, since] of this.#begun) {
       await this.#repeatSince(task, { since, own: false }, () => this.#stopped);
-      if (!this.#stopped) this.#begun.delete(task);
+      if (isLast && !this.#stopped) this.#begun.delete(task);
     }
+    this.#repeatsAgain = true;
   }
 
   async #repeatSince(
