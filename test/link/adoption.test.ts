@@ -1,9 +1,11 @@
 /** Taking over the session of an instance that is gone, where the broker doesn't let it. */
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connectAsync } from 'mqtt';
 import { adoptSession } from '../../nodes/lib/link/adoption';
+import type { Committer } from '../../nodes/lib/protocol';
 import { cleanup } from '../support/cleanup';
-import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
+import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { until } from '../support/wait';
 
 describe('the session of an instance that is gone', () => {
@@ -72,5 +74,86 @@ describe('the session of an instance that is gone', () => {
     assert.equal(adopted, 'drained');
     await until(() => heard.size === sent, 'every report');
     assert.ok(broker.lines.some((line) => line.includes('Received UNSUBSCRIBE from gone-1')));
+  });
+
+  describe('that holds more than is stored at once', () => {
+    const REPORTS = 60;
+    const login = { username: 'platform', password: 'secret' };
+    /** Longer than the silence after which a session may be through. */
+    const SLOW_MS = 3500;
+
+    /** A broker that keeps so many reports for `gone-1`. */
+    async function keptSession(refuseSubscribe: readonly string[]): Promise<Mosquitto> {
+      const broker = later(
+        await startMosquitto({
+          config: ['max_queued_messages 0'],
+          dynsec: [{ ...login, refuseSubscribe }],
+        }),
+      );
+      const mqtt = { ...login, protocolVersion: 5 } as const;
+      const properties = { sessionExpiryInterval: 600 };
+      const gone = await connectAsync(broker.url, { ...mqtt, clean: false, properties, clientId: 'gone-1' });
+      await gone.subscribeAsync('$share/ota/report/+', { qos: 1 });
+      gone.stream.destroy();
+      await gone.endAsync(true);
+      const device = await connectAsync(broker.url, { ...mqtt, clean: true });
+      const reports = Array.from({ length: REPORTS }, (_, n) => `report/${n}`);
+      await Promise.all(reports.map((topic) => device.publishAsync(topic, '', { qos: 1 })));
+      await device.endAsync();
+      return broker;
+    }
+
+    /**
+     * Adopts it; answers how many are stored by then.
+     * @param options `first`: the first commit; `inFlight`: messages without a PUBACK at most
+     */
+    async function storedWhenThrough(
+      broker: Mosquitto,
+      { first, inFlight }: { readonly first: () => Promise<void>; readonly inFlight: number },
+    ): Promise<number> {
+      const stored = new Set<string>();
+      let taken: string[] = [];
+      let commits = 0;
+      const committer: Committer = {
+        async commit() {
+          const topics = taken;
+          taken = [];
+          commits += 1;
+          if (commits === 1) await first();
+          for (const topic of topics) stored.add(topic);
+        },
+      };
+      const adopted = await adoptSession({
+        url: broker.url,
+        mqtt: { ...login, protocolVersion: 5, properties: { receiveMaximum: inFlight } },
+        clientId: 'gone-1',
+        filters: ['$share/ota/report/+'],
+        window: 10,
+        handle: (_link, { topic }, batch) => {
+          batch.join(committer);
+          taken.push(topic);
+          return 'taken';
+        },
+        onFault: () => undefined,
+      });
+      assert.equal(adopted, 'drained');
+      return stored.size;
+    }
+
+    it('is not through when its last commit fails, late: what was in it comes again first', async () => {
+      const broker = await keptSession([]);
+      const failing = async (): Promise<void> => {
+        await sleep(SLOW_MS);
+        throw new Error('the database is gone');
+      };
+      assert.equal(await storedWhenThrough(broker, { first: failing, inFlight: 2 * REPORTS }), REPORTS);
+    });
+
+    it('is not through while a commit takes long and the broker waits for its PUBACKs, where it refuses own messages', async () => {
+      const broker = await keptSession(['node-red-ota/session/gone-1']);
+      const first = (): Promise<void> => sleep(SLOW_MS);
+      assert.equal(await storedWhenThrough(broker, { first, inFlight: REPORTS / 3 }), REPORTS);
+      assert.ok(broker.lines.some((line) => line.includes('node-red-ota/session/gone-1')));
+    });
   });
 });

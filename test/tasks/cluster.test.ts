@@ -93,6 +93,22 @@ describe('several instances on one PostgreSQL', function () {
     assert.deepEqual(one.faults, ['OTA_SESSION_LOST'], 'once');
   });
 
+  it('end a session once, and remove its row as soon as the database lets them', async () => {
+    const one = await instance().ready();
+    const two = await instance().ready();
+    // A sequence counts also what is rolled back.
+    server.psql(`CREATE SEQUENCE ota.refused;
+      CREATE FUNCTION ota.keep() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM nextval('ota.refused'); RAISE 'no'; END $$;
+      CREATE TRIGGER keep BEFORE DELETE ON ota.members FOR EACH ROW EXECUTE FUNCTION ota.keep()`);
+    await killed(two);
+    const refused = (): boolean => server.psql('SELECT is_called FROM ota.refused') === 't';
+    await until(refused, 'its row to be refused to go', 30_000);
+    server.psql('DROP TRIGGER keep ON ota.members');
+    await until(() => server.psql(CLIENT_IDS).split('\n').length === 1, 'its row to go', 30_000);
+    assert.deepEqual(one.faults, []);
+  });
+
   /** Answers its client id. */
   async function killed(two: InstanceProcess): Promise<string> {
     const clientId = server.psql(`${CLIENT_IDS} DESC LIMIT 1`);

@@ -1,10 +1,11 @@
 /**
  * Takes over the MQTT session of an instance that is gone: connects with its client id, unsubscribes, hands on what
  * the broker had kept for it, and ends it. Owns when a session is through: a message that was sent to the session
- * itself came back, for it stands behind all that was kept, and then nothing came for two seconds.
+ * itself came back, for it stands behind all that was kept, and then for two seconds nothing came, with all that had
+ * come committed on the same connection.
  */
 import type { IPublishPacket } from 'mqtt';
-import type { Batch, OtaError } from '../protocol';
+import { type Batch, OtaError } from '../protocol';
 import type { Taken } from './inbox';
 import { Link, type LinkOptions } from './link';
 
@@ -52,6 +53,8 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
     onConnected(sessionPresent) {
       // A later connection finds the session that the first one has made.
       isPresent ??= sessionPresent;
+      // What wasn't acknowledged on the one before comes again, and another own message behind it.
+      isBack = false;
     },
     onFilter(filter, state) {
       if (filter !== topic) return;
@@ -69,7 +72,8 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
   try {
     return await outcome(link, {
       isAbsent: () => isPresent === false,
-      isThrough: () => isBack && performance.now() - lastReport >= QUIET_MS,
+      isBack: () => isBack,
+      lastReport: () => lastReport,
       lastHeard: () => lastHeard,
       limitMs: options.limitMs ?? LIMIT_MS,
     });
@@ -80,26 +84,39 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
 
 interface Judge {
   readonly isAbsent: () => boolean;
-  readonly isThrough: () => boolean;
+  /** The own message came back on this connection, or the broker refuses it. */
+  readonly isBack: () => boolean;
+  /** When the last message, or the connection, came. */
+  readonly lastReport: () => number;
   /** When the last of what was kept came. */
   readonly lastHeard: () => number;
   readonly limitMs: number;
 }
 
-async function outcome(link: Link, { isAbsent, isThrough, lastHeard, limitMs }: Judge): Promise<Adopted> {
-  const begun = performance.now();
+async function outcome(
+  link: Link,
+  { isAbsent, isBack, lastReport, lastHeard, limitMs }: Judge,
+): Promise<Adopted> {
+  // A broker that waits for PUBACKs is as silent as one that has nothing more.
+  let lastCommitting = performance.now();
   let error: OtaError | null = null;
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     error = link.state.error ?? error;
     if (isAbsent()) return 'absent';
-    if (link.state.phase === 'connected' && isThrough()) {
-      await link.inbox.idle();
-      return 'drained';
-    }
+    const now = performance.now();
+    if (link.inbox.isCommitting) lastCommitting = now;
+    const isQuiet = !link.inbox.isHeld && now - Math.max(lastReport(), lastCommitting) >= QUIET_MS;
+    // Where a commit had failed there would be no connection, or a new one that everything begins anew with.
+    if (link.state.phase === 'connected' && isBack() && isQuiet) return 'drained';
     // What is kept may be much: as long as it comes, nothing of it is given up.
-    if (performance.now() - Math.max(begun, lastHeard()) < limitMs) continue;
+    if (now - Math.max(lastHeard(), lastCommitting) < limitMs) continue;
+    if (link.inbox.isHeld) throw notHandedOn();
     if (link.state.phase === 'connected') return 'drained';
     throw error ?? new Error('the broker did not answer');
   }
+}
+
+function notHandedOn(): OtaError {
+  return new OtaError('OTA_COMMIT_FAILED', 'What the broker had kept for it could not be handed on.');
 }

@@ -92,6 +92,11 @@ export class Inbox {
     return this.#waiting !== null;
   }
 
+  /** Something that was handled isn't committed yet. */
+  get isCommitting(): boolean {
+    return this.#batches.length > 0;
+  }
+
   /** Resolves when no batch is open: what was handled is committed, and its PUBACKs are written. */
   async idle(): Promise<void> {
     if (this.#batches.length > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));

@@ -4,6 +4,7 @@
  * adopted the session. Adopts the sessions of instances that are gone. Knows neither SQL nor MQTT.
  */
 import os from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { OtaError, toOtaError } from '../protocol';
 import type { Beat, FleetMembers, Orphan } from '../tasks/database';
 import type { Time } from '../tasks/engine';
@@ -205,7 +206,21 @@ export class Instance {
     } catch (error) {
       onFault(sessionStuck(orphan, toOtaError(error)));
     }
-    await members.remove(orphan.id).catch(() => undefined);
+    await this.#remove(orphan.id);
+  }
+
+  /** While the row stays the clock stands still for it. */
+  async #remove(id: number): Promise<void> {
+    for (;;) {
+      try {
+        await this.#options.members.remove(id);
+        return;
+      } catch {
+        // The session is through, and must not be taken over again: only this is repeated.
+        await sleep(BEAT_MS, undefined, { ref: false });
+        if (this.#stopped) return;
+      }
+    }
   }
 }
 

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { createScheme } from '../../../nodes/lib/protocol';
 import { readCommand } from '../../../nodes/lib/tasks/commands';
-import { type Awaitable, PostgresStore, type TaskDatabase } from '../../../nodes/lib/tasks/database';
+import {
+  type Awaitable,
+  type Orphan,
+  PostgresStore,
+  type TaskDatabase,
+} from '../../../nodes/lib/tasks/database';
 import { Engine } from '../../../nodes/lib/tasks/engine';
 import { DEFAULT_POLICY } from '../../../nodes/lib/tasks/policy';
 import {
@@ -302,6 +307,40 @@ describe('PostgreSQL', function () {
       assert.deepEqual(two.changed, ['b', 'c']);
       assert.equal(states(), 'a 5, b 5, c 5');
     });
+  });
+
+  it('offers a session to the instance that adopted it, and to no other one, until it is removed', async () => {
+    schemas += 1;
+    const schema = `s${schemas}`;
+    const store = new PostgresStore({ url: server.url(), schema, poolSize: 4 });
+    await store.open();
+    const [gone, one, two] = ['gone', 'one', 'two'].map((name) => ({ name, members: store.members('s') }));
+    assert.ok(gone && one && two);
+    const orphans = async ({ name, members }: typeof one): Promise<readonly Orphan[]> => {
+      const beat = await members.beat({ hears: true, subscribed: true });
+      // It lives as long as the test says.
+      server.psql(`UPDATE ${schema}.members SET beat_at = beat_at + 3600000 WHERE name = '${name}'`);
+      return beat.orphans;
+    };
+    for (const each of [gone, one, two]) {
+      await each.members.join({ clientId: each.name, name: each.name, deaf: false });
+      await orphans(each);
+    }
+    server.psql(`UPDATE ${schema}.members SET beat_at = 0 WHERE name = 'gone'`);
+    const names = (found: readonly Orphan[]): string => found.map(({ name }) => name).join(', ');
+    const [orphan] = await orphans(one);
+    assert.ok(orphan);
+    assert.equal(await one.members.adopt(orphan), true);
+    // As after a COMMIT whose answer was lost.
+    assert.equal(names(await orphans(one)), 'gone');
+    assert.equal(await one.members.adopt(orphan), true);
+    assert.equal(names(await orphans(two)), '');
+    assert.equal(await two.members.adopt(orphan), false);
+    await one.members.remove(orphan.id);
+    assert.equal(names(await orphans(one)), '');
+    assert.equal(await one.members.adopt(orphan), false);
+    await store.close();
+    server.psql(`DROP SCHEMA ${schema} CASCADE`);
   });
 
   describe('a schema', () => {

@@ -27,7 +27,7 @@ export interface Beat {
   /** The wall clock that all instances use. */
   readonly wall: number;
   readonly ticks: Ticks;
-  /** Instances without anybody who serves their session. */
+  /** Instances whose session nobody else serves; also those that this one has adopted, until they are removed. */
   readonly orphans: readonly Orphan[];
   /** Names of instances that beat but hear nothing. */
   readonly deaf: readonly string[];
@@ -53,7 +53,7 @@ export interface FleetMembers {
   beat(state: { readonly hears: boolean; readonly subscribed: boolean }): Promise<Beat>;
   /**
    * Takes an instance's session over: from then on nothing of what it heard is written any more. False where another
-   * one was faster, or where it lives again.
+   * one was faster, or where it lives again; true as often as the same instance asks.
    */
   adopt(orphan: Orphan): Promise<boolean>;
   /** A session is through, or given up. */

@@ -46,8 +46,8 @@ export class Members implements FleetMembers {
     const others = members.filter((member) => member['id'] !== this.#id);
     const isSilent = (member: (typeof others)[number]): boolean =>
       Number(member['beat_at']) < wall - SILENT_MS || member['deaf'] === 1;
+    // What this instance has adopted itself stays an orphan until it is through: the adoption may have failed.
     const served = new Set(others.filter((member) => !isSilent(member)).map((member) => member['id']));
-    served.add(this.#id);
     return {
       lives: Boolean(row?.['lives']),
       wall,
@@ -70,8 +70,8 @@ export class Members implements FleetMembers {
     return this.#pool.transaction(async (transaction) => {
       // Waits for a transaction of reports that is under way, and keeps all later ones away.
       const lock = `SELECT 1 FROM members AS m WHERE m.id = $1 AND (${silent}) AND NOT EXISTS (SELECT 1 FROM members AS a
-        WHERE a.id = m.adopter AND a.beat_at >= ${WALL} - ${SILENT_MS}) FOR UPDATE OF m`;
-      const [free] = await transaction.read({ text: lock }, [id]);
+        WHERE a.id = m.adopter AND a.id <> $2 AND a.beat_at >= ${WALL} - ${SILENT_MS}) FOR UPDATE OF m`;
+      const [free] = await transaction.read({ text: lock }, [id, this.#id]);
       if (free === undefined) return false;
       transaction.write({ text: `UPDATE members SET adopter = $2, adopted_at = ${WALL} WHERE id = $1` }, [
         id,
