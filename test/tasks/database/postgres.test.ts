@@ -23,6 +23,7 @@ import {
 import { cleanup } from '../../support/cleanup';
 import { type PostgresServer, requirePostgres, startPostgresServer } from '../../support/postgres';
 import { until } from '../../support/wait';
+import { PostgresPool } from '../../../nodes/lib/tasks/database/postgres/driver';
 import { WALL } from '../support';
 import { Calls, inform } from './calls';
 import { exercise } from './exercise';
@@ -56,6 +57,17 @@ describe('PostgreSQL', function () {
     end: () => {
       server.psql(`DROP SCHEMA IF EXISTS s${schemas} CASCADE`);
     },
+  });
+
+  it('leaves no transaction open on a connection where nothing was to be committed', async () => {
+    const pool = new PostgresPool({ url: server.url(), schema: 'public', poolSize: 1 });
+    pool.open();
+    await pool.read({ text: 'CREATE TABLE kept (n int)' });
+    await pool.transaction((transaction) => transaction.read({ text: 'SELECT 1' }));
+    await pool.read({ text: 'INSERT INTO kept VALUES (1)' });
+    assert.equal(server.psql('SELECT n FROM kept'), '1');
+    await pool.read({ text: 'DROP TABLE kept' });
+    await pool.close();
   });
 
   it('keeps the labels of a device whole that instances label, and it itself reports, at the same time', async () => {

@@ -60,6 +60,7 @@ export class Transaction {
   readonly #written: Promise<unknown>[] = [];
   /** COMMIT was sent: whether it was done is unknown until the answer. */
   committing = false;
+  committed = false;
 
   /** @param limitMs how long each answer may take */
   constructor(client: PoolClient, limitMs: number) {
@@ -94,6 +95,7 @@ export class Transaction {
     this.committing = false;
     if (command !== 'COMMIT')
       throw new OtaError('OTA_STORE_FAILED', `PostgreSQL answered ${command} to COMMIT.`);
+    this.committed = true;
   }
 }
 
@@ -215,6 +217,8 @@ export class PostgresPool {
         transaction.write({ text: `SET LOCAL statement_timeout TO ${limitMs}` });
       }
       const result = await work(transaction);
+      // Nothing was to be written: an open transaction would take the connection's next ones with it, and its locks.
+      if (!transaction.committed) await run(client, { text: 'ROLLBACK' }, [], limitMs);
       client.release();
       return { result };
     } catch (error) {
