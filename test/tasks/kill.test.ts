@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import ts from 'typescript';
+import type { OtaError } from '../../nodes/lib/protocol';
 import { SqliteStore } from '../../nodes/lib/tasks/database';
 import { type Child, startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
@@ -69,7 +70,8 @@ describe('a platform that is killed twenty times in one task', () => {
     platform = await start();
 
     const store = new SqliteStore({ file });
-    store.open();
+    // The platform writes to it: it may be locked for a moment.
+    await until(() => isOpened(store), 'the store to open');
     later({ stop: () => store.close() });
     const tasks = store.tasks('service');
     const found = tasks.list({ page: 1, pageSize: 10 }).tasks;
@@ -101,5 +103,15 @@ describe('a platform that is killed twenty times in one task', () => {
       const bad = Number(token.slice(4)) % 5 === 0;
       return (bad ? [25, -2] : STEPS).every((step) => steps.some((event) => event.step === step));
     }
-  }).timeout(120_000);
+  });
 });
+
+function isOpened(store: SqliteStore): boolean {
+  try {
+    store.open();
+    return true;
+  } catch (error) {
+    if ((error as OtaError).code === 'OTA_STORE_BUSY') return false;
+    throw error;
+  }
+}
