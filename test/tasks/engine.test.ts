@@ -7,7 +7,7 @@ import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
 import { decideTask, move, moveNeed, taskNeed } from '../../nodes/lib/tasks/transactions';
 import type { Policy } from '../../nodes/lib/tasks/types';
 import { temporaryFolder } from '../support/temporary-folder';
-import { PACKAGE, Platform } from './support/engine-platform';
+import { PACKAGE, Platform, useConnectedPlatform } from './support/engine-platform';
 
 function fillDisk(file: string): void {
   try {
@@ -21,13 +21,7 @@ const list = (n: number): string[] => Array.from({ length: n }, (_, i) => `d${St
 
 describe('the engine', () => {
   let platform: Platform;
-  beforeEach(async () => {
-    platform = await (await new Platform().start()).connect();
-  });
-  afterEach(async () => {
-    await platform.engine.stop();
-    platform.store.close();
-  });
+  useConnectedPlatform((connected) => (platform = connected));
 
   it('brings a task to its end', async () => {
     const task = await platform.create(['a', 'b']);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { TaskShape } from '../../nodes/lib/tasks/shapes';
 import { WALL } from './support';
-import { PACKAGE, Platform, type Sent } from './support/engine-platform';
+import { PACKAGE, type Platform, type Sent, useConnectedPlatform } from './support/engine-platform';
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -10,13 +10,7 @@ const list = (n: number): string[] => Array.from({ length: n }, (_, i) => `d${St
 
 describe('a fleet in the field', () => {
   let platform: Platform;
-  beforeEach(async () => {
-    platform = await (await new Platform().start()).connect();
-  });
-  afterEach(async () => {
-    await platform.engine.stop();
-    platform.store.close();
-  });
+  useConnectedPlatform((connected) => (platform = connected));
 
   /** The outcome of the newest push. */
   const settle = (delivery: 'offline' | 'accepted', push: Sent | undefined = platform.sent.at(-1)): void =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { TaskShape } from '../../nodes/lib/tasks/shapes';
-import { PACKAGE, Platform } from './support/engine-platform';
+import { PACKAGE, type Platform, useConnectedPlatform } from './support/engine-platform';
 
 interface FleetAnswer {
   readonly total: number;
@@ -15,13 +15,7 @@ interface FleetAnswer {
 
 describe('the fleet', () => {
   let platform: Platform;
-  beforeEach(async () => {
-    platform = await (await new Platform().start()).connect();
-  });
-  afterEach(async () => {
-    await platform.engine.stop();
-    platform.store.close();
-  });
+  useConnectedPlatform((connected) => (platform = connected));
 
   const run = async <T extends object>(action: string, more: object): Promise<T> =>
     (await platform.run({ action, ...more })) as T;
@@ -165,13 +159,7 @@ describe('the fleet', () => {
 
 describe('the devices of a task', () => {
   let platform: Platform;
-  beforeEach(async () => {
-    platform = await (await new Platform().start()).connect();
-  });
-  afterEach(async () => {
-    await platform.engine.stop();
-    platform.store.close();
-  });
+  useConnectedPlatform((connected) => (platform = connected));
 
   interface Preview {
     readonly total: number;

@@ -1,18 +1,12 @@
 import assert from 'node:assert/strict';
 import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
-import { PACKAGE, Platform } from './support/engine-platform';
+import { PACKAGE, type Platform, useConnectedPlatform } from './support/engine-platform';
 
 const list = (n: number): string[] => Array.from({ length: n }, (_, i) => `d${String(i).padStart(3, '0')}`);
 
 describe('a rollout', () => {
   let platform: Platform;
-  beforeEach(async () => {
-    platform = await (await new Platform().start()).connect();
-  });
-  afterEach(async () => {
-    await platform.engine.stop();
-    platform.store.close();
-  });
+  useConnectedPlatform((connected) => (platform = connected));
 
   /** What was pushed since the last look. */
   const pushed = (): string[] => {

@@ -1,17 +1,11 @@
 import assert from 'node:assert/strict';
 import type { Policy } from '../../nodes/lib/tasks/types';
 import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
-import { PACKAGE, Platform } from './support/engine-platform';
+import { PACKAGE, type Platform, useConnectedPlatform } from './support/engine-platform';
 
 describe('a device in several tasks of a module', () => {
   let platform: Platform;
-  beforeEach(async () => {
-    platform = await (await new Platform().start()).connect();
-  });
-  afterEach(async () => {
-    await platform.engine.stop();
-    platform.store.close();
-  });
+  useConnectedPlatform((connected) => (platform = connected));
 
   /** A task of one device, 'a'. */
   const create = (version: string, policy: Partial<Policy> = {}, more: object = {}): Promise<TaskShape> =>

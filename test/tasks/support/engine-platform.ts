@@ -185,3 +185,16 @@ export class Platform {
     await this.connect();
   }
 }
+
+/** Gives each test a platform of its own that is connected. */
+export function useConnectedPlatform(take: (platform: Platform) => void): void {
+  let platform: Platform;
+  beforeEach(async () => {
+    platform = await (await new Platform().start()).connect();
+    take(platform);
+  });
+  afterEach(async () => {
+    await platform.engine.stop();
+    platform.store.close();
+  });
+}

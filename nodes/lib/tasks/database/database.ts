@@ -364,7 +364,8 @@ export interface TaskDatabase {
   /** Hides a task that is over, so that nothing reaches it any more; its rows go by `deleteSlice`. */
   hide(task: number): Awaitable<void>;
   /**
-   * Deletes some rows of hidden tasks (devices that wait for one of them become due: they are looked at again), and of those whose making was broken off. False when all are gone.
+   * Deletes some rows of hidden tasks, and of those whose making was broken off. Devices that wait for one of them
+   * become due: they are looked at again. False when all are gone.
    * @param madeBefore wall clock: what isn't published and is younger is still being made
    */
   deleteSlice(limit: number, madeBefore: number): Awaitable<boolean>;

@@ -60,6 +60,7 @@ export class Transaction {
   readonly #written: Promise<unknown>[] = [];
   /** COMMIT was sent: whether it was done is unknown until the answer. */
   committing = false;
+  /** PostgreSQL answered that it was done. */
   committed = false;
 
   /** @param limitMs how long each answer may take */
@@ -181,8 +182,8 @@ export class PostgresPool {
   }
 
   /**
-   * Runs `work` in one transaction, which it commits itself by `Transaction.commit`; again where it met another one,
-   * or where the connection was lost before the COMMIT.
+   * Runs `work` in one transaction, which it commits itself by `Transaction.commit` (one that it doesn't commit is
+   * rolled back); again where it met another one, or where the connection was lost before the COMMIT.
    * @param limitMs how long each statement may take
    * @throws OtaError where it can't be done; nothing is changed then, but for a COMMIT that is unknown
    */

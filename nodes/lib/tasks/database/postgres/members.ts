@@ -72,13 +72,11 @@ export class Members implements FleetMembers {
       const lock = `SELECT 1 FROM members AS m WHERE m.id = $1 AND (${silent}) AND NOT EXISTS (SELECT 1 FROM members AS a
         WHERE a.id = m.adopter AND a.id <> $2 AND a.beat_at >= ${WALL} - ${SILENT_MS}) FOR UPDATE OF m`;
       const [free] = await transaction.read({ text: lock }, [id, this.#id]);
-      if (free !== undefined) {
-        const text = `UPDATE members SET adopter = $2, adopted_at = ${WALL} WHERE id = $1`;
-        transaction.write({ text }, [id, this.#id]);
-      }
-      // Also where nothing changed: the next user of this connection must not go on in an open transaction.
+      if (free === undefined) return false;
+      const text = `UPDATE members SET adopter = $2, adopted_at = ${WALL} WHERE id = $1`;
+      transaction.write({ text }, [id, this.#id]);
       await transaction.commit();
-      return free !== undefined;
+      return true;
     });
   }
 
