@@ -240,6 +240,7 @@ describe('what goes out', () => {
     ['a NUL', 'a/\u0000'],
     ['a control character', 'a/\u0085'],
     ['a lone surrogate', 'a/\ud800'],
+    ['a noncharacter', 'a/\uffff'],
     ['65,536 bytes', 'ä'.repeat(32_768)],
   ];
   for (const [what, topic] of bad) {

@@ -48,6 +48,7 @@ describe('the rule of a topic template', () => {
       [1, 'text'],
       ['a/+/{accessToken}', 'templateCharacters'],
       ['a\0/{accessToken}', 'templateCharacters'],
+      ['a\uffff/{accessToken}', 'templateCharacters'],
       ['$share/g/{accessToken}', 'templateStart'],
       ['$SYS/{accessToken}', 'templateStart'],
     ] as const) {

@@ -5,6 +5,7 @@
  */
 import type { MqttClient } from 'mqtt';
 import { type Delivery, OtaError, type Outcome } from '../protocol';
+import { isUnsendable } from '../rules';
 import type { PacketIds } from './packet-ids';
 import { encodePublishes, EXPIRY_LIMIT, PACKET_LIMIT, type Publish, publishSize } from './publish-packet';
 
@@ -271,12 +272,12 @@ function outcomeOf(reasonCode: number, tellsSubscribers: boolean): Outcome {
   return { delivery: tellsSubscribers ? 'accepted' : 'unknown', error: null };
 }
 
-/** One publish with a wildcard or a control character makes the broker close the connection, for ever. */
+/** One publish with a wildcard, a control character or a noncharacter makes the broker close the connection, for ever. */
 function topicProblem(topic: string): OtaError | null {
-  if (topic === '' || /[+#\p{Cc}\p{Cs}]/u.test(topic) || Buffer.byteLength(topic) > 65_535) {
+  if (topic === '' || isUnsendable(topic) || Buffer.byteLength(topic) > 65_535) {
     return new OtaError(
       'OTA_BAD_TOPIC',
-      'The topic can not be published to: it is empty, too long or holds "+", "#" or a control character.',
+      'The topic can not be published to: it is empty, too long or holds "+", "#", a control character or a Unicode noncharacter.',
     );
   }
   return null;

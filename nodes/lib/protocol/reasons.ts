@@ -14,13 +14,14 @@ const TEXTS: Readonly<Record<ReasonKey, string>> = {
   list: 'must be a list of at most __max__',
   separators: 'holds separators only',
   unknownField: 'is no field of it: use __fields__',
-  level: 'must not hold "/", "+", "#" or control characters',
-  token: 'must have 1 to 128 characters, none of them "/", "+", "#" or a control character',
-  pair: 'must be "productKey/deviceName": two names with one "/" between them, 128 characters at most, none of them "+", "#" or a control character',
+  level: 'must not hold "/", "+", "#", control characters or Unicode noncharacters',
+  token:
+    'must have 1 to 128 characters, none of them "/", "+", "#", a control character or a Unicode noncharacter',
+  pair: 'must be "productKey/deviceName": two names with one "/" between them, 128 characters at most, none of them "+", "#", a control character or a Unicode noncharacter',
   name: 'must have at most __max__ characters, and no control characters',
   labelNames:
     'must be names of fields parted by commas, __max__ at most, each of at most __length__ characters',
-  templateCharacters: 'must not hold "+", "#" or control characters',
+  templateCharacters: 'must not hold "+", "#", control characters or Unicode noncharacters',
   templateStart: 'must not begin with $share/ or $SYS/',
   templateToken:
     'must hold {accessToken} once, or {productKey} and {deviceName} once each, each as a whole level',

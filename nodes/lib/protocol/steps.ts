@@ -19,7 +19,7 @@ export const STEP_DOWNLOAD_FAILED = -2;
 export const STEP_VERIFICATION_FAILED = -3;
 
 /** Decimal digits, leading zeros and a fraction allowed, no blanks, no sign but a minus. */
-const STEP_TEXT = /^-?[0-9]+(\.[0-9]+)?$/;
+const STEP_TEXT = /^(-?[0-9]+)(?:\.([0-9]+))?$/;
 
 /** What a step means. */
 export function stepStatus(step: number): { status: ProgressStatus; failure: Failure | null } {
@@ -36,12 +36,21 @@ export function readStep(value: unknown): number {
   if (typeof value !== 'string' && typeof value !== 'number') {
     throw new OtaError('OTA_BAD_STEP', '"step" must be text or a number.');
   }
-  if (typeof value === 'string' && !STEP_TEXT.test(value)) throw badStep('is not made of decimal digits');
-  const step = Number(value);
+  const step = typeof value === 'string' ? stepOfText(value) : value;
   if (Number.isNaN(step)) throw badStep('is not a number');
   if (step > STEP_SUCCEEDED) throw badStep('is above 100');
   if (step < 0 && !FAILURES.has(step)) throw badStep('is no known failure (-1 to -4)');
   return step < 0 ? step : Math.abs(Math.trunc(step)); // no negative zero
+}
+
+/** As a number in which no digit of the fraction is rounded away: 99.99…9 is no 100, however long. */
+function stepOfText(text: string): number {
+  const parts = STEP_TEXT.exec(text);
+  if (parts === null) throw badStep('is not made of decimal digits');
+  const [, whole = '', fraction = ''] = parts;
+  const step = Number(whole);
+  if (!/[1-9]/.test(fraction)) return step;
+  return whole.startsWith('-') ? step - 0.5 : step + 0.5;
 }
 
 /** A step that a flow wants to send: as `readStep`, but a whole number. @throws OtaError OTA_BAD_STEP */

@@ -3,6 +3,7 @@
  * `productKey/deviceName`. Pure; runs in the browser too.
  */
 import { type Reading, refused, type Rule, taken } from './reason';
+import { NEVER_IN_TOPICS } from './topics';
 
 /** `token`: one level. `pair`: two levels with a slash between them. `none`: nothing in the topic. */
 export type IdentityForm = 'token' | 'pair' | 'none';
@@ -10,11 +11,11 @@ export type IdentityForm = 'token' | 'pair' | 'none';
 /** Characters of a whole identity, counted as code points. */
 export const MAX_IDENTITY = 128;
 
-/** No separator, no wildcard, no control character (NUL is one), no half of a surrogate pair. */
-const LEVEL = String.raw`[^/+#\p{Cc}\p{Cs}]+`;
+/** No separator, no wildcard, nothing that a topic can't hold. */
+const CHARACTER = `[^/+#${NEVER_IN_TOPICS}]`;
 
-const TOKEN = new RegExp(`^[^/+#\\p{Cc}\\p{Cs}]{1,${MAX_IDENTITY}}$`, 'u');
-const PAIR = new RegExp(`^(?=.{3,${MAX_IDENTITY}}$)${LEVEL}/${LEVEL}$`, 'su');
+const TOKEN = new RegExp(`^${CHARACTER}{1,${MAX_IDENTITY}}$`, 'u');
+const PAIR = new RegExp(`^(?=.{3,${MAX_IDENTITY}}$)${CHARACTER}+/${CHARACTER}+$`, 'su');
 
 /** True where the value can stand as one level of a topic, in at most 128 characters. */
 export function isToken(value: unknown): value is string {

@@ -17,5 +17,6 @@ export * from './setting';
 export * from './steps';
 export * from './template';
 export * from './texts';
+export * from './topics';
 export * from './values';
 export * from './window';

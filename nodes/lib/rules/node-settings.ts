@@ -10,6 +10,7 @@ import { postgresUrlRule, schemaRule } from './postgres';
 import { publicKeysRule } from './public-keys';
 import { refused, type Rule, taken } from './reason';
 import { setting } from './setting';
+import { isUnsendable } from './topics';
 import { choiceRule, flagRule, numberRule, readList } from './values';
 
 const GIBIBYTE = 1024 ** 3;
@@ -26,7 +27,8 @@ export const shareGroupRule: Rule<string> = {
   accepts: { kind: 'text' },
   read(value) {
     if (typeof value !== 'string') return refused('text');
-    return /[/+#\p{Cc}\p{Cs}]/u.test(value.trim()) ? refused('level') : taken(value.trim());
+    const group = value.trim();
+    return group.includes('/') || isUnsendable(group) ? refused('level') : taken(group);
   },
 };
 

@@ -4,6 +4,7 @@
  */
 import type { IdentityForm } from './identity';
 import { type Reading, type Reason, refused, taken } from './reason';
+import { isUnsendable } from './topics';
 
 /** Stands for an identity of one level. */
 export const PLACEHOLDER = '{accessToken}';
@@ -50,7 +51,7 @@ export function readTemplate(
 ): Reading<{ readonly template: string; readonly form: IdentityForm }> {
   if (value === undefined || value === null || value === '') return refused('missing');
   if (typeof value !== 'string') return refused('text');
-  if (/[+#\p{Cc}\p{Cs}]/u.test(value)) return refused('templateCharacters');
+  if (isUnsendable(value)) return refused('templateCharacters');
   if (/^\$(share|sys)\//i.test(value)) return refused('templateStart');
   const form = templateForm(value);
   if (form === null || !forms.includes(form)) return refused('templateToken');
