@@ -44,6 +44,26 @@ describe('a rollout', () => {
       );
     });
 
+    it('stays one where all of its devices come to the version by themselves, and ends once it is started', async () => {
+      const task = await platform.create(['a'], {}, { draft: true });
+      platform.inform('a', 'v2');
+      await platform.wait(5);
+      const { status, counts } = await get(task);
+      assert.deepEqual([status, counts.succeeded], ['draft', 1]);
+      await get(task, 'start');
+      await platform.wait(2);
+      assert.equal((await get(task)).status, 'ended');
+      assert.deepEqual(pushed(), []);
+    });
+
+    it('ends by its `endAt` without a start', async () => {
+      const task = await platform.create(['a', 'b'], {}, { draft: true, endAt: iso(60) });
+      platform.inform('a', 'v2');
+      await platform.wait(65);
+      const { status, reason, counts } = await get(task);
+      assert.deepEqual([status, reason, counts.succeeded, counts.cancelled], ['ended', null, 1, 1]);
+    });
+
     it('waits for its time once it is started', async () => {
       const task = await platform.create(['a'], {}, { draft: true, startAt: iso(60) });
       assert.equal((await get(task, 'start')).status, 'scheduled');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type SqliteDriver, SqliteStore } from '../../../nodes/lib/tasks/database';
@@ -65,6 +65,22 @@ for (const name of DRIVERS) {
 
     it('makes its folder', () => {
       open(path.join('deep', 'er', 'ota.db'));
+    });
+
+    it('lets nobody else read its files, not those of an earlier version either', () => {
+      const file = path.join(folder, 'new', 'ota.db');
+      const rights = (name: string): string => (statSync(name).mode & 0o777).toString(8);
+      const all = (): string[] => ['', '-wal', '-shm'].map((part) => rights(file + part));
+      const store = open(path.join('new', 'ota.db'));
+      assert.deepEqual([rights(path.dirname(file)), ...all()], ['700', '600', '600', '600']);
+      store.close();
+      chmodSync(file, 0o664);
+      open(path.join('new', 'ota.db'));
+      assert.equal(rights(file), '660');
+      assert.ok(
+        all().every((mode) => mode.endsWith('0')),
+        String(all()),
+      );
     });
 
     it('refuses a store of a later version and changes nothing', () => {

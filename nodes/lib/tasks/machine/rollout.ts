@@ -55,6 +55,8 @@ export function decide(
     // A kill broke off the retry that took these in again.
     return openDevices(task.counts) === 0 ? null : moveTo(task, 'running', null, task.wave);
   }
+  // A person who approves it finds it, also where all of its devices run the version by now.
+  if (task.status === 'draft' && !isPastEnd(task, wall)) return null;
   if (openDevices(task.counts) === 0 && !isJoinable(task, wall)) {
     return moveTo(task, 'ended', null, task.policy.waves.length);
   }

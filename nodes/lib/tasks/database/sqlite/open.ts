@@ -64,7 +64,10 @@ export class SqliteStore implements SqliteFile, TaskStore {
     if (this.#db !== null) return;
     const { file, drivers, checkpointAt } = this.#options;
     this.read(() => {
-      if (!isInMemory(file)) makeFolder(path.dirname(file));
+      if (!isInMemory(file)) {
+        makeFolder(path.dirname(file));
+        PARTS.forEach((part) => keepPrivate(file, part));
+      }
       const db = openSqlite(file, drivers);
       try {
         migrate(db, Date.now());
@@ -234,8 +237,29 @@ function isBusy(error: unknown): boolean {
 function makeFolder(folder: string): void {
   if (fs.existsSync(folder)) return;
   makeFolder(path.dirname(folder));
-  fs.mkdirSync(folder);
+  fs.mkdirSync(folder, { mode: 0o700 });
 }
+
+/**
+ * Access tokens stand in the store: nobody but Node-RED's user may read it. SQLite gives the files beside it the
+ * rights of the file itself, so that one is made here. A group that somebody has let in stays.
+ */
+function keepPrivate(file: string, part: string): void {
+  try {
+    const flags = fs.constants.O_RDWR | (part === '' ? fs.constants.O_CREAT : 0);
+    const handle = fs.openSync(file + part, flags, 0o600);
+    try {
+      const { mode } = fs.fstatSync(handle);
+      if ((mode & EVERYBODY) !== 0) fs.fchmodSync(handle, mode & 0o770);
+    } finally {
+      fs.closeSync(handle);
+    }
+  } catch {
+    // SQLite tells what is wrong with it; of a file of another owner the rights are that owner's.
+  }
+}
+
+const EVERYBODY = 0o007;
 
 function storeError(error: unknown, file: string): OtaError {
   if (error instanceof OtaError) return error;
