@@ -8,12 +8,12 @@ import { field, isObject, type JsonObject, MAX_BODY_BYTES, typeName } from './js
 import { moduleOrDefault } from './modules';
 import type { UpgradeOut } from './messages';
 
-/** Characters of a url at most, unless the service says otherwise. */
+/** Characters of a url at most, as bytes of UTF-8, unless the service says otherwise. */
 export const MAX_URL = SERVICE.maxUrlLength.byDefault;
 
 /** What a service and its scheme ask of an upgrade. */
 export interface UpgradeRules {
-  /** Characters of a url at most. */
+  /** Characters of a url at most, as bytes of UTF-8. */
   readonly maxUrlLength: number;
   /** False where the scheme's pushes have no size. */
   readonly sizeNeeded: boolean;
@@ -62,9 +62,12 @@ function checkVersion(value: unknown): string {
 
 function checkUrl(value: unknown, maxLength: number): string {
   if (typeof value !== 'string' || value === '') throw bad('"url" must be text');
-  if (value.length > maxLength) {
+  // Bytes of UTF-8: that is what fills a device's buffer.
+  const length = Buffer.byteLength(value);
+  if (length > maxLength) {
+    const unit = length === value.length ? 'characters' : 'bytes';
     throw bad(
-      `"url" has ${value.length} characters, at most ${maxLength} are sent: some devices crash at longer ones. Where yours take it, raise "Longest URL" (maxUrlLength) in ota-service`,
+      `"url" has ${length} ${unit}, at most ${maxLength} are sent: some devices crash at longer ones. Where yours take it, raise "Longest URL" (maxUrlLength) in ota-service`,
     );
   }
   // "http:host" and "http:///host" are addresses to a browser, but not to a device.
@@ -112,7 +115,8 @@ function checkSignMethod(value: unknown): SignMethod | null {
 
 function checkModule(value: unknown): string {
   if (value !== undefined && value !== null && typeof value !== 'string') throw bad('"module" must be text');
-  return moduleOrDefault(value);
+  // Blanks are no module's name: as in reports.
+  return moduleOrDefault(typeof value === 'string' && value.trim() === '' ? null : value);
 }
 
 /** Values become text: the protocol knows `"key":"value"` only. */

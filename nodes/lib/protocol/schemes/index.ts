@@ -122,11 +122,12 @@ interface KindPattern {
  * @throws OtaError OTA_BAD_TEMPLATE naming what is wrong
  */
 export function createScheme(
-  name: string,
+  chosen: string,
   custom: Partial<Templates> = {},
   settings: WriteSettings = {},
 ): Scheme {
-  const entry = SCHEMES.get(name === '' ? DEFAULT_SCHEME : name);
+  const name = chosen === '' ? DEFAULT_SCHEME : chosen;
+  const entry = SCHEMES.get(name);
   if (entry === undefined) throw unknown('topic scheme', name, SCHEME_NAMES);
   const { topics, levels } =
     entry.topics === null ? customTopics(custom) : { topics: entry.topics, levels: entry.levels };
