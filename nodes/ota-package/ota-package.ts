@@ -103,8 +103,8 @@ const GUARDED =
 
 /** What devices would be sent to themselves by. */
 const LOCAL_BASE =
-  'The setting "baseUrl" is an address of this machine, or a link-local one: no device on another machine ' +
-  'reaches it. Give the address at which devices reach this Node-RED.';
+  'With this "baseUrl" no device on another machine reaches a package: it is an address of this machine, or a ' +
+  'link-local one. Give the address at which devices reach this Node-RED.';
 
 /** Every device gets it with each upgrade. */
 const LOGIN_IN_BASE =

@@ -32,7 +32,8 @@ export async function print(nodes: readonly FlowNode[]): Promise<string> {
 }
 
 function flow(tabs: readonly Tab[], pages: readonly string[]): FlowNode[] {
-  return [...tabs.flatMap(layOut), ...pages.flatMap(pageNodes), ...SHARED, modules()];
+  // A config node before those that use it: the editor counts a node's users as it imports them.
+  return [...tabs.flatMap(layOut), ...SHARED, ...pages.flatMap(pageNodes), modules()];
 }
 
 /** The importer offers to install what this names. */
@@ -131,23 +132,6 @@ const SHARED: readonly FlowNode[] = [
     },
   },
   {
-    id: idOf('service'),
-    type: 'ota-service',
-    name: '',
-    broker: idOf('broker'),
-    scheme: 'thingspanel',
-    informTopic: '',
-    upgradeTopic: '',
-    progressTopic: '',
-    clientId: '',
-    persistent: true,
-    shareGroup: '',
-    window: '200',
-    signMethodCase: 'Md5',
-    settingsVersion: '2',
-  },
-  { id: idOf('store'), type: 'ota-store', name: '', driver: 'sqlite', file: '', settingsVersion: '2' },
-  {
     id: idOf('broker'),
     type: 'mqtt-broker',
     name: '',
@@ -175,4 +159,21 @@ const SHARED: readonly FlowNode[] = [
     userProps: '',
     sessionExpiry: '',
   },
+  {
+    id: idOf('service'),
+    type: 'ota-service',
+    name: '',
+    broker: idOf('broker'),
+    scheme: 'thingspanel',
+    informTopic: '',
+    upgradeTopic: '',
+    progressTopic: '',
+    clientId: '',
+    persistent: true,
+    shareGroup: '',
+    window: '200',
+    signMethodCase: 'Md5',
+    settingsVersion: '2',
+  },
+  { id: idOf('store'), type: 'ota-store', name: '', driver: 'sqlite', file: '', settingsVersion: '2' },
 ];

@@ -157,6 +157,17 @@ describe('the examples', function () {
     ]);
   });
 
+  it('have a config node before those that use it: else the editor calls it unused after the first deploy', () => {
+    for (const file of FILES) {
+      const configs = readExample(file).filter((node) => node['x'] === undefined && node.type !== 'tab');
+      configs.forEach((node, i) => {
+        const later = new Set(configs.slice(i + 1).map(({ id }) => id));
+        const used = Object.values(node).filter((value) => typeof value === 'string' && later.has(value));
+        assert.deepEqual(used, [], `${file}: ${node.id}`);
+      });
+    }
+  });
+
   it('keep the ids of the gateway that scripts go by', () => {
     const ids = new Set(readExample('device-agent.json').map(({ id }) => id));
     for (const name of ['broker', 'push', 'install', 'catch']) assert.ok(ids.has(`ota_agent_${name}`), name);

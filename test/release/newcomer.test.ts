@@ -83,6 +83,14 @@ describe("a newcomer's first upgrade", function () {
     assert.notEqual(texts.length, 0);
     assert.doesNotMatch(texts.join(), /not kept|failed|refused|unreachable|no access token/);
     assert.equal(await person.page.locator('.red-ui-flow-node-error:visible').count(), 0, 'no red triangle');
+    const unused = await person.page.evaluate(() => {
+      const found: string[] = [];
+      RED.nodes.eachConfig((node) => {
+        if (node.users.length === 0) found.push(node.type);
+      });
+      return found;
+    });
+    assert.deepEqual(unused, [], 'no config node that the editor calls unused');
   });
 
   it('adds no second broker and no second service the next time', async () => {

@@ -57,7 +57,7 @@ interface RedApi {
     clear(): void;
     import(flows: unknown, options: { generateIds: boolean; addFlow?: boolean }): void;
     eachNode(visit: (node: DrawnNode) => void): void;
-    eachConfig(visit: (node: { type: string }) => void): void;
+    eachConfig(visit: (node: { type: string; users: unknown[] }) => void): void;
     filterLinks(filter: object): EditorLink[];
     convertNode(node: unknown, options: { credentials: boolean }): Record<string, unknown>;
     dirty(value?: boolean): boolean;
