@@ -1,11 +1,14 @@
 /** ota-store in the editor: a file, or nothing at all to set. */
 import { dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialog';
+import { keepOneStore } from '../lib/red/editor/one-store';
 import { textsOf } from '../lib/red/editor/texts';
 import { secretField } from '../lib/red/editor/form';
 import { anyText, entry, ruled } from '../lib/red/editor/validators';
 import { STORE } from '../lib/rules';
 
 const texts = textsOf('ota-store');
+
+keepOneStore();
 
 RED.nodes.registerType('ota-store', {
   category: 'config',

@@ -62,8 +62,11 @@ interface RedApi {
     convertNode(node: unknown, options: { credentials: boolean }): Record<string, unknown>;
     dirty(value?: boolean): boolean;
   };
+  view: {
+    redraw(all?: boolean): void;
+    importNodes(nodes: unknown, options: { generateIds: boolean; addFlow: boolean; notify: boolean }): void;
+  };
   workspaces: { show(id: string): void; active(): string };
-  view: { redraw(all?: boolean): void };
   history: { pop(): void };
   sidebar: { help: { show(type: string): void } };
   utils: { getNodeLabel(node: unknown, byDefault?: string): string };

@@ -62,6 +62,7 @@ declare const RED: {
     /** Nothing (null or undefined) where there is no such node, e.g. for the `_ADD_` of a list. */
     node(id: unknown): EditorNode | null | undefined;
     eachConfig(visit: (node: EditorNode) => void): void;
+    remove(id: string): void;
     eachWorkspace(visit: (tab: { id: string }) => void): void;
   };
   view: {
@@ -73,6 +74,9 @@ declare const RED: {
       options: { generateIds: boolean; addFlow: boolean; notify: boolean },
     ): void;
   };
+  events: { on(name: 'nodes:add', listener: (node: EditorNode) => void): void };
+  /** What the last change can be undone by. */
+  history: { peek(): { nodes?: unknown[] } | undefined };
   utils: {
     getNodeLabel(node: EditorNode, byDefault?: string): string;
   };

@@ -105,7 +105,12 @@ async function addFlows(parts: readonly string[], chosen: BrokerChoice): Promise
     const flow = onBroker((await Promise.all(files)).flat(), chosen, root);
     if (flow.length === 0) return;
     const before = new Set(workspaces());
-    RED.view.importNodes(flow, { generateIds: true, addFlow: false, notify: false });
+    // Broker and service keep the ids that all examples have: whoever imports another one later keeps these.
+    const configs = flow.filter(({ type }) => type === 'mqtt-broker' || type === 'ota-service');
+    const isFree = configs.length > 0 && configs.every(({ id }) => !RED.nodes.node(id));
+    const options = { addFlow: false, notify: false };
+    if (isFree) RED.view.importNodes(configs, { ...options, generateIds: false });
+    RED.view.importNodes(flow, { ...options, generateIds: true });
     const [first] = workspaces().filter((id) => !before.has(id));
     if (first !== undefined) RED.workspaces.show(first);
     RED.notify(t('added'), { type: 'success', timeout: 10_000 });
