@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type SqliteDriver, SqliteStore } from '../../../nodes/lib/tasks/database';
@@ -81,6 +81,15 @@ for (const name of DRIVERS) {
         all().every((mode) => mode.endsWith('0')),
         String(all()),
       );
+    });
+
+    it('has all in the file itself once it is closed: a copy of that alone is a whole one', async () => {
+      const calls = new Calls(open().tasks('s'));
+      await calls.make(['a', 'b']);
+      stores[0]?.close();
+      copyFileSync(path.join(folder, 'ota.db'), path.join(folder, 'copy.db'));
+      const { total } = await open('copy.db').tasks('s').list({ page: 1, pageSize: 2 });
+      assert.equal(total, 1);
     });
 
     it('refuses a store of a later version and changes nothing', () => {

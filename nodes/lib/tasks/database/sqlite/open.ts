@@ -90,6 +90,7 @@ export class SqliteStore implements SqliteFile, TaskStore {
   close(): void {
     this.#services.clear();
     this.#statements = null;
+    if (this.#db !== null && this.#wal !== null) bringLogIn(this.#db);
     this.#wal?.close();
     this.#wal = null;
     this.#db?.close();
@@ -231,6 +232,18 @@ const BUSY_LIMIT_MS = 5000;
 
 function isBusy(error: unknown): boolean {
   return error instanceof OtaError && error.code === 'OTA_STORE_BUSY';
+}
+
+/**
+ * libsql closes a file only when its statements are collected as garbage, mostly never: what is in the log would stay
+ * there, and a copy of the file alone, with Node-RED stopped, would miss it.
+ */
+function bringLogIn(db: SqlDatabase): void {
+  try {
+    db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').all();
+  } catch {
+    // The log is as durable as the file, and is read at the next start.
+  }
 }
 
 /** With those above it. Not mkdir's own "recursive": below a folder that takes none (/proc) it never comes back. */
