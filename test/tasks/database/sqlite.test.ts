@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type SqliteDriver, SqliteStore } from '../../../nodes/lib/tasks/database';
@@ -88,7 +97,7 @@ for (const name of DRIVERS) {
       await calls.make(['a', 'b']);
       stores[0]?.close();
       copyFileSync(path.join(folder, 'ota.db'), path.join(folder, 'copy.db'));
-      const { total } = await open('copy.db').tasks('s').list({ page: 1, pageSize: 2 });
+      const { total } = open('copy.db').tasks('s').list({ page: 1, pageSize: 2 });
       assert.equal(total, 1);
     });
 
@@ -114,6 +123,15 @@ for (const name of DRIVERS) {
     it('refuses a file that is no database', () => {
       writeFileSync(path.join(folder, 'ota.db'), 'not a database, '.repeat(1000));
       assert.throws(() => open(), { code: 'OTA_STORE_FAILED' });
+    });
+
+    it('says of a file with damaged pages that it is damaged', () => {
+      const file = path.join(folder, 'ota.db');
+      open().close();
+      const bytes = readFileSync(file);
+      writeFileSync(file, bytes.fill(0xff, 4096, 6 * 4096));
+      rmSync(`${file}-wal`, { force: true });
+      assert.throws(() => open(), { code: 'OTA_STORE_FAILED', message: /is damaged/ });
     });
 
     it('refuses a name that no file can have, and a folder', () => {

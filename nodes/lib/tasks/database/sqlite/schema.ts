@@ -267,7 +267,11 @@ export function migrate(db: SqlDatabase, wall: number): void {
     }
     db.exec('COMMIT');
   } catch (error) {
-    db.exec('ROLLBACK');
+    try {
+      db.exec('ROLLBACK');
+    } catch {
+      // SQLite has rolled back by itself (a damaged file, a full disk): the first error tells more.
+    }
     throw error;
   }
 }
