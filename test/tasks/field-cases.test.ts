@@ -440,6 +440,35 @@ describe('a fleet in the field', () => {
       for (const { seenAt } of devices) assert.ok(Math.abs(Date.parse(seenAt) - platform.wallNow) < 60_000);
     });
 
+    it('is found by a command that comes before anything else after the clock was set', async () => {
+      await setClock(-40 * DAY);
+      platform.inform('a', 'v1');
+      await platform.wait(1);
+      platform.wallNow += 40 * DAY;
+      assert.equal(await everybody(), 1);
+    });
+
+    it('keeps its history where it is deployed while the clock is ahead, and was not seen in the future', async () => {
+      const task = await platform.create(['a']);
+      await platform.wait(20);
+      const first = async (): Promise<object | undefined> => {
+        const command = { action: 'history', taskId: task.taskId, accessToken: 'a' };
+        return ((await platform.run(command)) as { events: object[] }).events[0];
+      };
+      const push = await first();
+      await setClock(400 * DAY);
+      for (let deploys = 0; deploys < 2; deploys += 1) {
+        await platform.engine.stop();
+        await platform.restart();
+        platform.inform(`ahead-${deploys}`, 'v1');
+        await platform.wait(60);
+      }
+      await setClock(-400 * DAY);
+      assert.deepEqual([await first(), await everybody()], [push, 2]);
+      const { devices } = (await platform.run({ action: 'fleet' })) as { devices: { seenAt: string }[] };
+      for (const { seenAt } of devices) assert.ok(Date.parse(seenAt) <= platform.wallNow, seenAt);
+    });
+
     it('is found where the process ended before the clock was set', async () => {
       platform.inform('before', 'v1');
       await platform.engine.stop();

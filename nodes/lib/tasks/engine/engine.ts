@@ -171,7 +171,7 @@ export class Engine {
   /** Carries a command out and answers it. @throws OtaError */
   async command(command: Command): Promise<object> {
     if (this.#scheduler.stopped) throw this.problem ?? new OtaError('OTA_CLOSED', 'The node was stopped.');
-    if (!WRITES.has(command.action)) return this.#operate(command);
+    if (!WRITES.has(command.action)) return this.#read(command);
     if (this.#open >= MAX_COMMANDS) {
       throw new OtaError(
         'OTA_STORE_BUSY',
@@ -181,10 +181,17 @@ export class Engine {
     this.#open += 1;
     try {
       await this.#checkStore();
+      await this.#scheduler.rightStamps();
       return await this.#operate(command);
     } finally {
       this.#open -= 1;
     }
+  }
+
+  async #read(command: Command): Promise<object> {
+    // A store that can't be written is told of elsewhere, and can be read.
+    await this.#scheduler.rightStamps().catch(() => undefined);
+    return this.#operate(command);
   }
 
   /** What can't be written now isn't kept in memory until it can. @throws OtaError */

@@ -99,6 +99,8 @@ export class Scheduler {
   #wake: NodeJS.Timeout | null = null;
   #savedClock = -Infinity;
   #pruned = -Infinity;
+  /** Stamps that are being put right. */
+  #moving: Promise<void> | null = null;
   #stamped = -Infinity;
   #needsCleanup = true;
   #probed = -Infinity;
@@ -209,7 +211,7 @@ export class Scheduler {
       // Reading goes well on a full disk: only a write tells that it is over.
       if (events.problem !== null) await lane.write((database) => database.saveClock(clock.now()));
       await lane.flush();
-      await this.#moveStamps();
+      await this.rightStamps();
       const tasks = await this.#begin(await this.#finishIntents(await lane.database.live()));
       if (this.#shared) this.#lookAtAll(tasks);
       await this.#end(tasks);
@@ -235,10 +237,19 @@ export class Scheduler {
     }
   }
 
-  /** The wall clock was set. */
-  async #moveStamps(): Promise<void> {
-    const { stamps, writes, time } = this.#parts;
+  /** Where the wall clock was set, stamps are put right before anybody judges by them. @throws OtaError */
+  rightStamps(): Promise<void> {
+    const { stamps, time } = this.#parts;
     time.wall();
+    if (stamps.jump === null) return Promise.resolve();
+    this.#moving ??= this.#moveStamps().finally(() => {
+      this.#moving = null;
+    });
+    return this.#moving;
+  }
+
+  async #moveStamps(): Promise<void> {
+    const { stamps, writes } = this.#parts;
     for (let { jump } = stamps; jump !== null; jump = stamps.jump) {
       await writes.moveStamps(jump);
       await stamps.moved();

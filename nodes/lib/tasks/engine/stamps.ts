@@ -4,7 +4,7 @@
  * seen lately, and history would be as old as it looks. Owns which stamps are this clock's, and whether it may be
  * believed where something is deleted for its age. Moves no limit: those are counted in ticks.
  */
-import type { ClockJump, StampStore } from '../database';
+import type { ClockJump, Stamps as StoredStamps, StampStore } from '../database';
 import type { Time } from './clock';
 
 /** A clock that is set by less than this is only kept right. */
@@ -49,8 +49,10 @@ export class Stamps {
     if (stored === null) return null;
     const { from, to, newest } = stored;
     this.#newest = newest;
+    if (newest < to - JUMP_MS) return this.#resumeAhead(stored, now);
     const wasWrong = to < newest - JUMP_MS || to < SANE;
-    if (now - to > LONG_AWAY_MS || now < newest - JUMP_MS) this.#doubt();
+    if (now - to > LONG_AWAY_MS) this.#ahead = { at: now, by: now - to };
+    if (this.#ahead !== null || now < newest - JUMP_MS) this.#doubt();
     if (!wasWrong) {
       // It went back before this start: maybe already while the process before was still at work.
       if (now < newest - JUMP_MS) this.#from = now - UNSAVED_MS;
@@ -72,7 +74,7 @@ export class Stamps {
     this.#last = { wall, steady };
     const by = wall - expected;
     if (Math.abs(by) < JUMP_MS) {
-      this.#newest = Math.max(this.#newest, wall);
+      if (!this.#isAhead) this.#newest = Math.max(this.#newest, wall);
       return wall;
     }
     this.#doubt();
@@ -100,7 +102,23 @@ export class Stamps {
 
   async save(): Promise<void> {
     const { wall } = this.#last;
-    await this.#store?.save({ from: this.#from, to: wall, newest: Math.max(this.#newest, wall) });
+    const ahead = this.#isAhead ? this.#ahead : null;
+    const newest = ahead === null ? Math.max(this.#newest, wall) : this.#newest;
+    await this.#store?.save({ from: ahead?.at ?? this.#from, to: wall, newest });
+  }
+
+  /** True while nobody knows whether the clock is ahead, or time went by. Such a clock is saved as newer than `newest`. */
+  get #isAhead(): boolean {
+    return this.#ahead !== null && this.#time.steady() < this.#believedFrom;
+  }
+
+  /** The process before this one had a clock that jumped forward: a deploy doesn't make it right. */
+  #resumeAhead({ from, to, newest }: StoredStamps, now: number): ClockJump | null {
+    this.#doubt();
+    if (now < to - JUMP_MS) return { from, to, by: now - to };
+    if (now - from < DOUBT_MS) this.#ahead = { at: from, by: from - newest };
+    else this.#newest = to;
+    return null;
   }
 
   #setBack(expected: number, by: number): ClockJump {
