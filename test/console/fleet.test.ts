@@ -55,6 +55,25 @@ describe('the fleet and its tasks', function () {
     await rowsFit(person, ({ length }) => length === 2, 'the labelled ones');
   });
 
+  it('show nobody for labels that can not be read, and say so', async () => {
+    await person.goto('fleet?labels=canary');
+    await person.page.getByText(person.word('rule.label', { part: 'canary' })).waitFor();
+    assert.deepEqual(await person.rows(), []);
+  });
+
+  it('look for no device by labels that can not be read', async () => {
+    await person.goto('tasks');
+    await person.button('tasks.add').first().click();
+    await person.dialog.locator('select').first().selectOption({ index: 1 });
+    await person.field('task.targets').selectOption('labels');
+    await person.field('targets.labelsHint').fill('canary');
+    await person.dialog.getByText(person.word('rule.label', { part: 'canary' })).waitFor();
+    assert.equal(await person.button('tasks.start').isDisabled(), true);
+    await person.field('targets.labelsHint').fill('site：Berlin');
+    await person.dialog.getByText(person.word('preview.total', { total: 2 })).waitFor();
+    await person.dialog.locator('button[type=button]').last().click();
+  });
+
   it('take a label whose value holds colons as a whole, in the search too', async () => {
     await person.goto('fleet');
     await person.row(token(3)).locator('input').check();

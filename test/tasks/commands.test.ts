@@ -190,6 +190,8 @@ describe('a command', () => {
       refuses(() => create({ targets: {} }), 'targets.version');
       refuses(() => create({ targets: { site: 'a' } }), 'targets.site');
       refuses(() => create({ targets: { labels: { site: [] } } }), 'targets.labels.site');
+      refuses(() => create({ targets: { labels: {} } }), 'targets.version');
+      refuses(() => create({ targets: { labels: {}, joining: true } }), 'targets.version');
     });
 
     it('lets devices join a filter, or all', () => {

@@ -194,7 +194,9 @@ function readFilter(value: JsonObject): DeviceFilter {
   const many = texts(field(value, 'versions'), 'targets.versions');
   const versions = one === null && many === null ? null : [...new Set([...(one ?? []), ...(many ?? [])])];
   const given = field(value, 'labels');
-  const labels = isBlank(given) ? null : readLabelFilter(given, 'targets.labels');
+  const wanted = isBlank(given) ? {} : readLabelFilter(given, 'targets.labels');
+  // No label at all fits every device.
+  const labels = Object.keys(wanted).length === 0 ? null : wanted;
   const module = optional(value, 'module', MAX_MODULE_NAME);
   if (versions === null && labels === null && module === '') {
     throw bad(
