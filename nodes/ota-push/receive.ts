@@ -153,14 +153,14 @@ export function receiveSide(
       .catch((error: unknown) => tell(toOtaError(error)));
   });
 
-  const onStarted = (): void => {
-    work.start();
-    work.resume();
-  };
+  const onStarted = (): void => work.start();
+  const onStopping = (): void => work.pause();
   RED.events.on('flows:started', onStarted);
+  RED.events.on('flows:stopping', onStopping);
 
   onClose(node, async (removed) => {
     RED.events.off('flows:started', onStarted);
+    RED.events.off('flows:stopping', onStopping);
     work.close();
     leave();
     leaveWorks();

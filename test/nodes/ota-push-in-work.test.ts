@@ -1,12 +1,15 @@
 /** What a device's ota-push node keeps in work: seen from its messages, its errors and the wire. */
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
+import type { Node, NodeDef, NodeInitializer } from 'node-red';
+import { upgradeInterrupted } from '../../nodes/lib/device';
 import { type AedesServer, startAedes } from '../support/aedes';
 import { cleanup } from '../support/cleanup';
 import { connectClient, type TestClient } from '../support/client';
 import { brokerNode, catchNode, helperNode, tabNode } from '../support/flow';
-import { loadFlow, type LoadedFlow } from '../support/helper';
+import { type Credentials, loadFlow, type LoadedFlow } from '../support/helper';
 import type { FlowNode } from '../support/node-red';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
@@ -14,6 +17,24 @@ import { allNodes, asOut, GOOD_UPGRADE, TOPIC } from './support';
 
 const TOKEN = 'gateway-8';
 type Collection = ReturnType<LoadedFlow['messages']>;
+
+/** "closing" of a node of the type gate, with what lets it close. */
+const gates = new EventEmitter();
+
+/** Passes messages on; a test decides when it has closed. */
+const gateNode: NodeInitializer = (RED) => {
+  function gate(this: Node, config: NodeDef): void {
+    RED.nodes.createNode(this, config);
+    this.on('input', (msg, send, done) => {
+      send(msg);
+      done();
+    });
+    this.on('close', (done: () => void) => {
+      if (!gates.emit('closing', done)) done();
+    });
+  }
+  RED.nodes.registerType('gate', gate);
+};
 
 describe('an upgrade in work', () => {
   const later = cleanup();
@@ -28,23 +49,27 @@ describe('an upgrade in work', () => {
     userDir = later(await temporaryFolder()).path;
   });
 
-  const load = async (push: object = {}, token = TOKEN): Promise<LoadedFlow> => {
+  const flowOf = (push: object = {}, gate: object = {}): FlowNode[] => {
     const own = { z: 'tab', x: 1, y: 1, service: 'service', side: 'device' };
-    const flow: FlowNode[] = [
+    return [
       tabNode(),
       brokerNode('broker', server.port),
       { id: 'service', type: 'ota-service', broker: 'broker' },
       { id: 'push', type: 'ota-push', ...own, settingsVersion: '2', wires: [['out']], ...push },
       { id: 'progress', type: 'ota-progress', ...own, wires: [[]] },
       { id: 'inform', type: 'ota-inform', ...own, wires: [[]] },
+      { id: 'gate', type: 'gate', z: 'tab', x: 1, y: 1, wires: [['out']], ...gate },
       helperNode('out'),
       catchNode('catch', 'caught'),
       helperNode('caught'),
     ];
-    const accessToken = { accessToken: token };
-    const credentials = { push: accessToken, progress: accessToken, inform: accessToken };
-    return later(await loadFlow(allNodes, flow, credentials, { userDir }));
   };
+  const credentialsOf = (token: string): Credentials => {
+    const accessToken = { accessToken: token };
+    return { push: accessToken, progress: accessToken, inform: accessToken };
+  };
+  const load = async (push: object = {}, token = TOKEN): Promise<LoadedFlow> =>
+    later(await loadFlow([...allNodes, gateNode], flowOf(push), credentialsOf(token), { userDir }));
   const ready = (flow: LoadedFlow): Promise<unknown> => flow.status('push', /connected|sessionNotKept/);
   const push = (id: string, fields: object = {}, token = TOKEN): Promise<void> =>
     platform.publish(`${TOPIC}/upgrade/${token}`, { id, code: 200, params: { ...GOOD_UPGRADE, ...fields } });
@@ -213,6 +238,55 @@ describe('an upgrade in work', () => {
     flow.send('push', { payload: '' });
     await out.atLeast(2);
     assert.deepEqual(given(out), ['v1', 'v3']);
+  });
+
+  describe('while another node is deployed', () => {
+    /** Begins to deploy the node behind ota-push; resolves with what lets that node close. */
+    const closing = async (flow: LoadedFlow, push: object): Promise<{ open: () => Promise<void> }> => {
+      const closes = once(gates, 'closing') as Promise<[() => void]>;
+      const deployed = flow.deploy(flowOf(push, { name: 'changed' }), 'nodes', credentialsOf(TOKEN));
+      const [done] = await closes;
+      return {
+        open: () => {
+          done();
+          return deployed;
+        },
+      };
+    };
+
+    for (const [what, settings] of [
+      ['waits', {}],
+      ['waits, with keepInWork off,', { keepInWork: false }],
+    ] as const) {
+      it(`${what} until the flows run, when it comes in meanwhile`, async () => {
+        const settingsOfPush = { wires: [['gate']], ...settings };
+        const flow = await load(settingsOfPush);
+        const out = flow.messages('out');
+        await ready(flow);
+        const gate = await closing(flow, settingsOfPush);
+        await push('1', { version: 'v1' });
+        await until(() => saved().includes('"v1"'), 'it to be kept');
+        await gate.open();
+        await out.atLeast(1);
+        assert.deepEqual(given(out), ['v1']);
+      });
+    }
+
+    it('goes out once more when the flows run, where the deploy broke its work off', async () => {
+      const settingsOfPush = { wires: [['gate']] };
+      const flow = await load(settingsOfPush);
+      const out = flow.messages('out');
+      await ready(flow);
+      await push('1', { version: 'v1' });
+      await out.atLeast(1);
+      const gate = await closing(flow, settingsOfPush);
+      upgradeInterrupted(TOKEN, 'default');
+      // A node that closes for longer than ota-push takes to look for what is due.
+      await new Promise((goOn) => setTimeout(goOn, 1000));
+      await gate.open();
+      await out.atLeast(2);
+      assert.deepEqual(given(out), ['v1', 'v1']);
+    });
   });
 
   for (const [what, settings, atOnce] of [

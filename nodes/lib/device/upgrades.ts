@@ -159,7 +159,7 @@ export class Upgrades {
     return all;
   }
 
-  /** Work was broken off by a deploy: it is handed out again at the next `resume`. True where it is in work. */
+  /** Work was broken off by a deploy: it is due at the next `resume`. True where it is in work. */
   interrupted(accessToken: string, module: string, now: number): boolean {
     const work = this.#workOf(accessToken);
     if (work === null || work.entry.reporting || work.entry.upgrade.payload.module !== module) return false;

@@ -54,6 +54,10 @@ export class UpgradeWork implements UpgradeOwner {
   #timer: NodeJS.Timeout | null = null;
   #savedAt: number;
   #started = false;
+  /** A deploy is going on: what is sent to a node that it restarts reaches nobody. */
+  #paused = false;
+  /** What waits for the flows to run. */
+  #whenRunning: (() => void)[] = [];
   #closed = false;
 
   /** @param pending the keys of upgrades whose final report lies on disk and isn't acknowledged */
@@ -106,23 +110,41 @@ export class UpgradeWork implements UpgradeOwner {
     return writeEnded(this.#upgrades.ended);
   }
 
-  /** The flows run: from now on upgrades go out. */
+  /** The flows run, for the first time or after a deploy: from now on upgrades go out. */
   start(): void {
-    if (this.#started || this.#closed) return;
-    this.#started = true;
-    this.#clock.started();
-    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
-    this.#timer.unref();
-    void this.#file.save();
+    if (this.#closed) return;
+    this.#paused = false;
+    if (!this.#started) {
+      this.#started = true;
+      this.#clock.started();
+      this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
+      this.#timer.unref();
+      void this.#file.save();
+    }
     this.#sweep();
     if (!this.#settings.keepInWork && !this.#settings.hold) this.#releaseAll(undefined);
     else void this.#proceed();
+    this.#wake();
+  }
+
+  /** A deploy begins, of whichever nodes: nothing goes out until the next `start`. */
+  pause(): void {
+    this.#paused = true;
   }
 
   close(): void {
     this.#closed = true;
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
+    this.#wake();
+  }
+
+  get #running(): boolean {
+    return this.#started && !this.#paused && !this.#closed;
+  }
+
+  #wake(): void {
+    for (const goOn of this.#whenRunning.splice(0)) goOn();
   }
 
   /** An upgrade came in. True where the acknowledgement must wait for the file. @throws OtaError OTA_QUEUE_FULL */
@@ -130,7 +152,7 @@ export class UpgradeWork implements UpgradeOwner {
     const now = this.#clock.now();
     if (!this.#settings.keepInWork) {
       if (this.#seen.has(upgrade.payload, now)) return false;
-      const held = this.#settings.hold || !this.#started;
+      const held = this.#settings.hold || !this.#running;
       if (held) this.#upgrades.receive(upgrade, now);
       else this.#events.handOut(upgrade, null, undefined);
       this.#seen.add(upgrade.payload, now, this.#wallText());
@@ -146,8 +168,14 @@ export class UpgradeWork implements UpgradeOwner {
     return true;
   }
 
-  /** With `hold`: hands out what may go now. Resolves when it went out. @param origin goes along to `handOut` */
+  /**
+   * With `hold`: hands out what may go now. Resolves when it went out. @param origin goes along to `handOut`
+   * @throws OtaError OTA_CLOSED where it was closed before the flows ran
+   */
   async release(origin: unknown): Promise<void> {
+    if (!this.#running && !this.#closed) await new Promise<void>((goOn) => this.#whenRunning.push(goOn));
+    if (this.#closed)
+      throw new OtaError('OTA_CLOSED', 'The node was closed; release the upgrades once more.');
     if (this.#settings.keepInWork) await this.#proceed(true, origin);
     else this.#releaseAll(origin);
   }
@@ -194,19 +222,14 @@ export class UpgradeWork implements UpgradeOwner {
     void this.#proceed();
   }
 
-  /** A deploy broke the work on an upgrade off. It goes out again when `resume` is called. */
+  /** A deploy broke the work on an upgrade off. It goes out again as soon as the flows run. */
   interrupted(accessToken: string, module: string): void {
     this.#upgrades.interrupted(accessToken, module, this.#clock.now());
   }
 
-  /** The flows have started anew. */
-  resume(): void {
-    if (this.#started) this.#sweep();
-  }
-
   /** What may go out goes into work, on disk first. */
   async #proceed(released = false, origin?: unknown): Promise<void> {
-    if (!this.#started || this.#closed) return;
+    if (!this.#running) return;
     const taken = this.#upgrades.take(this.#clock.now(), this.#wallText(), released);
     if (taken.length === 0) return;
     this.#changed();
@@ -223,6 +246,7 @@ export class UpgradeWork implements UpgradeOwner {
   }
 
   #sweep(): void {
+    if (!this.#running) return;
     const now = this.#clock.now();
     const due = this.#upgrades.resume(now);
     const stuck = this.#upgrades.stuck(now);
@@ -240,9 +264,11 @@ export class UpgradeWork implements UpgradeOwner {
     if (stuck.length > 0) void this.#proceed();
   }
 
-  /** After a close nothing goes out: the node that takes this one's place hands it out. */
+  /** After a close nothing goes out: the node that takes this one's place hands it out. In a deploy it waits. */
   #handOut(upgrade: ReceivedUpgrade, attempt: number | null, origin: unknown): void {
-    if (!this.#closed) this.#events.handOut(upgrade, attempt, origin);
+    const { accessToken, module } = upgrade.payload;
+    if (this.#paused) this.interrupted(accessToken, module);
+    else if (!this.#closed) this.#events.handOut(upgrade, attempt, origin);
   }
 
   #changed(): void {
