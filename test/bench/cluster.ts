@@ -19,11 +19,7 @@ export async function benchCluster({ quick, say, parts }: ClusterBench): Promise
   const count = quick ? 4000 : 20_000;
   const rows: Row[] = [];
   if (isWanted('reports')) rows.push(...(await reportRows(count, say)));
-  if (isWanted('commits')) {
-    // As many as Mosquitto allows by itself, and as many as ota-service asks for.
-    for (const window of [20, 200]) rows.push(await slowCommitRow(count, { window, delay: 5 }, say));
-    rows.push(await slowCommitRow(count / 20, { window: 20, delay: 50 }, say));
-  }
+  if (isWanted('commits')) rows.push(await slowCommitRow(count, say));
   if (isWanted('queries')) rows.push(...(await queryRows(quick ? 100_000 : 1_000_000, say)));
   return rows;
 }

@@ -10,8 +10,8 @@ export interface World {
   readonly server: PostgresServer;
   readonly devices: Process<DeviceOrders>;
   start<O extends Orders<O>>(script: string, ...args: string[]): Promise<Process<O>>;
-  /** Instances that share a fleet, subscribed. @param window messages that each has unacknowledged at most */
-  instances(count: number, window?: number): Promise<readonly Process<PlatformOrders>[]>;
+  /** Instances that share a fleet, subscribed. */
+  instances(count: number): Promise<readonly Process<PlatformOrders>[]>;
   stop(): Promise<void>;
 }
 
@@ -34,10 +34,10 @@ export async function startWorld(...settings: readonly string[]): Promise<World>
       keep({ stop: () => process.kill() });
       return process;
     };
-    const instances = async (count: number, window = 200): Promise<Process<PlatformOrders>[]> => {
+    const instances = async (count: number): Promise<Process<PlatformOrders>[]> => {
       const found: Process<PlatformOrders>[] = [];
       for (let i = 0; i < count; i += 1) {
-        const instance = await start<PlatformOrders>('platform.ts', server.url(), 'bench', String(window));
+        const instance = await start<PlatformOrders>('platform.ts', server.url(), 'bench');
         await instance.ask('ready', {});
         found.push(instance);
       }

@@ -19,6 +19,7 @@ interface Letter {
 type Reply = { readonly answer: object } | { readonly error: string };
 
 export interface Process<O extends Orders<O>> {
+  readonly pid: number;
   ask<K extends keyof O & string>(name: K, order: O[K]['order']): Promise<O[K]['answer']>;
   /** SIGKILL. */
   kill(): Promise<void>;
@@ -34,6 +35,7 @@ export async function startProcess<O extends Orders<O>>(
   const gone = once(child, 'exit');
   await reply(child);
   return {
+    pid: child.pid ?? 0,
     async ask(name, order) {
       const answered = reply(child);
       child.send({ name, order } satisfies Letter);

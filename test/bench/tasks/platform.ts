@@ -47,7 +47,7 @@ const { DEFAULT_POLICY } = shipped('tasks/policy') as typeof Policies;
 const { PostgresStore, SqliteStore } = shipped('tasks/database') as typeof Stores;
 
 /** The store: a file of SQLite, or the URL of PostgreSQL, which instances of a share group have together. */
-const [url = '', file = '', shareGroup = '', window = String(WINDOW)] = process.argv.slice(2);
+const [url = '', file = '', shareGroup = ''] = process.argv.slice(2);
 const store = file.startsWith('postgresql:')
   ? new PostgresStore({ url: file, schema: 'ota', poolSize: 8 })
   : new SqliteStore({ file });
@@ -60,11 +60,11 @@ const channel = new Channel({
   // An instance of several has as many reports unacknowledged as pushes.
   mqtt: {
     protocolVersion: 5,
-    ...(shareGroup === '' ? {} : { properties: { receiveMaximum: Number(window) } }),
+    ...(shareGroup === '' ? {} : { properties: { receiveMaximum: WINDOW } }),
   },
   clientId: 'platform',
   persistent: true,
-  window: Number(window),
+  window: WINDOW,
   scheme: createScheme('thingspanel'),
   shareGroup,
   onState: () => undefined,
