@@ -81,6 +81,31 @@ describe('several instances on one PostgreSQL', function () {
     assert.deepEqual(written, [], 'the broker got nothing more in the session that was taken over');
   });
 
+  it('hear their devices at once in a fleet that is never quiet, and again after the broker was away', async () => {
+    const fleet = await connectAsync(broker.url, { clientId: 'devices', protocolVersion: 5 });
+    let n = 0;
+    const timer = setInterval(() => {
+      n += 1;
+      if (fleet.connected)
+        fleet.publish(`/ota/device/progress/device-${n % 7}`, '{"step":"10","desc":""}', { qos: 1 });
+    }, 50);
+    later({
+      stop: async () => {
+        clearInterval(timer);
+        await fleet.endAsync(true);
+      },
+    });
+    const heard = (): boolean => server.psql('SELECT count(*) FROM ota.members WHERE hears = 1') === '2';
+    await instance().ready();
+    await instance().ready();
+    // Well before the minute after which reports that never stop count as those of now.
+    await until(heard, 'both to hear', 25_000);
+    await broker.pause();
+    await until(() => server.psql('SELECT max(hears) FROM ota.members') === '0', 'none to hear', 25_000);
+    await broker.restart();
+    await until(heard, 'both to hear again', 40_000);
+  });
+
   it('tell of a session that the broker has lost, and go on', async () => {
     const one = await instance().ready();
     const two = await instance().ready();

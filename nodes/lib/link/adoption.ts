@@ -8,6 +8,7 @@ import type { IPublishPacket } from 'mqtt';
 import { type Batch, OtaError } from '../protocol';
 import type { Taken } from './inbox';
 import { Link, type LinkOptions } from './link';
+import { ownTopic } from './own-topic';
 
 export interface AdoptionOptions extends Pick<LinkOptions, 'url' | 'mqtt' | 'window' | 'onFault'> {
   readonly clientId: string;
@@ -24,11 +25,6 @@ export type Adopted = 'drained' | 'absent';
 const QUIET_MS = 2000;
 const LOOK_MS = 100;
 const LIMIT_MS = 60_000;
-
-/** The topic of a session's own messages. */
-function ownTopic(clientId: string): string {
-  return `node-red-ota/session/${clientId}`;
-}
 
 /** @throws OtaError why the session can't be taken over */
 export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {

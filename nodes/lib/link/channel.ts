@@ -8,6 +8,7 @@ import type { IPublishPacket } from 'mqtt';
 import {
   type Batch,
   EVERY_DEVICE,
+  type Kept,
   listenerKind,
   type MessageKind,
   maskToken,
@@ -24,6 +25,7 @@ import {
 import { type Adopted, adoptSession } from './adoption';
 import { Filters, LINGER_MS } from './filters';
 import type { Taken } from './inbox';
+import { KeptMessages } from './kept-messages';
 import { Link, type LinkOptions } from './link';
 import { closedError, type PublishOptions, type Settled } from './outbox';
 import { type Answered, Requests } from './requests';
@@ -56,6 +58,8 @@ export interface Listener<K extends MessageKind = MessageKind> {
 /** Somebody who needs the connection. */
 export interface ChannelUser {
   readonly onState: (state: LinkState) => void;
+  /** What is known of messages that the broker had kept for a session of `useSession`; until then `unknown`. */
+  readonly onKept?: (kept: Kept) => void;
 }
 
 export interface ChannelOptions extends Pick<
@@ -107,6 +111,8 @@ export class Channel {
   /** A retained progress report was told on this connection. */
   #retainedTold = false;
   #link: Link | null = null;
+  /** Of the session in use; null without one. */
+  #kept: KeptMessages | null = null;
   #ending: Promise<void> = Promise.resolve();
   #closed = false;
   #linger: NodeJS.Timeout | null = null;
@@ -228,6 +234,7 @@ export class Channel {
     if (this.#linger !== null) clearTimeout(this.#linger);
     this.#linger = null;
     if (this.#link === null && !this.#closed) this.#open();
+    user.onKept?.(this.#kept?.kept ?? 'unknown');
     user.onState(this.state);
   }
 
@@ -395,6 +402,7 @@ export class Channel {
     this.#downSince = performance.now();
     const link = this.#newLink();
     this.#link = link;
+    for (const user of this.#users) user.onKept?.(this.#kept?.kept ?? 'unknown');
     this.#filters.attach(link.subscriptions);
     // Whoever listens registers in this turn: a kept session sends before any SUBSCRIBE.
     void this.#ending.then(() => setImmediate(() => link.start()));
@@ -421,18 +429,38 @@ export class Channel {
             watchful: true,
             mayConnect: this.#isOurs,
           };
+    const kept = this.#keptMessages();
+    this.#kept = kept;
     const link: Link = new Link({
       ...this.#options,
       ...own,
-      handle: (packet, batch) => this.#take(link, packet, batch),
+      handle: (packet, batch) =>
+        kept?.take(packet, batch) === true ? 'taken' : this.#take(link, packet, batch),
+      onConnected: (sessionPresent) => kept?.connected(sessionPresent),
       onState: (state) => {
+        if (state.phase !== 'connected') kept?.disconnected();
         if (link === this.#link) this.#changed(state);
       },
       onFilter: (filter, state, error) => {
+        if (kept?.answered(filter, state) === true) return;
         if (link === this.#link) this.#answered(filter, state, error);
       },
     });
+    kept?.attach(link);
     return link;
+  }
+
+  /** Of a session that is kept for this life of an instance; null for any other connection. */
+  #keptMessages(): KeptMessages | null {
+    const clientId = this.#session;
+    if (typeof clientId !== 'string') return null;
+    const kept: KeptMessages = new KeptMessages({
+      clientId,
+      onKept: (known) => {
+        if (kept === this.#kept) for (const user of this.#users) user.onKept?.(known);
+      },
+    });
+    return kept;
   }
 
   #changed(state: LinkState): void {

@@ -219,6 +219,7 @@ export class Inbox {
     else if (batch.client === this.#client && batch.ids.length > 0) {
       batch.client.stream.write(encodePubacks(batch.ids));
     }
+    if (failure === null) for (const committer of batch.committers) committer.committed?.();
     if (this.#batches.length > 0) this.#schedule();
     else for (const resolve of this.#whenIdle.splice(0)) resolve();
     if (this.#waiting !== null) this.resume();

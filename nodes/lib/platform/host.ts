@@ -7,6 +7,7 @@ import type { FilterState, LinkState } from '../link';
 import {
   type Delivery,
   EVERY_DEVICE,
+  type Kept,
   type MessageKind,
   type OtaCode,
   OtaError,
@@ -67,7 +68,13 @@ export class TaskHost {
   readonly #granted = new Map<MessageKind, FilterState>();
   /** What the broker said of a subscription that it doesn't grant; null where it grants all. */
   #refusal: OtaError | null = null;
-  readonly #user = { onState: (state: LinkState) => this.#connection(state) };
+  readonly #user = {
+    onState: (state: LinkState) => this.#connection(state),
+    onKept: (kept: Kept) => {
+      this.#kept = kept;
+      this.#setConnected();
+    },
+  };
   readonly #stops: ((removed: boolean) => void)[] = [];
   /** The clock of instances that share the store; null where this one has it for itself. */
   readonly #shared: SharedTime | null;
@@ -80,6 +87,7 @@ export class TaskHost {
   #beatProblem: OtaError | null = null;
   #tasks: readonly Task[] = [];
   #connected = false;
+  #kept: Kept = 'unknown';
   #heard = false;
   /** Wall clock: what came live since then is newer than what the broker had kept. */
   #connectedAt = 0;
@@ -378,7 +386,7 @@ export class TaskHost {
 
   /** Time limits run, and pushes go out, only while reports can come in. */
   #setConnected(): void {
-    this.#engine?.setConnected(this.#connected && this.#allGranted());
+    this.#engine?.setConnected(this.#connected && this.#allGranted(), this.#kept);
   }
 
   #changed(task: Task): void {

@@ -227,5 +227,6 @@ class WireBatch implements Batch {
 
   async #commitAll(): Promise<void> {
     for (const committer of this.#committers) await committer.commit();
+    for (const committer of this.#committers) committer.committed?.();
   }
 }

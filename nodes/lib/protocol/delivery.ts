@@ -18,6 +18,8 @@ export interface Outcome {
 export interface Committer {
   /** Called once for each batch it joined. Throws or rejects where nothing may be acknowledged. */
   commit(): void | Promise<void>;
+  /** Called once all of the batch is committed. */
+  committed?(): void;
 }
 
 /** The messages that are acknowledged together. */
@@ -25,3 +27,9 @@ export interface Batch {
   /** Joins once, however often it is called for this batch. True the first time. */
   join(committer: Committer): boolean;
 }
+
+/**
+ * What is known of the messages that the broker had kept while nobody was connected. `reading`: more may come; `read`:
+ * all of them are committed; `unknown`: only silence tells.
+ */
+export type Kept = 'reading' | 'read' | 'unknown';

@@ -14,7 +14,7 @@ const HIERARCHIES = [
     root: '/sys/fs/cgroup/cpu',
     has: (root: string) =>
       fs.existsSync(path.join(root, 'cpu.cfs_quota_us')) || fs.existsSync(path.join(root, 'cpu.shares')),
-    limits: (quota: number) => [
+    limits: (quota: number): readonly (readonly [string, string])[] => [
       ['cpu.cfs_period_us', String(PERIOD_US)],
       ['cpu.cfs_quota_us', String(quota)],
     ],
@@ -22,7 +22,7 @@ const HIERARCHIES = [
   {
     root: '/sys/fs/cgroup',
     has: (root: string) => /\bcpu\b/.test(read(path.join(root, 'cgroup.subtree_control'))),
-    limits: (quota: number) => [['cpu.max', `${quota} ${PERIOD_US}`]],
+    limits: (quota: number): readonly (readonly [string, string])[] => [['cpu.max', `${quota} ${PERIOD_US}`]],
   },
 ] as const;
 

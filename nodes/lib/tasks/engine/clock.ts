@@ -3,6 +3,7 @@
  * through with what the broker had kept. A device never fails for the platform's own absence, and a jump of
  * the wall clock moves no limit.
  */
+import type { Kept } from '../../protocol';
 import type { Ticks } from '../types';
 
 /** Times of the outside world, in milliseconds; `steady` never jumps. */
@@ -33,6 +34,7 @@ export class PlatformClock {
   #connectedSince: number | null = null;
   #lastReport = -Infinity;
   #drained = false;
+  #kept: Kept = 'unknown';
   /** The time that all instances share, as it was told last; null where this clock is the only one. */
   #followed: Ticks | null = null;
   /** How long it drained in each second that has passed lately; `at` is of `steady`. */
@@ -63,11 +65,15 @@ export class PlatformClock {
     return this.#connectedSince !== null;
   }
 
-  setConnected(connected: boolean): void {
-    if (connected === this.connected) return;
+  /** @param kept what the connection knows of the messages that the broker had kept; `unknown`: silence tells */
+  setConnected(connected: boolean, kept: Kept = 'unknown'): void {
     this.now();
-    this.#drained = false;
-    this.#connectedSince = connected ? this.#time.steady() : null;
+    this.#kept = kept;
+    if (connected !== this.connected) {
+      this.#drained = false;
+      this.#connectedSince = connected ? this.#time.steady() : null;
+    }
+    if (connected && kept === 'read') this.#drained = true;
   }
 
   heard(): void {
@@ -89,7 +95,8 @@ export class PlatformClock {
     if (last !== undefined && steady < last.at + 1000) last.ms += passed;
     else this.#drains.push({ at: steady, ms: passed });
     const drained = this.#drains.reduce((sum, { ms }) => sum + ms, 0);
-    this.#drained = drained >= DRAIN_LIMIT_MS || this.#isOver(steady, QUIET_MS, DRAIN_LIMIT_MS);
+    const isQuiet = this.#kept !== 'reading' && this.#isOver(steady, QUIET_MS, DRAIN_LIMIT_MS);
+    this.#drained = isQuiet || drained >= DRAIN_LIMIT_MS;
   }
 
   /** True where pushes may go out. */

@@ -3,7 +3,7 @@
  * nor Node-RED. Whatever it does is in the database first: killed at any moment and started again, it goes on where
  * it was.
  */
-import { type Batch, type Delivery, nextId, OtaError, toOtaError } from '../../protocol';
+import { type Batch, type Delivery, type Kept, nextId, OtaError, toOtaError } from '../../protocol';
 import type { Moment, Report } from '../machine';
 import type { Command } from '../commands';
 import type { TaskDatabase } from '../database';
@@ -126,10 +126,13 @@ export class Engine {
     return this.#events.listen(listener);
   }
 
-  /** Connected, and both subscriptions granted. */
-  setConnected(connected: boolean): void {
+  /**
+   * Connected, and both subscriptions granted.
+   * @param kept what the connection knows of the messages that the broker had kept; `unknown`: silence tells
+   */
+  setConnected(connected: boolean, kept: Kept = 'unknown'): void {
     this.#pushes.setConnected(connected);
-    this.#clock.setConnected(connected);
+    this.#clock.setConnected(connected, kept);
     if (connected && this.#pushes.returned) this.#scheduler.reconnected();
     if (connected) this.#scheduler.wake();
   }

@@ -1,0 +1,108 @@
+/**
+ * Knows when the broker is through with what it had kept for a session: a new session has nothing, and behind what a
+ * resumed one has comes a message that was sent to the session itself. Silence says little in a fleet that is never
+ * quiet. Never hands anything on.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IPublishPacket } from 'mqtt';
+import type { Batch, Kept, Outcome } from '../protocol';
+import type { Link } from './link';
+import { ownTopic } from './own-topic';
+import type { FilterState } from './subscriptions';
+
+export interface KeptMessagesOptions {
+  readonly clientId: string;
+  /** At each change; `unknown` where the broker lets no message to the session itself through. */
+  readonly onKept: (kept: Kept) => void;
+}
+
+/** The own message, which the broker has acknowledged, doesn't come any more after so long a silence. */
+const OWN_MESSAGE_MS = 5000;
+
+export class KeptMessages {
+  readonly #options: KeptMessagesOptions;
+  readonly #topic: string;
+  #link: Link | null = null;
+  #kept: Kept = 'reading';
+  /** The text of this connection's own message: one of the connection before may come, with more behind it. */
+  #sent = '';
+  #patience: NodeJS.Timeout | null = null;
+
+  constructor(options: KeptMessagesOptions) {
+    this.#options = options;
+    this.#topic = ownTopic(options.clientId);
+  }
+
+  get kept(): Kept {
+    return this.#kept;
+  }
+
+  /** The link of the session, before it starts. */
+  attach(link: Link): void {
+    this.#link = link;
+    link.subscriptions.want(this.#topic);
+  }
+
+  /** A connection came up. */
+  connected(sessionPresent: boolean): void {
+    this.#stopWaiting();
+    this.#sent = '';
+    this.#set(sessionPresent ? 'reading' : 'read');
+  }
+
+  /** The connection is gone, or the link ends. */
+  disconnected(): void {
+    this.#stopWaiting();
+    this.#sent = '';
+  }
+
+  /** The broker's answer to a filter. False for filters of others. */
+  answered(filter: string, state: FilterState): boolean {
+    if (filter !== this.#topic) return false;
+    if (this.#kept !== 'reading') return true;
+    if (state === 'refused') this.#set('unknown');
+    if (state === 'granted') {
+      const sent = randomUUID();
+      this.#sent = sent;
+      this.#link?.publish(this.#topic, sent, (outcome) => this.#published(sent, outcome));
+    }
+    return true;
+  }
+
+  /** A message that came in. False for what others sent. */
+  take({ topic, payload }: IPublishPacket, batch: Batch): boolean {
+    // As long as something comes, the own message may stand behind it.
+    this.#patience?.refresh();
+    if (topic !== this.#topic) return false;
+    const sent = payload.toString();
+    if (sent === '' || sent !== this.#sent) return true;
+    batch.join({
+      commit: () => undefined,
+      committed: () => {
+        if (sent === this.#sent) this.#set('read');
+      },
+    });
+    return true;
+  }
+
+  #published(sent: string, { delivery }: Outcome): void {
+    if (sent !== this.#sent || this.#kept !== 'reading') return;
+    if (delivery === 'refused' || delivery === 'offline') this.#set('unknown');
+    else if (delivery !== 'timeout') {
+      this.#stopWaiting();
+      this.#patience = setTimeout(() => this.#set('unknown'), OWN_MESSAGE_MS);
+    }
+  }
+
+  #set(kept: Kept): void {
+    this.#stopWaiting();
+    if (kept === this.#kept) return;
+    this.#kept = kept;
+    this.#options.onKept(kept);
+  }
+
+  #stopWaiting(): void {
+    if (this.#patience !== null) clearTimeout(this.#patience);
+    this.#patience = null;
+  }
+}
