@@ -64,7 +64,7 @@ export function informSide(
     const outcome = await reports.submit(given);
     if (outcome === 'replaced' || outcome === 'kept') return;
     told(version, outcome);
-    const sent = { ...given, key: '', at: '', upgrade: null };
+    const sent = { ...given, key: '', at: '', upgrades: [] };
     out(derive(msg, acknowledged(service, sent, outcome)));
   };
   const send = async (msg: Partial<Message>, out: Send): Promise<void> => {

@@ -102,7 +102,7 @@ export function receiveSide(
     tell(new OtaError('OTA_GAVE_UP', text), upgrade);
     const failure = { kind: 'progress', accessToken, module, step: STEP_UPGRADE_FAILED, desc } as const;
     reports
-      .submit({ ...failure, node: node.id, keepMs: KEEP_GAVE_UP_MS, upgrade: key })
+      .submit({ ...failure, node: node.id, keepMs: KEEP_GAVE_UP_MS, upgrades: [key] })
       .catch((error: unknown) => tell(toOtaError(error), upgrade));
   }
 
@@ -163,7 +163,9 @@ export function receiveSide(
     RED.events.off('flows:stopping', onStopping);
     work.close();
     leave();
-    leaveWorks();
+    // What is reported during a deploy is about these, too, until the successor has them.
+    if (removed) leaveWorks();
+    else RED.events.once('flows:started', leaveWorks);
     if (removed) unregisterOwner(node.id, work);
     service.close(removed);
     errors.close();

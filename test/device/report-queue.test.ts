@@ -11,9 +11,9 @@ const step = (
   key: string,
   value: number,
   module: string | null = 'MCU',
-  upgrade: string | null = null,
+  upgrades: string[] = [],
 ): DeviceReport => ({
-  ...{ kind: 'progress', key, accessToken: 'a', node: 'n', at: AT, upgrade, module, step: value, desc: '' },
+  ...{ kind: 'progress', key, accessToken: 'a', node: 'n', at: AT, upgrades, module, step: value, desc: '' },
   keepMs: 1000,
 });
 const version = (key: string): DeviceReport => ({
@@ -23,7 +23,7 @@ const version = (key: string): DeviceReport => ({
     accessToken: 'a',
     node: 'n',
     at: AT,
-    upgrade: null,
+    upgrades: [],
     module: 'MCU',
     version: 'v',
     id: '1',
@@ -49,12 +49,16 @@ describe('the reports that wait for the broker', () => {
   });
 
   it('keep the newest of each module, which ends what the older would have ended', () => {
-    const queue = queueOf(step('old', -2, 'MCU', 'k'), step('other', 100, null), step('new', 100));
+    const queue = queueOf(
+      step('old', -2, 'MCU', ['k']),
+      step('other', 100, null),
+      step('new', 100, 'MCU', ['l']),
+    );
     assert.deepEqual(
       queue.keepNewest().map(({ key }) => key),
       ['old'],
     );
-    assert.equal(queue.get('new')?.upgrade, 'k');
+    assert.deepEqual(queue.get('new')?.upgrades, ['k', 'l']);
     assert.ok(queue.get('other'));
   });
 
@@ -65,11 +69,11 @@ describe('the reports that wait for the broker', () => {
   });
 
   it('try a refused one at the next connection, and hold nothing back for it', () => {
-    const queue = queueOf(step('s', 100, 'MCU', 'k'));
+    const queue = queueOf(step('s', 100, 'MCU', ['k']));
     queue.refused('s');
     assert.equal(queue.next('a'), null);
     assert.equal(queue.holdsBack('a'), false);
-    assert.equal(queue.get('s')?.upgrade, null);
+    assert.deepEqual(queue.get('s')?.upgrades, []);
     queue.tryAgain();
     assert.equal(queue.next('a')?.key, 's');
   });

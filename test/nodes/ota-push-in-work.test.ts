@@ -73,8 +73,9 @@ describe('an upgrade in work', () => {
   const ready = (flow: LoadedFlow): Promise<unknown> => flow.status('push', /connected|sessionNotKept/);
   const push = (id: string, fields: object = {}, token = TOKEN): Promise<void> =>
     platform.publish(`${TOPIC}/upgrade/${token}`, { id, code: 200, params: { ...GOOD_UPGRADE, ...fields } });
-  const file = (): string => path.join(userDir, 'ota/held/push.json');
-  const saved = (): string => (fs.existsSync(file()) ? fs.readFileSync(file(), 'utf8') : '');
+  const file = (node = 'push'): string => path.join(userDir, `ota/held/${node}.json`);
+  const saved = (node?: string): string =>
+    fs.existsSync(file(node)) ? fs.readFileSync(file(node), 'utf8') : '';
   const given = (out: Collection): unknown[] => out.items.map((item) => asOut(item).payload['version']);
   const codes = (caught: Collection): unknown[] => caught.items.map((item) => asOut(item).error?.code);
   const reported = (text: string): Promise<boolean> =>
@@ -242,9 +243,9 @@ describe('an upgrade in work', () => {
 
   describe('while another node is deployed', () => {
     /** Begins to deploy the node behind ota-push; resolves with what lets that node close. */
-    const closing = async (flow: LoadedFlow, push: object): Promise<{ open: () => Promise<void> }> => {
+    const closing = async (flow: LoadedFlow, to: object): Promise<{ open: () => Promise<void> }> => {
       const closes = once(gates, 'closing') as Promise<[() => void]>;
-      const deployed = flow.deploy(flowOf(push, { name: 'changed' }), 'nodes', credentialsOf(TOKEN));
+      const deployed = flow.deploy(flowOf(to, { name: 'changed' }), 'nodes', credentialsOf(TOKEN));
       const [done] = await closes;
       return {
         open: () => {
@@ -272,6 +273,24 @@ describe('an upgrade in work', () => {
       });
     }
 
+    it('ends by what is reported while its own node is deployed, and does not go out again', async () => {
+      const settingsOfPush = { wires: [['gate']] };
+      const flow = await load(settingsOfPush);
+      const out = flow.messages('out');
+      await ready(flow);
+      await push('1', { version: 'v1' });
+      await out.atLeast(1);
+      const gate = await closing(flow, { ...settingsOfPush, name: 'changed' });
+      flow.send('progress', { payload: 100 });
+      await until(() => saved('../reports/service').includes('100'), 'the report to be kept');
+      await gate.open();
+      await reported('"100"');
+      await until(() => saved() === '', 'nothing to be in work');
+      await push('2', { version: 'v2' });
+      await out.atLeast(2);
+      assert.deepEqual(given(out), ['v1', 'v2']);
+    });
+
     it('goes out once more when the flows run, where the deploy broke its work off', async () => {
       const settingsOfPush = { wires: [['gate']] };
       const flow = await load(settingsOfPush);
@@ -287,6 +306,21 @@ describe('an upgrade in work', () => {
       await out.atLeast(2);
       assert.deepEqual(given(out), ['v1', 'v1']);
     });
+  });
+
+  it('ends in each node that has it in work, by one report', async () => {
+    const more = { ...flowOf().find(({ id }) => id === 'push'), id: 'push2' } as FlowNode;
+    const credentials = { ...credentialsOf(TOKEN), push2: { accessToken: '+' } };
+    const flow = later(
+      await loadFlow([...allNodes, gateNode], [...flowOf(), more], credentials, { userDir }),
+    );
+    const out = flow.messages('out');
+    await ready(flow);
+    await flow.status('push2', /connected|sessionNotKept/);
+    await push('1');
+    await out.atLeast(2);
+    flow.send('progress', { payload: 100, accessToken: TOKEN });
+    await until(() => saved() === '' && saved('push2') === '', 'nothing to be in work in either');
   });
 
   for (const [what, settings, atOnce] of [

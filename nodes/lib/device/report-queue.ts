@@ -13,8 +13,8 @@ interface Common {
   readonly node: string;
   /** When, ISO 8601. */
   readonly at: string;
-  /** The key of the upgrade that it ends, or null. */
-  readonly upgrade: string | null;
+  /** The keys of the upgrades that it ends: of each ota-push node that has it in work. */
+  readonly upgrades: readonly string[];
 }
 
 /** A final step. */
@@ -94,7 +94,8 @@ export class ReportQueue {
       const older = newest.get(slot);
       newest.set(slot, queued);
       if (older === undefined || older.sending) continue;
-      queued.report = { ...queued.report, upgrade: queued.report.upgrade ?? older.report.upgrade };
+      const upgrades = new Set([...older.report.upgrades, ...queued.report.upgrades]);
+      queued.report = { ...queued.report, upgrades: [...upgrades] };
       this.remove(older.report.key);
       gone.push(older.report);
     }
@@ -126,7 +127,7 @@ export class ReportQueue {
     const queued = this.#queued.get(key);
     if (queued === undefined) return;
     queued.refused = true;
-    queued.report = { ...queued.report, upgrade: null };
+    queued.report = { ...queued.report, upgrades: [] };
   }
 
   /** A new connection: what was refused is tried again. */
@@ -188,9 +189,9 @@ export function readReports(value: unknown): { state: DeviceReport[]; whole: boo
 
 function isReport(entry: unknown): entry is DeviceReport {
   if (!isObject(entry)) return false;
-  const { kind, key, accessToken, node, at, upgrade, module, step, desc, keepMs, version, id } = entry;
+  const { kind, key, accessToken, node, at, upgrades, module, step, desc, keepMs, version, id } = entry;
   const texts = [key, accessToken, node, at].every((field) => typeof field === 'string');
-  if (!texts || !(upgrade === null || typeof upgrade === 'string')) return false;
+  if (!texts || !Array.isArray(upgrades) || !upgrades.every((one) => typeof one === 'string')) return false;
   if (kind === 'inform') return [module, version, id].every((field) => typeof field === 'string');
   const named = module === null || typeof module === 'string';
   return (

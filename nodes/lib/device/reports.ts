@@ -24,9 +24,9 @@ export interface ReportSender {
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
 /** A report as a node hands it in. */
-export type NewReport = Without<DeviceReport, 'key' | 'at' | 'upgrade'> & {
-  /** The upgrade that it ends; absent: the one in work that it fits. */
-  readonly upgrade?: string;
+export type NewReport = Without<DeviceReport, 'key' | 'at' | 'upgrades'> & {
+  /** The upgrades that it ends; absent: those in work that it fits. */
+  readonly upgrades?: readonly string[];
 };
 
 const RETRY_MS = 1000;
@@ -40,6 +40,8 @@ export class DeviceReports {
   readonly #works = new Map<string, UpgradeWork>();
   readonly #waiting = new Map<string, (outcome: ReportOutcome) => void>();
   #whenFree: { readonly accessToken: string; readonly resolve: () => void }[] = [];
+  /** What waits for the successor of an ota-push node. */
+  readonly #whenSucceeded: (() => void)[] = [];
   #retry: NodeJS.Timeout | null = null;
   #wasConnected = false;
 
@@ -62,14 +64,19 @@ export class DeviceReports {
 
   /** The upgrades that these end. */
   get ending(): ReadonlySet<string> {
-    return new Set(this.reports.map(({ upgrade }) => upgrade).filter((key) => key !== null));
+    return new Set(this.reports.flatMap(({ upgrades }) => upgrades));
   }
 
-  /** An ota-push node's upgrades: reports of this service end them. Returns what takes them out. */
+  /**
+   * An ota-push node's upgrades: reports of this service end them. Returns what takes them out. In a deploy they stay
+   * until the node's successor has taken their place: what is reported meanwhile is about them.
+   */
   addWork(nodeId: string, work: UpgradeWork): () => void {
     this.#works.set(nodeId, work);
+    this.#wakeSuccessors();
     return () => {
       if (this.#works.get(nodeId) === work) this.#works.delete(nodeId);
+      this.#wakeSuccessors();
     };
   }
 
@@ -128,34 +135,47 @@ export class DeviceReports {
     if (this.#queue.full) throw queueFull();
     const key = this.#newKey();
     const at = new Date(this.#clock.wall()).toISOString();
-    const upgrade = given.upgrade ?? this.#upgradeEnded(given);
-    const report = { ...given, key, at, upgrade } as DeviceReport;
+    const upgrades = given.upgrades ?? this.#upgradesEnded(given);
+    const report = { ...given, key, at, upgrades } as DeviceReport;
     this.#queue.add(report, this.#clock.now());
     this.#prune();
     const outcome = new Promise<ReportOutcome>((resolve) => this.#waiting.set(key, resolve));
-    if ((await this.#file.save()) && upgrade !== null) await this.#noteEnd(upgrade);
+    if (await this.#file.save()) await this.#noteEnd(upgrades);
     this.#queue.ready(key);
     this.#advance(report.accessToken);
     return outcome;
   }
 
-  /** The upgrade in work that such a report ends: a final step of its module, or its version. */
-  #upgradeEnded(given: NewReport): string | null {
+  /** The upgrades in work that such a report ends: of a final step's module, or of the version. */
+  #upgradesEnded(given: NewReport): string[] {
     const version = given.kind === 'inform' ? (given as VersionReport).version : null;
-    for (const work of this.#works.values()) {
+    return [...this.#works.values()].flatMap((work) => {
       const entry = work.find(given.accessToken, given.module, version);
-      if (entry !== null) return entry.key;
-    }
-    return null;
+      return entry === null ? [] : [entry.key];
+    });
   }
 
-  async #noteEnd(upgrade: string): Promise<void> {
-    await Promise.all([...this.#works.values()].map((work) => work.reporting(upgrade)));
+  /** Resolves when each of their nodes has on disk that they end; one that is deployed, when its successor has. */
+  async #noteEnd(upgrades: readonly string[]): Promise<void> {
+    const all = upgrades.flatMap((key) => [...this.#works].map(([nodeId, work]) => ({ key, nodeId, work })));
+    await Promise.all(
+      all.map(async ({ key, nodeId, work }) => {
+        await work.reporting(key);
+        if (!work.closed || !work.has(key)) return;
+        while (this.#works.get(nodeId) === work) {
+          await new Promise<void>((resolve) => this.#whenSucceeded.push(resolve));
+        }
+        await this.#works.get(nodeId)?.reporting(key);
+      }),
+    );
   }
 
-  #end(upgrade: string | null): void {
-    if (upgrade === null) return;
-    for (const work of this.#works.values()) work.end(upgrade);
+  #wakeSuccessors(): void {
+    for (const goOn of this.#whenSucceeded.splice(0)) goOn();
+  }
+
+  #end(upgrades: readonly string[]): void {
+    for (const key of upgrades) for (const work of this.#works.values()) work.end(key);
   }
 
   #connected(): boolean {
@@ -198,7 +218,7 @@ export class DeviceReports {
     const report = this.#queue.get(key);
     // It was taken away while it was on its way: what waits behind it goes on all the same.
     if (report === null) return this.#goOn(accessToken);
-    const { upgrade } = report;
+    const { upgrades } = report;
     const { delivery, error } = outcome;
     if (delivery === 'timeout') {
       // Closed, or the way out is full: it stays, and goes out with the next connection.
@@ -213,7 +233,7 @@ export class DeviceReports {
     }
     // On disk first: a report that came again after the next upgrade was handed out would be taken for its own.
     await this.#file.save();
-    this.#end(upgrade);
+    this.#end(upgrades);
     this.#tell(report, outcome);
     this.#goOn(accessToken);
   }
@@ -223,7 +243,7 @@ export class DeviceReports {
     if (expired.length === 0) return;
     for (const report of expired) {
       this.#queue.remove(report.key);
-      this.#end(report.upgrade);
+      this.#end(report.upgrades);
       this.#tell(report, { delivery: 'timeout', error: tooOld(report) });
       this.#free(report.accessToken);
     }

@@ -119,7 +119,7 @@ export class UpgradeWork implements UpgradeOwner {
       this.#clock.started();
       this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
       this.#timer.unref();
-      void this.#file.save();
+      void this.#save();
     }
     this.#sweep();
     if (!this.#settings.keepInWork && !this.#settings.hold) this.#releaseAll(undefined);
@@ -137,6 +137,10 @@ export class UpgradeWork implements UpgradeOwner {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     this.#wake();
+  }
+
+  get closed(): boolean {
+    return this.#closed;
   }
 
   get #running(): boolean {
@@ -158,12 +162,12 @@ export class UpgradeWork implements UpgradeOwner {
       this.#seen.add(upgrade.payload, now, this.#wallText());
       if (!held) return false;
       this.#changed();
-      void this.#file.save();
+      void this.#save();
       return true;
     }
     if (this.#upgrades.receive(upgrade, now) === 'repeat') return true;
     this.#changed();
-    void this.#file.save();
+    void this.#save();
     void this.#proceed();
     return true;
   }
@@ -195,7 +199,7 @@ export class UpgradeWork implements UpgradeOwner {
       this.#upgrades.dropWaiting(accessToken, only.module);
     }
     this.#changed();
-    await this.#file.save();
+    await this.#save();
     void this.#proceed();
   }
 
@@ -207,18 +211,22 @@ export class UpgradeWork implements UpgradeOwner {
     return this.#upgrades.find(accessToken, module, version);
   }
 
+  has(key: string): boolean {
+    return this.#upgrades.inUse.some((entry) => entry.key === key);
+  }
+
   /** The report of its end lies on disk. Resolves when it is noted here too. */
   async reporting(key: string): Promise<void> {
     this.#upgrades.reporting(key);
     this.#changed();
-    await this.#file.save();
+    await this.#save();
   }
 
   /** It is over, and the platform knows. */
   end(key: string): void {
     this.#upgrades.end(key, this.#clock.now(), this.#wallText());
     this.#changed();
-    void this.#file.save();
+    void this.#save();
     void this.#proceed();
   }
 
@@ -233,7 +241,7 @@ export class UpgradeWork implements UpgradeOwner {
     const taken = this.#upgrades.take(this.#clock.now(), this.#wallText(), released);
     if (taken.length === 0) return;
     this.#changed();
-    await this.#file.save();
+    await this.#save();
     for (const { upgrade } of taken) this.#handOut(upgrade, null, origin);
   }
 
@@ -242,7 +250,7 @@ export class UpgradeWork implements UpgradeOwner {
     if (upgrades.length === 0) return;
     for (const upgrade of upgrades) this.#handOut(upgrade, null, origin);
     this.#changed();
-    void this.#file.save();
+    void this.#save();
   }
 
   #sweep(): void {
@@ -255,7 +263,7 @@ export class UpgradeWork implements UpgradeOwner {
     if (due.length + stuck.length > 0) this.#changed();
     const tired = this.#upgrades.inWork.length > 0 && now - this.#savedAt > SAVE_MS;
     if (this.#upgrades.forget(now) || due.length + stuck.length > 0 || tired) {
-      void this.#file.save().then(() => {
+      void this.#save().then(() => {
         for (const { entry } of again) this.#handOut(entry.upgrade, entry.attempt, undefined);
       });
     }
@@ -273,6 +281,11 @@ export class UpgradeWork implements UpgradeOwner {
 
   #changed(): void {
     if (!this.#closed) this.#events.changed();
+  }
+
+  /** After a close the file belongs to the node that takes this one's place. */
+  #save(): Promise<boolean> {
+    return this.#closed ? Promise.resolve(true) : this.#file.save();
   }
 
   #wallText(): string {
