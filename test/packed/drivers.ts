@@ -77,7 +77,7 @@ export async function deviceAgent({ red, flow, wire, click }: Running): Promise<
   }
 }
 
-/** Three meters report, get one package, one after the other, and it is fetched once. */
+/** Three meters report, get one package, one after the other, and it is fetched once. Of others nothing is said. */
 export async function gatewayMeters({ flow, wire }: Running): Promise<void> {
   const server = await servePackage();
   const client = await otherSide(flow);
@@ -89,7 +89,7 @@ export async function gatewayMeters({ flow, wire }: Running): Promise<void> {
   try {
     await until(() => reporting('v1.0').length === 3, 'three reports');
     const params = { version: 'v1.1', ...server.of };
-    for (const [i, meter] of [...meters, 'meter-9'].entries()) {
+    for (const [i, meter] of ['meter-9', ...meters].entries()) {
       const topic = `/ota/device/upgrade/${meter}`;
       await client.publish(topic, { id: `200000000${i}`, code: 200, params });
     }
@@ -97,8 +97,7 @@ export async function gatewayMeters({ flow, wire }: Running): Promise<void> {
     assert.deepEqual(reporting('v1.1').sort(), meters);
     const steps = (token: string): number[] =>
       wire.flatMap((one) => (one.kind === 'progress' && one.accessToken === token ? [one.message.step] : []));
-    await until(() => steps('meter-9').length > 0, 'the refusal of a meter that is not there');
-    assert.deepEqual(steps('meter-9'), [-1]);
+    assert.deepEqual(steps('meter-9'), []);
     for (const meter of meters) assert.equal(steps(meter).at(-1), 100);
     // One at a time: no meter's progress stands between another's.
     const tokens = wire.flatMap((one) => (one.kind === 'progress' ? [one.accessToken] : []));

@@ -168,6 +168,28 @@ describe('the examples', function () {
     }
   });
 
+  it('name no node that is in another file', () => {
+    const flows = FILES.map(readExample);
+    const all = new Set(flows.flat().map(({ id }) => id));
+    const named = (value: unknown): string[] =>
+      Array.isArray(value)
+        ? value.flatMap(named)
+        : typeof value === 'string' && all.has(value)
+          ? [value]
+          : [];
+    flows.forEach((flow, i) => {
+      const own = new Set(flow.map(({ id }) => id));
+      for (const node of flow) {
+        const foreign = Object.values(node).flatMap(named);
+        assert.deepEqual(
+          foreign.filter((id) => !own.has(id)),
+          [],
+          `${FILES[i]}: ${node.id}`,
+        );
+      }
+    });
+  });
+
   it('keep the ids of the gateway that scripts go by', () => {
     const ids = new Set(readExample('device-agent.json').map(({ id }) => id));
     for (const name of ['broker', 'push', 'install', 'catch']) assert.ok(ids.has(`ota_agent_${name}`), name);
