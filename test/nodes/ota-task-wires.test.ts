@@ -131,6 +131,17 @@ describe('ota-task by wires', () => {
     assert.deepEqual([row?.status, row?.reason], ['failed', 'refused']);
   });
 
+  it('shows what a device says of a step that it reports again, and not what comes late', async () => {
+    const task = await fleet.create(['a']);
+    await fleet.pushed(1);
+    await fleet.progress('a', 30, { desc: 'unpacking' });
+    await fleet.progress('a', 30, { desc: 'checking' });
+    await fleet.progress('a', 30);
+    await fleet.progress('a', 10, { desc: 'downloading' });
+    const [row] = await fleet.devices(task);
+    assert.deepEqual([row?.step, row?.desc], [30, 'checking']);
+  });
+
   it('takes any text of 1 to 128 characters for a device, and several modules of it', async () => {
     const name = 'ä'.repeat(128);
     await fleet.version(name, 'm1', { module: 'modem' });

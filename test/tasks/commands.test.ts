@@ -307,6 +307,16 @@ describe('a command', () => {
   });
 
   describe('by wires', () => {
+    it('takes blanks for no module', () => {
+      const report = { accessToken: 'a', module: ' \t' };
+      const version = readReport({ ...report, action: 'version', version: 'v1' });
+      const progress = readReport({ ...report, action: 'progress', step: 1 });
+      assert.deepEqual(
+        [version, progress].map((read) => 'module' in read && read.module),
+        ['default', null],
+      );
+    });
+
     it('takes blanks for no device', () => {
       refuses(() => readReport({ action: 'version', accessToken: ' \t', version: 'v1' }), 'accessToken');
     });

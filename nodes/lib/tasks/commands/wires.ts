@@ -58,20 +58,18 @@ export function readReport(payload: JsonObject): WireReport {
         kind: 'inform',
         accessToken: identity(payload),
         id: readId(payload),
-        module: moduleOrDefault(optional(payload, 'module', MAX_MODULE_NAME)),
+        module: moduleOrDefault(readModule(payload)),
         version: readVersion(payload),
         params: readParams(payload),
       };
-    case 'progress': {
-      const module = optional(payload, 'module', MAX_MODULE_NAME);
+    case 'progress':
       return {
         kind: 'progress',
         accessToken: identity(payload),
-        module: module === '' ? null : module,
+        module: readModule(payload),
         step: wireStep(field(payload, 'step')),
         desc: optional(payload, 'desc', Infinity),
       };
-    }
     default:
       return { kind: 'outcome', id: required(payload, 'id', MAX_IDENTITY), outcome: readOutcome(payload) };
   }
@@ -82,6 +80,12 @@ function identity(payload: JsonObject): string {
   const token = required(payload, 'accessToken', MAX_IDENTITY);
   if (isBlankToken(token)) throw bad('accessToken', 'is missing');
   return token;
+}
+
+/** Blanks name no module. */
+function readModule(payload: JsonObject): string | null {
+  const module = optional(payload, 'module', MAX_MODULE_NAME);
+  return module.trim() === '' ? null : module;
 }
 
 function readId(payload: JsonObject): string | null {

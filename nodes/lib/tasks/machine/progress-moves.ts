@@ -63,8 +63,12 @@ export const PROGRESS_MOVES: readonly Move[] = [
     from: ['upgrading'],
     when: ({ device }) => !device.reported100,
     to: 'upgrading',
-    change: ({ event }) => ({ since: event.now, rebootAt: null }),
-    why: 'a step that comes again, or late, is a sign of life as well',
+    change: ({ device, event }) => ({
+      since: event.now,
+      rebootAt: null,
+      desc: event.step === device.step && event.desc ? event.desc : device.desc,
+    }),
+    why: 'a step that comes again, or late, is a sign of life as well; again with another text, it says more',
   },
   {
     on: 'progress-100',
