@@ -5,19 +5,15 @@ import { shownText } from '../lib/red/status';
 
 /** The status while nothing happens: a locale key, or a text in the runtime's language. */
 export function workStatus(RED: NodeAPI, work: UpgradeWork, hold: boolean): string {
-  const { inWork, waiting } = work;
-  const [first] = inWork;
-  if (first !== undefined) {
-    if (inWork.length + waiting.length > 1) {
-      return RED._('ota-push.status.several', { inWork: inWork.length, waiting: waiting.length });
-    }
+  const { inWork, waiting, first, next } = work.summary;
+  if (first !== null) {
+    if (inWork + waiting > 1) return RED._('ota-push.status.several', { inWork, waiting });
     const version = shownText(first.upgrade.payload.version).slice(0, 7);
     return RED._('ota-push.status.inWork', { version, since: clockTime(first.since) });
   }
-  const [next] = waiting;
-  if (next === undefined) return 'common.status.connected';
+  if (next === null) return 'common.status.connected';
   if (!hold) return 'ota-push.status.waits';
-  return RED._('ota-push.status.held', { count: waiting.length, since: clockTime(next.payload.at) });
+  return RED._('ota-push.status.held', { count: waiting, since: clockTime(next.payload.at) });
 }
 
 /** `14:05` today, `11-27` before. Local time, as a person at the gateway reads it. */

@@ -87,6 +87,33 @@ describe('the reports that wait for the broker', () => {
     );
   });
 
+  it('are looked at for their age only when one may be too old, however many devices report', () => {
+    const queue = new ReportQueue();
+    let looks = 0;
+    const counted = (key: string): DeviceReport =>
+      Object.defineProperty({ ...step(key, 100), accessToken: key }, 'keepMs', {
+        get: () => {
+          looks += 1;
+          return 1000;
+        },
+      });
+    for (let i = 0; i < 1000; i += 1) {
+      queue.add(counted(`r${i}`), 0);
+      assert.deepEqual(queue.expired(500), []);
+    }
+    assert.ok(looks < 10_000, `${looks} looks at 1,000 reports`);
+    assert.equal(queue.expired(1000).length, 0);
+    assert.equal(queue.expired(1001).length, 1000);
+  });
+
+  it('of one device are compared among themselves where those of the others were before', () => {
+    const queue = queueOf(step('old', -2), step('new', 100), { ...step('b', -2), accessToken: 'b' });
+    queue.add({ ...step('b2', 100), accessToken: 'b' }, 0);
+    const gone = (accessToken?: string): string[] => queue.keepNewest(accessToken).map(({ key }) => key);
+    assert.deepEqual(gone('b'), ['b']);
+    assert.deepEqual(gone(), ['old']);
+  });
+
   it('come back from their file, without what can not be read', () => {
     const text = writeReports([step('s', 100), version('v')]) ?? '';
     assert.deepEqual(readReports(JSON.parse(text)), { state: [step('s', 100), version('v')], whole: true });

@@ -47,6 +47,20 @@ describe('the upgrades of a device', () => {
     assert.deepEqual(versions(all.take(0, AT)), ['m2']);
   });
 
+  it('are told in numbers, with the first in work and the first that waits', () => {
+    const all = begun();
+    assert.deepEqual(begun().summary, { inWork: 0, waiting: 0, first: null, next: null });
+    for (const accessToken of ['a', 'b', 'c']) all.receive(upgrade({ accessToken }), 0);
+    all.receive(upgrade({ module: 'MCU', version: 'm2' }), 0);
+    const [a, b, c] = all.take(0, AT);
+    all.reporting(a!.key);
+    all.end(b!.key, 0, AT);
+    const { inWork, waiting, first, next } = all.summary;
+    assert.deepEqual([inWork, waiting, first?.key, next?.payload.version], [1, 1, c!.key, 'm2']);
+    const state = { ...all.state(0), ended: [] };
+    assert.equal(new Upgrades(rules(), state, clock).summary.inWork, 1);
+  });
+
   it('are no more at once than the limit for all tokens', () => {
     const all = begun({ parallel: 1 });
     for (const accessToken of ['a', 'b', 'c']) all.receive(upgrade({ accessToken }), 0);

@@ -54,6 +54,8 @@ const LIMIT = 10_000;
 export class ReportQueue {
   readonly #queued = new Map<string, Queued>();
   readonly #byToken = new Map<string, Set<Queued>>();
+  /** No step that isn't on its way is too old before this. */
+  #nextExpiry = Infinity;
 
   get full(): boolean {
     return this.#queued.size >= LIMIT;
@@ -84,13 +86,15 @@ export class ReportQueue {
   /**
    * While there is no connection the newest report of each token, module and kind stays. Returns those that went;
    * what they would have ended is ended by the one that took their place.
+   * @param accessToken looks at those of one device only: where the others were looked at before
    */
-  keepNewest(): DeviceReport[] {
+  keepNewest(accessToken?: string): DeviceReport[] {
     const gone: DeviceReport[] = [];
     const newest = new Map<string, Queued>();
-    for (const queued of this.#queued.values()) {
-      const { kind, accessToken, module } = queued.report;
-      const slot = JSON.stringify([kind, accessToken, module]);
+    const all = accessToken === undefined ? this.#queued.values() : (this.#byToken.get(accessToken) ?? []);
+    for (const queued of [...all]) {
+      const { kind, accessToken: device, module } = queued.report;
+      const slot = JSON.stringify([kind, device, module]);
       const older = newest.get(slot);
       newest.set(slot, queued);
       if (older === undefined || older.sending) continue;
@@ -119,7 +123,9 @@ export class ReportQueue {
 
   sending(key: string, sending: boolean): void {
     const queued = this.#queued.get(key);
-    if (queued !== undefined) queued.sending = sending;
+    if (queued === undefined) return;
+    queued.sending = sending;
+    this.#expectExpiry(queued);
   }
 
   /** The broker refused it: it stays for the next connection, and ends no upgrade any more. */
@@ -135,11 +141,16 @@ export class ReportQueue {
     for (const queued of this.#queued.values()) queued.refused = false;
   }
 
-  /** Steps that are too old to be sent. */
+  /** Steps that are too old to be sent. Asked for at each report: it looks at them all only when one may be. */
   expired(now: number): StepReport[] {
-    return [...this.#queued.values()].flatMap(({ report, bornAt, sending }) =>
-      report.kind === 'progress' && !sending && now - bornAt > report.keepMs ? [report] : [],
-    );
+    if (now <= this.#nextExpiry) return [];
+    this.#nextExpiry = Infinity;
+    const expired: StepReport[] = [];
+    for (const queued of this.#queued.values()) {
+      this.#expectExpiry(queued);
+      if (now > expiryOf(queued) && queued.report.kind === 'progress') expired.push(queued.report);
+    }
+    return expired;
   }
 
   /** Refused steps of a module that a new upgrade begins for: sent again, they would be taken for its own. */
@@ -166,12 +177,22 @@ export class ReportQueue {
     if (ofToken?.size === 0) this.#byToken.delete(accessToken);
   }
 
+  #expectExpiry(queued: Queued): void {
+    this.#nextExpiry = Math.min(this.#nextExpiry, expiryOf(queued));
+  }
+
   #put(report: DeviceReport, bornAt: number, ready: boolean): void {
     const queued: Queued = { report, bornAt, ready, sending: false, refused: false };
     this.#queued.set(report.key, queued);
+    this.#expectExpiry(queued);
     const ofToken = this.#byToken.get(report.accessToken) ?? new Set();
     this.#byToken.set(report.accessToken, ofToken.add(queued));
   }
+}
+
+/** After this a report isn't sent any more; one that is on its way, and a version, never expires. */
+function expiryOf({ report, bornAt, sending }: Queued): number {
+  return report.kind === 'progress' && !sending ? bornAt + report.keepMs : Infinity;
 }
 
 /** The text of the file; null where there is nothing to keep. */

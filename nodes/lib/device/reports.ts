@@ -39,11 +39,13 @@ export class DeviceReports {
   readonly #senders = new Map<string, ReportSender>();
   readonly #works = new Map<string, UpgradeWork>();
   readonly #waiting = new Map<string, (outcome: ReportOutcome) => void>();
-  #whenFree: { readonly accessToken: string; readonly resolve: () => void }[] = [];
+  readonly #whenFree = new Map<string, (() => void)[]>();
   /** What waits for the successor of an ota-push node. */
   readonly #whenSucceeded: (() => void)[] = [];
   #retry: NodeJS.Timeout | null = null;
   #wasConnected = false;
+  /** The broker is away, and the newest report of each is all that waits. */
+  #isPruned = false;
 
   constructor(
     reports: readonly DeviceReport[],
@@ -124,7 +126,9 @@ export class DeviceReports {
    */
   whenFree(accessToken: string): Promise<void> | null {
     if (!this.#queue.holdsBack(accessToken)) return null;
-    return new Promise((resolve) => this.#whenFree.push({ accessToken, resolve }));
+    const waiters = this.#whenFree.get(accessToken) ?? [];
+    this.#whenFree.set(accessToken, waiters);
+    return new Promise((resolve) => void waiters.push(resolve));
   }
 
   /**
@@ -138,7 +142,7 @@ export class DeviceReports {
     const upgrades = given.upgrades ?? this.#upgradesEnded(given);
     const report = { ...given, key, at, upgrades } as DeviceReport;
     this.#queue.add(report, this.#clock.now());
-    this.#prune();
+    this.#prune(given.accessToken);
     const outcome = new Promise<ReportOutcome>((resolve) => this.#waiting.set(key, resolve));
     if (await this.#file.save()) await this.#noteEnd(upgrades);
     this.#queue.ready(key);
@@ -183,10 +187,15 @@ export class DeviceReports {
   }
 
   /** While the broker is away the newest of each waits; while there is a connection each goes out. */
-  #prune(): void {
+  #prune(accessToken?: string): void {
     const senders = [...this.#senders.values()];
-    if (this.#connected() || !senders.some((sender) => sender.away())) return;
-    const gone = this.#queue.keepNewest();
+    if (this.#connected() || !senders.some((sender) => sender.away())) {
+      this.#isPruned = false;
+      return;
+    }
+    // Of the other devices nothing has come since: a gateway may stand before thousands.
+    const gone = this.#queue.keepNewest(this.#isPruned ? accessToken : undefined);
+    this.#isPruned = true;
     for (const { key } of gone) this.#settle(key, 'replaced');
     if (gone.length > 0) void this.#file.save();
   }
@@ -277,9 +286,9 @@ export class DeviceReports {
 
   #free(accessToken: string): void {
     if (this.#queue.holdsBack(accessToken)) return;
-    const free = this.#whenFree.filter((waiter) => waiter.accessToken === accessToken);
-    this.#whenFree = this.#whenFree.filter((waiter) => waiter.accessToken !== accessToken);
-    for (const { resolve } of free) resolve();
+    const free = this.#whenFree.get(accessToken) ?? [];
+    this.#whenFree.delete(accessToken);
+    for (const resolve of free) resolve();
   }
 
   #retrySoon(): void {

@@ -24,6 +24,16 @@ export interface UpgradeRules {
   readonly newKey: () => string;
 }
 
+/** What a person sees of a node's upgrades at a glance. */
+export interface UpgradeSummary {
+  readonly inWork: number;
+  readonly waiting: number;
+  /** The one that has been in work for longest. */
+  readonly first: UpgradeInWork | null;
+  /** The one that has waited for longest. */
+  readonly next: ReceivedUpgrade | null;
+}
+
 /** What is to be done with an upgrade of an earlier run, or of this one before a deploy. */
 export interface Resumption {
   readonly entry: UpgradeInWork;
@@ -52,6 +62,8 @@ export class Upgrades {
   readonly #rules: UpgradeRules;
   readonly #waiting = new Map<string, ReceivedUpgrade>();
   readonly #work = new Map<string, Work>();
+  /** Those whose end isn't reported, oldest first. */
+  readonly #open = new Map<string, Work>();
   /** The key of the upgrade of each token that is in work. */
   readonly #tokens = new Map<string, string>();
   readonly #ended = new EndedUpgrades(LIMIT);
@@ -84,7 +96,19 @@ export class Upgrades {
 
   /** What was handed out and hasn't ended, oldest first. */
   get inWork(): readonly UpgradeInWork[] {
-    return this.inUse.filter(({ reporting }) => !reporting);
+    return [...this.#open.values()].map(({ entry }) => entry);
+  }
+
+  /** How many are in work and wait, and the first of each: asked for at each change, whatever their number. */
+  get summary(): UpgradeSummary {
+    const [work] = this.#open.values();
+    const [next] = this.#waiting.values();
+    return {
+      inWork: this.#open.size,
+      waiting: this.#waiting.size,
+      first: work?.entry ?? null,
+      next: next ?? null,
+    };
   }
 
   /** The same, and what ended by a report that isn't acknowledged yet. */
@@ -185,6 +209,7 @@ export class Upgrades {
     const work = this.#work.get(key);
     if (work === undefined) return;
     work.resumeAt = Infinity;
+    this.#open.delete(key);
     this.#replace(work, { ...work.entry, reporting: true });
   }
 
@@ -194,6 +219,7 @@ export class Upgrades {
     if (work === undefined) return;
     const { payload } = work.entry.upgrade;
     this.#work.delete(key);
+    this.#open.delete(key);
     this.#tokens.delete(payload.accessToken);
     this.#characters -= textOf(work.entry.upgrade).length;
     this.#ended.add(payload, now, wall);
@@ -283,8 +309,9 @@ export class Upgrades {
   }
 
   #add(work: Work): void {
-    const { key, upgrade } = work.entry;
+    const { key, upgrade, reporting } = work.entry;
     this.#work.set(key, work);
+    if (!reporting) this.#open.set(key, work);
     this.#tokens.set(upgrade.payload.accessToken, key);
     this.#characters += textOf(upgrade).length;
   }

@@ -10,7 +10,7 @@ import { EndedUpgrades } from './ended';
 import type { UpgradeOwner } from './in-use';
 import { writeEnded, writeJournal } from './journal';
 import type { ReceivedUpgrade, UpgradeInWork, UpgradeState } from './types';
-import { Upgrades, type UpgradeRules } from './upgrades';
+import { Upgrades, type UpgradeRules, type UpgradeSummary } from './upgrades';
 
 export interface WorkSettings extends Pick<
   UpgradeRules,
@@ -91,8 +91,8 @@ export class UpgradeWork implements UpgradeOwner {
     return this.#upgrades.waiting;
   }
 
-  get inWork(): readonly UpgradeInWork[] {
-    return this.#upgrades.inWork;
+  get summary(): UpgradeSummary {
+    return this.#upgrades.summary;
   }
 
   inUse(): UpgradeInWork['upgrade']['payload'][] {
@@ -261,7 +261,7 @@ export class UpgradeWork implements UpgradeOwner {
     for (const { key } of stuck) this.#upgrades.end(key, now, this.#wallText());
     const again = due.filter(({ action }) => action === 'hand-out');
     if (due.length + stuck.length > 0) this.#changed();
-    const tired = this.#upgrades.inWork.length > 0 && now - this.#savedAt > SAVE_MS;
+    const tired = this.#upgrades.summary.inWork > 0 && now - this.#savedAt > SAVE_MS;
     if (this.#upgrades.forget(now) || due.length + stuck.length > 0 || tired) {
       void this.#save().then(() => {
         for (const { entry } of again) this.#handOut(entry.upgrade, entry.attempt, undefined);
