@@ -776,6 +776,47 @@ describe('the engine', () => {
     assert.equal((await platform.task(task)).status, 'running');
   });
 
+  it('lets a task run whose retry was killed when all of its devices were moved', async () => {
+    const task = await platform.create(['a', 'b']);
+    await platform.run({ action: 'cancel', taskId: task.taskId });
+    const intent = { on: 'retry', statuses: ['cancelled'], reasons: null, byName: false, id: 'x' } as const;
+    await platform.leave(task, intent, []);
+    const tasks = platform.store.tasks('s');
+    const slice = { in: 'task', status: 'cancelled', after: '', limit: 10 } as const;
+    const at = { wall: platform.wallNow, ticks: platform.engine.moment().now };
+    await tasks.transact(moveNeed(tasks.task(task.taskId)?.id ?? 0, slice, at), (rows) =>
+      move(intent, slice, rows),
+    );
+    await platform.restart();
+    await platform.wait(1);
+    assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'pushed' });
+    assert.equal((await platform.task(task)).status, 'running');
+  });
+
+  it('cancels a task that is being pushed without pushing the rest of it first', async () => {
+    const task = await platform.create(list(500), { perMinute: 0 });
+    platform.sent = [];
+    const run = platform.engine.runScheduler();
+    await platform.run({ action: 'cancel', taskId: task.taskId });
+    await run;
+    assert.ok(platform.sent.length < 500, `${platform.sent.length} pushes`);
+    assert.equal((await platform.task(task)).counts.cancelled, 500);
+  });
+
+  it('lets waitLimit stand still while a task is paused, and fails its sleepers when the rest of it is over', async () => {
+    const task = await platform.create(['a'], { offline: 'wait', waitLimit: 60 });
+    await platform.wait(1);
+    platform.sent[0]?.settled({ delivery: 'offline', error: null });
+    await platform.wait(10);
+    await platform.run({ action: 'pause', taskId: task.taskId });
+    await platform.wait(200);
+    await platform.run({ action: 'resume', taskId: task.taskId });
+    await platform.wait(40);
+    assert.deepEqual(await platform.devices(task), { a: 'pending offline' });
+    await platform.wait(20);
+    assert.deepEqual(await platform.devices(task), { a: 'failed offline' });
+  });
+
   it('finishes a command on named devices that a kill broke off', async () => {
     const task = await platform.create(['a', 'b', 'c']);
     await platform.wait(1);

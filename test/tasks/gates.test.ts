@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
+import { updateNeed, updateTask } from '../../nodes/lib/tasks/transactions';
 import { PACKAGE, type Platform, useConnectedPlatform } from './support/engine-platform';
 
 const list = (n: number): string[] => Array.from({ length: n }, (_, i) => `d${String(i).padStart(3, '0')}`);
@@ -194,6 +195,14 @@ describe('a rollout', () => {
       assert.equal((await events(task)).at(-1), 'ended');
     });
 
+    it('fails who stays silent after it, though no repeat of the push goes out any more', async () => {
+      const task = await platform.create(['a'], { noResponse: 40, repush: 3 }, { endAt: iso(15) });
+      await platform.wait(60);
+      assert.deepEqual(await platform.devices(task), { a: 'failed no-response' });
+      assert.equal((await get(task)).status, 'ended');
+      assert.equal(pushed().length, 2);
+    });
+
     it('cancels all with endBehavior cancel', async () => {
       const more = { endAt: iso(20), endBehavior: 'cancel' };
       const task = await platform.create(['a', 'b'], { concurrency: 1 }, more);
@@ -260,6 +269,20 @@ describe('a rollout', () => {
       const task = await platform.create(['a'], { noResponse: 1000, repush: 0 });
       await platform.wait(30);
       await get(task, 'update', { policy: { noResponse: 20 } });
+      await platform.wait(2);
+      assert.deepEqual(await platform.devices(task), { a: 'failed no-response' });
+    });
+
+    it('counts them anew also where a kill came before all were', async () => {
+      const task = await platform.create(['a'], { noResponse: 1000, repush: 0 });
+      await platform.wait(30);
+      const tasks = platform.store.tasks('s');
+      const at = { wall: platform.wallNow, ticks: platform.engine.moment().now };
+      const update = { policy: { noResponse: 20 } };
+      await tasks.transact(updateNeed(tasks.task(task.taskId)?.id ?? 0, at), (rows) =>
+        updateTask(update, { by: null, remark: null }, rows, 'x'),
+      );
+      await platform.restart();
       await platform.wait(2);
       assert.deepEqual(await platform.devices(task), { a: 'failed no-response' });
     });

@@ -1171,7 +1171,7 @@ describe('time', () => {
     assert.equal(limit(given, NOW + 30_000, running), 'waited');
     const paused = { ...rules, running: { before: 79_999, since: null } };
     assert.equal(limit(given, NOW + 1e9, paused), undefined);
-    assert.equal(lookAgain(given, paused, NOW + 1e9), NOW + 1e9 + 1000);
+    assert.ok((lookAgain(given, paused, NOW + 1e9) ?? 0) > NOW + 1e12, 'it stands still');
   });
 
   it('doubles the delay before each retry, a day at most', () => {

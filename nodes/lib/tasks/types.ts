@@ -190,12 +190,14 @@ export interface WaveCounts {
 
 /**
  * What a person asked of many devices of a task: written before the first of them is moved, and taken away when the
- * last one was.
+ * last one was. `recount`: limits that run are counted anew, because an `update` changed them.
  */
 export interface Intent {
-  readonly on: 'cancel' | 'retry';
+  readonly on: 'cancel' | 'retry' | 'recount';
   /** All devices in these states; null: those that were named. */
   readonly statuses: readonly DeviceStatus[] | null;
+  /** recount: also those that are pending with one of these. */
+  readonly holds?: readonly Hold[];
   /** Only devices that failed for one of these reasons; null: for any. */
   readonly reasons: readonly FailReason[] | null;
   /** Also devices that were cancelled by name. */

@@ -71,6 +71,25 @@ export class Calls {
     );
   }
 
+  /** Counts all limits of a task anew, and ends what an update left to do. */
+  async recount(task: number, now: Ticks, wall = WALL): Promise<void> {
+    const at = { wall, ticks: now };
+    const limited = [
+      ...(['pushed', 'upgrading', 'succeeded'] as const).map((status) => ({ in: 'task', status }) as const),
+      ...(['wait', 'delay'] as const).map((hold) => ({ in: 'hold', hold }) as const),
+    ];
+    for (const of of limited) {
+      const slice = { ...of, after: '', limit: 1000 };
+      const need = transactions.recountNeed(task, slice, at);
+      await this.database.transact(need, (rows) => transactions.recount(slice, rows));
+    }
+    await this.database.transact({ at, task }, ({ task: found }) =>
+      found === null || found.intent === null
+        ? { result: null }
+        : { result: null, task: transactions.stateOf({ ...found, intent: null }) },
+    );
+  }
+
   /** Moves named devices. */
   async move(
     task: number,

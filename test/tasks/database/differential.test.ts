@@ -117,6 +117,7 @@ class Replay {
           this.#wall,
           this.#now,
         );
+        await this.#calls.recount(task ?? 0, this.#now, this.#wall);
         return plainly(decided);
       }
       case 'hide':
@@ -139,7 +140,9 @@ class Replay {
         const notes = { by: 'me', remark: null };
         try {
           const need = transactions.updateNeed(task ?? 0, at);
-          return plainly(await transact(need, (rows) => transactions.updateTask(update, notes, rows)));
+          const updated = await transact(need, (rows) => transactions.updateTask(update, notes, rows));
+          await this.#calls.recount(task ?? 0, this.#now, this.#wall);
+          return plainly(updated);
         } catch (error) {
           return (error as OtaError).code;
         }

@@ -4,14 +4,20 @@
 import assert from 'node:assert/strict';
 import type { TaskDatabase } from '../../../nodes/lib/tasks/database';
 import {
+  due,
+  dueNeed,
   fleetNeed,
   forget,
+  intentNeed,
   label,
+  move,
+  moveNeed,
   seen,
+  takeIntent,
   updateNeed,
   updateTask,
 } from '../../../nodes/lib/tasks/transactions';
-import type { Task } from '../../../nodes/lib/tasks/types';
+import type { Intent, Task } from '../../../nodes/lib/tasks/types';
 import { plan, WALL } from '../support';
 import { Calls, inform, progress, statuses } from './calls';
 
@@ -590,12 +596,58 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       await tasks.database.transact(updateNeed(task.id, at), (rows) =>
         updateTask({ policy: { confirm: 5 } }, { by: null, remark: null }, rows),
       );
+      await tasks.recount(task.id, 1000);
       assert.deepEqual((await tasks.due(4000, WALL, 100)).changes, []);
       const { changes } = await tasks.due(8000, WALL, 100);
       assert.deepEqual(
         changes.map(({ plan: { taskId }, after }) => [taskId, after.accessToken, after.hold]),
         [[waiting.task.taskId, 'a', null]],
       );
+    });
+
+    it('looks at a waiting device of a paused task once, and at its limit again when the task runs on', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a', 'b'], { policy: { offline: 'wait', waitLimit: 60 } });
+      for (const { device } of (await tasks.claim(task.id, { now: 0 })).pushes) {
+        await tasks.outcome(device, { on: 'offline', now: 1000, id: device.pushId ?? '', push: 1 });
+      }
+      const state = (status: 'paused' | 'running') => () => ({ status, reason: null, wave: 1 });
+      await tasks.decide(task.id, state('paused'), WALL, 11_000);
+      const looked = async (ticks: number): Promise<number> =>
+        tasks.database.transact(dueNeed({ wall: WALL, ticks }, 100), (rows) => {
+          const { effects } = due(rows, 100);
+          return { result: rows.found.length, effects };
+        });
+      assert.deepEqual([await looked(500_000), await looked(900_000)], [2, 0]);
+      await tasks.decide(task.id, state('running'), WALL, 1_000_000);
+      await tasks.recount(task.id, 1_000_000);
+      assert.deepEqual((await tasks.due(1_049_999, WALL, 100)).changes, []);
+      const { changes } = await tasks.due(1_050_000, WALL, 100);
+      assert.deepEqual(
+        changes.map(({ after }) => [after.accessToken, after.status, after.reason]).sort(),
+        ['a', 'b'].map((token) => [token, 'failed', 'offline']),
+      );
+    });
+
+    it('cancels nothing that nobody asked for while a retry of the task is not finished', async () => {
+      const tasks = await open('s');
+      const made = await tasks.make(['a', 'b']);
+      await tasks.move(made.task.id, ['a', 'b'], 'cancel');
+      await tasks.decide(made.task.id, () => ({ status: 'cancelled', reason: null, wave: 1 }));
+      const retry = { on: 'retry', statuses: ['cancelled'], reasons: null, byName: true, id: 'x' } as const;
+      const rest = { on: 'cancel', statuses: ['pending'], reasons: null, byName: false } as const;
+      const at = { wall: WALL, ticks: 0 };
+      const slice = (status: 'cancelled' | 'pending') =>
+        ({ in: 'task', status, after: '', limit: 1 }) as const;
+      await tasks.database.transact(intentNeed(made.task.id, at), (rows) => takeIntent(retry, null, rows));
+      const step = async (intent: Intent, status: 'cancelled' | 'pending'): Promise<number> =>
+        (
+          await tasks.database.transact(moveNeed(made.task.id, slice(status), at), (rows) =>
+            move(intent, slice(status), rows),
+          )
+        ).changes.length;
+      assert.deepEqual([await step(retry, 'cancelled'), await step(rest, 'pending')], [1, 0]);
+      assert.deepEqual(await statuses(made), { a: 'pending', b: 'cancelled' });
     });
 
     it('puts a device back that waits for a task which is removed before its success was confirmed', async () => {

@@ -98,6 +98,8 @@ export type Search =
   | { readonly in: 'waiting'; readonly after: Ticks; readonly limit: number }
   /** Devices of `Need.task` in one state, in the order of their tokens after `after`. Locks are waited for. */
   | { readonly in: 'task'; readonly status: DeviceStatus; readonly after: string; readonly limit: number }
+  /** Devices of `Need.task` with one hold, in the order of their tokens after `after`. Locks are waited for. */
+  | { readonly in: 'hold'; readonly hold: Hold; readonly after: string; readonly limit: number }
   /**
    * The next of the tokens that were named in `Need.task` (`Decision.names`), in their order. They are struck off
    * when the decision is saved; `Rows.unknown` counts those that the task doesn't have. Locks are waited for.
@@ -114,6 +116,8 @@ export interface PushRoom {
 
 /** A row that the database found. */
 export interface Found extends Member {
+  /** When its limit is looked at, as it stands in the database; null: never. */
+  readonly due: Ticks | null;
   /** What is known of its device, where its turn to be pushed may have come (a search in the queue, or of a device); else null. */
   readonly facts: TurnFacts | null;
 }

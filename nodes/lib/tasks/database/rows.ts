@@ -18,6 +18,7 @@ import {
   type Task,
   type TaskPlan,
   type TaskStatus,
+  type Ticks,
   type WaveCounts,
 } from '../types';
 import type { DeviceRow, KnownCandidate, KnownModule } from './database';
@@ -97,6 +98,11 @@ export function toDevice(row: SqlRow): Device {
     at: row['at'] as number,
     events: row['events'] as number,
   };
+}
+
+/** When its limit is looked at. */
+export function dueIn(row: SqlRow): Ticks | null {
+  return number(row['due']);
 }
 
 export function toPlan(row: SqlRow): TaskPlan {

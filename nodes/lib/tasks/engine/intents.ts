@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OtaError } from '../../protocol';
 import { checkTargets } from '../commands';
-import { baseOf, resumed } from '../machine';
+import { baseOf, openDevices, resumed } from '../machine';
 import { addNames, intentNeed, takeIntent, takeOverIntent, type TaskChange } from '../transactions';
 import type { DeviceStatus, Intent, Task } from '../types';
 import type { Lane } from './lane';
@@ -48,7 +48,7 @@ export class Intents {
     const isWhole = others.length === 0;
     if (!(await this.#take(task, isWhole ? own : { ...own, naming: true }, first))) throw nothing();
     await this.#name(task, own, others);
-    const moved = await this.#finish(task, own);
+    const moved = await this.finish(task, own);
     // Where another instance has taken it over, that one has moved the rest.
     if (moved.moved === 0 && !moved.lost) throw nothing();
     return moved;
@@ -64,7 +64,7 @@ export class Intents {
       (at) => intentNeed(task.id, at),
       (rows) => takeOverIntent(id, rows),
     );
-    if (intent !== null) await this.#finish(task, intent);
+    if (intent !== null) await this.finish(task, intent);
     return !elsewhere;
   }
 
@@ -103,7 +103,8 @@ export class Intents {
     }
   }
 
-  async #finish(task: Task, intent: Intent): Promise<MovedDevices> {
+  /** Carries out an intent that was taken. */
+  async finish(task: Task, intent: Intent): Promise<MovedDevices> {
     const moved = await this.#writes.move(task, intent);
     if (moved.lost) return moved;
     await this.#writes.decide(task.id, (now, _wave, at) =>
@@ -143,10 +144,11 @@ function hasSome({ counts }: Task, status: DeviceStatus): boolean {
 function ended(task: Task, { on }: Intent, isMoved: boolean, wall: number): TaskChange {
   const { status, reason, wave, soakFrom, base } = task;
   const same = { status, reason, wave, soakFrom };
-  if (on === 'cancel') return same;
+  if (on !== 'retry') return same;
   // A task that was over runs again, or waits for its time again.
   if (status === 'ended' || status === 'cancelled') {
-    return isMoved ? { ...resumed(task, wall), base: baseOf(task) } : same;
+    // Whoever moved them may be gone since.
+    return isMoved || openDevices(task.counts) > 0 ? { ...resumed(task, wall), base: baseOf(task) } : same;
   }
   // Thresholds forget the devices that were taken back.
   return { ...same, base: { succeeded: base.succeeded, failed: Math.min(base.failed, baseOf(task).failed) } };

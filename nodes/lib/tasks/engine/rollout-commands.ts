@@ -1,4 +1,5 @@
 /** Commands on a rollout: a draft begins, the next wave opens, what may change changes; its numbers, log and curve. */
+import { randomUUID } from 'node:crypto';
 import type { CommandOf } from '../commands';
 import { advanced, baseOf, started, timeline } from '../machine';
 import { logShape, pointShape, taskDetails, type TaskDetails, type TaskShape } from '../shapes';
@@ -30,11 +31,24 @@ export async function update(
   task: Task,
   { update: changes, by, remark }: CommandOf<'update'>,
 ): Promise<TaskShape> {
-  const changed = await engine.lane.transact(
-    (at) => updateNeed(task.id, at),
-    (rows) => updateTask(changes, { by, remark }, rows),
-  );
-  if (changed !== null) engine.events.emitTask(changed);
+  const id = randomUUID();
+  const work = async (): Promise<Task | null> => {
+    for (;;) {
+      const changed = await engine.lane.transact(
+        (at) => updateNeed(task.id, at),
+        (rows) => updateTask(changes, { by, remark }, rows, id),
+      );
+      if (changed === 'occupied') {
+        await engine.intents.clear(task);
+        continue;
+      }
+      if (changed !== null) engine.events.emitTask(changed);
+      if (changed?.intent?.id === id) await engine.intents.finish(changed, changed.intent);
+      return changed;
+    }
+  };
+  const isLimited = changes.policy !== undefined;
+  const changed = await (isLimited ? engine.scheduler.whileLocked(task.id, work) : work());
   return changedShape(engine, task, changed);
 }
 

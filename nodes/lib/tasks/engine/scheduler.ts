@@ -5,7 +5,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type IdSource, nextId } from '../../protocol';
-import { isActive, isPastEnd, isWindowOpen, soakEnd } from '../machine';
+import { isActive, isPastEnd, mayPush, soakEnd } from '../machine';
 import {
   claim,
   type Claimed,
@@ -63,6 +63,8 @@ const PROBE_ALL_MS = 5 * 60_000;
 const ROOM_MS = 10 * 60_000;
 /** …and so many slices of it in one run. */
 const ROOM_SLICES = 20;
+/** Limits that stood still are looked for again after this time. */
+const RECOUNT_MS = 3_600_000;
 const DAY_MS = 24 * 3600 * 1000;
 /** Every push is answered within this time; a younger one may not have left before a kill. */
 const UNSURE_MS = 40_000;
@@ -92,6 +94,10 @@ export class Scheduler {
   readonly #superseded = new Set<number>();
   /** Tasks that a command works on. */
   readonly #locked = new Set<number>();
+  /** Commands that wait for the run which is under way. */
+  #waiting = 0;
+  /** By task, for which run of it the limits that had stood still were counted, and when (steady time). */
+  readonly #counted = new Map<number, { readonly since: Ticks; readonly at: number }>();
   #stopped = true;
   #underWay: Promise<void> | null = null;
   #again = false;
@@ -163,6 +169,12 @@ export class Scheduler {
     return this.#underWay;
   }
 
+  /** A run leaves what takes long to the next one. */
+  #isBrokenOff(): boolean {
+    if (this.#waiting > 0) this.#again = true;
+    return this.#stopped || this.#waiting > 0;
+  }
+
   /** What a task's counts make of it is looked at soon. */
   markDirty(task: number): void {
     this.#dirty.add(task);
@@ -171,10 +183,12 @@ export class Scheduler {
 
   /** Keeps away from a task while a command works on it. */
   async whileLocked<T>(task: number, work: () => Promise<T>): Promise<T> {
-    // A run that is under way may have looked at it already.
-    await this.#underWay;
     this.#locked.add(task);
     try {
+      // A run that is under way may have looked at it already; it makes way.
+      this.#waiting += 1;
+      await this.#underWay;
+      this.#waiting -= 1;
       return await work();
     } finally {
       this.#locked.delete(task);
@@ -220,10 +234,15 @@ export class Scheduler {
       if (clock.connected) {
         // Before any limit is looked at: a push that never left is no silence of its device.
         await this.#repeatBegun();
+        await this.#resumeLimits(tasks);
         await this.#due();
         if (this.#probesAll) await this.#probeAll(tasks);
+        const yielder = new EventLoopYielder();
         const pushes = clock.mayPush;
-        for (const task of tasks) if (pushes && this.#mayPush(task)) await this.#claim(task);
+        for (const task of tasks) {
+          const mayHave = hasPushes(task) || this.#dirty.has(task.id);
+          if (pushes && mayHave && this.#mayPush(task)) await this.#claim(task, yielder);
+        }
       }
       await this.#decideDirty();
       for (const task of tasks) {
@@ -328,21 +347,34 @@ export class Scheduler {
   }
 
   #mayPush(task: Task): boolean {
-    return (
-      task.status === 'running' &&
-      !isPastEnd(task, this.#parts.time.wall()) &&
-      !this.#locked.has(task.id) &&
-      isWindowOpen(task.policy.window, this.#parts.time.wall())
+    const isFree = task.status === 'running' && !this.#locked.has(task.id);
+    return isFree && mayPush(task, this.#parts.time.wall());
+  }
+
+  /** Once for each time that a task runs on; once an hour for what another instance wrote meanwhile. */
+  async #resumeLimits(tasks: readonly Task[]): Promise<void> {
+    const steady = this.#parts.time.steady();
+    const running = new Map(
+      tasks.flatMap(({ id, running: { since } }) => (since === null ? [] : [[id, since]])),
     );
+    for (const id of this.#counted.keys()) if (!running.has(id)) this.#counted.delete(id);
+    for (const task of tasks) {
+      const since = running.get(task.id);
+      const last = this.#counted.get(task.id);
+      if (since === undefined || (last?.since === since && steady - last.at < RECOUNT_MS)) continue;
+      if (task.waiting > 0) await this.#parts.writes.resumeLimits(task);
+      this.#counted.set(task.id, { since, at: steady });
+    }
   }
 
   async #due(): Promise<void> {
     const { lane, events } = this.#parts;
     const yielder = new EventLoopYielder();
-    for (let more = true; more && !this.#stopped;) {
+    const until = lane.now().ticks;
+    for (let more = true; more && !this.#isBrokenOff();) {
       const over: Due = await lane.transact(
-        (at) => dueNeed(at, SLICE),
-        (rows) => due(rows, SLICE),
+        (at) => dueNeed(at, SLICE, until),
+        (rows) => due(rows, SLICE, until),
       );
       events.emitChanges(over.changes);
       more = over.more;
@@ -364,9 +396,8 @@ export class Scheduler {
     }
   }
 
-  async #claim({ id }: Task): Promise<void> {
+  async #claim({ id }: Task, yielder: EventLoopYielder): Promise<void> {
     const { lane, pushes, events } = this.#parts;
-    const yielder = new EventLoopYielder();
     for (let more = true; more && !this.#stopped && !this.#locked.has(id);) {
       const rules = { task: id, limit: Math.min(SLICE, pushes.room), nextId: this.#nextId };
       if (rules.limit <= 0) return;
@@ -387,6 +418,7 @@ export class Scheduler {
       events.emitChanges(claimed.changes);
       more = claimed.more && (claimed.changes.length > 0 || claimed.pushes.length > 0);
       await yielder.next();
+      if (this.#isBrokenOff()) return;
     }
   }
 
@@ -427,10 +459,12 @@ export class Scheduler {
   }
 
   async #decideDirty(): Promise<void> {
+    const yielder = new EventLoopYielder();
     for (const id of [...this.#dirty]) {
       if (this.#locked.has(id)) continue;
       this.#dirty.delete(id);
       try {
+        await yielder.next();
         const changed = await this.#parts.writes.decideByCounts(id);
         if (changed !== null) this.wake();
       } catch (error) {
@@ -479,6 +513,11 @@ export class Scheduler {
       await yielder.next();
     }
   }
+}
+
+/** True where a device of the task may have a push that is due: a first one, a repeat, a probe. */
+function hasPushes({ counts }: Task): boolean {
+  return counts.pending + counts.pushed > 0;
 }
 
 /**

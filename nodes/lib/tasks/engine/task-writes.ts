@@ -2,16 +2,19 @@
  * The writes that commands and the scheduler have in common: what becomes of a whole task, and of its devices in
  * slices. Each is in the database before anybody hears of it.
  */
-import type { ClockJump } from '../database';
+import type { ClockJump, Decision, Rows } from '../database';
 import type { DeviceStatus, Intent, Task } from '../types';
 import { decide, openDevices } from '../machine';
 import {
   decideTask,
   lineFor,
+  type LimitSelection,
   move,
   type Moved,
   moveNeed,
   type Notes,
+  recount,
+  recountNeed,
   type Selection,
   supersede,
   type Superseded,
@@ -25,6 +28,11 @@ import { EventLoopYielder } from './yielder';
 
 /** Devices moved in one transaction: neighbours share pages and a sync of the disk, and each is still short. */
 const MOVE_SLICE = 400;
+
+/** Devices with limits of one kind. */
+type Limited =
+  | Omit<Extract<LimitSelection, { in: 'task' }>, 'after' | 'limit'>
+  | Omit<Extract<LimitSelection, { in: 'hold' }>, 'after' | 'limit'>;
 
 /** How many devices a command moved, and how many of those that it was for it left as they were. */
 export interface MovedDevices {
@@ -70,9 +78,11 @@ export class TaskWrites {
 
   /** Cancels what a cancelled task still has, in slices. */
   async cancelOpen(task: Task): Promise<void> {
-    await this.move(task, CANCEL_OPEN);
-    await this.decide(task.id, ({ status, reason, wave, counts }) =>
-      status === 'cancelled' && openDevices(counts) === 0 ? { status, reason, wave, done: true } : null,
+    await this.move(task, CANCEL_OPEN, ({ status }) => status === 'cancelled');
+    await this.decide(task.id, ({ status, reason, wave, counts, intent }) =>
+      status === 'cancelled' && intent === null && openDevices(counts) === 0
+        ? { status, reason, wave, done: true }
+        : null,
     );
   }
 
@@ -116,25 +126,68 @@ export class TaskWrites {
     } while (this.#movedUpTo !== null);
   }
 
-  /** Moves devices as a person asked, in slices. */
-  async move(task: Task, intent: Intent): Promise<MovedDevices> {
+  /**
+   * Moves devices as a person asked, in slices.
+   * @param isWanted of what no person asked: whether the task is still as that needs it
+   */
+  async move(task: Task, intent: Intent, isWanted?: (task: Task) => boolean): Promise<MovedDevices> {
+    if (intent.on === 'recount') return this.#recountAll(task, intent);
     if (intent.statuses === null)
-      return this.#moveSlices(task, intent, () => ({ in: 'names', limit: MOVE_SLICE }));
+      return this.#moveSlices(task, intent, () => ({ in: 'names', limit: MOVE_SLICE }), isWanted);
     let all: MovedDevices = { moved: 0, skipped: 0, lost: false };
     for (const status of intent.statuses) {
-      const { moved, skipped, lost } = await this.#moveSlices(task, intent, (after) => ({
-        in: 'task',
-        status,
-        after,
-        limit: MOVE_SLICE,
-      }));
+      const slice = (after: string): Selection => ({ in: 'task', status, after, limit: MOVE_SLICE });
+      const { moved, skipped, lost } = await this.#moveSlices(task, intent, slice, isWanted);
       all = { moved: all.moved + moved, skipped: all.skipped + skipped, lost };
       if (lost) break;
     }
     return all;
   }
 
-  async #moveSlices(task: Task, intent: Intent, slice: (after: string) => Selection): Promise<MovedDevices> {
+  /** Limits that stood still with a task run on. */
+  async resumeLimits({ id }: Task): Promise<void> {
+    await this.#recount(id, { in: 'hold', hold: 'wait' }, () => true);
+  }
+
+  async #recountAll({ id }: Task, intent: Intent): Promise<MovedDevices> {
+    const { statuses, holds = [] } = intent;
+    const isOwn = ({ task }: Rows): boolean => task?.intent?.id === intent.id;
+    const limited: readonly Limited[] = [
+      ...(statuses ?? []).map((status) => ({ in: 'task', status }) as const),
+      ...holds.map((hold) => ({ in: 'hold', hold }) as const),
+    ];
+    for (const of of limited) {
+      if (!(await this.#recount(id, of, isOwn))) return { moved: 0, skipped: 0, lost: true };
+    }
+    return { moved: 0, skipped: 0, lost: false };
+  }
+
+  /** @returns false where it isn't wanted any more */
+  async #recount(id: number, of: Limited, isWanted: (rows: Rows) => boolean): Promise<boolean> {
+    const yielder = new EventLoopYielder();
+    for (let after: string | null = ''; after !== null;) {
+      const slice: LimitSelection = { ...of, after, limit: MOVE_SLICE };
+      const done: { readonly next: string | null; readonly isDone: boolean } = await this.#lane.transact(
+        (at) => recountNeed(id, slice, at),
+        (rows): Decision<{ readonly next: string | null; readonly isDone: boolean }> => {
+          if (!isWanted(rows)) return { result: { next: null, isDone: false } };
+          const { result: next, effects } = recount(slice, rows);
+          return { result: { next, isDone: true }, effects };
+        },
+      );
+      if (!done.isDone) return false;
+      after = done.next;
+      await yielder.next();
+    }
+    return true;
+  }
+
+  async #moveSlices(
+    task: Task,
+    intent: Intent,
+    slice: (after: string) => Selection,
+    isWanted?: (task: Task) => boolean,
+  ): Promise<MovedDevices> {
     const yielder = new EventLoopYielder();
     let moved = 0;
     let skipped = 0;
@@ -143,7 +196,7 @@ export class TaskWrites {
       const selection = slice(after);
       const done: Moved = await this.#lane.transact(
         (at) => moveNeed(task.id, selection, at),
-        (rows) => move(intent, selection, rows),
+        (rows) => move(intent, selection, rows, isWanted),
       );
       this.#events.emitChanges(done.changes);
       moved += done.changes.length;

@@ -2,7 +2,7 @@
  * When something is due for a device: its limit, and where it stands in its task's queue. Pure; times are ticks.
  * Nothing here decides what happens then: that is the table.
  */
-import type { Device, Policy, RunningTime, TaskPlan, Ticks } from '../types';
+import type { Device, DeviceStatus, Hold, Intent, Policy, RunningTime, TaskPlan, Ticks } from '../types';
 
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
@@ -15,7 +15,7 @@ export type LimitName =
 
 export interface Limit {
   readonly name: LimitName;
-  /** While its task is paused, `waited` may be later. */
+  /** While its task is paused, `waited` is later: it stands still. */
   readonly at: Ticks;
 }
 
@@ -65,11 +65,11 @@ export function isOver(device: Device, limit: Limit, { policy, running }: LimitR
 
 /**
  * True where time has a repeat of the push left that may go out now: silence isn't counted before that.
- * @param mayPush the task runs, and its window is open
+ * @param pushes the task may push now, see `mayPush`
  */
-export function isRepeatOwed(device: Device, { policy }: LimitRules, now: Ticks, mayPush: boolean): boolean {
+export function isRepeatOwed(device: Device, { policy }: LimitRules, now: Ticks, pushes: boolean): boolean {
   const { status, nextPush, repeats } = device;
-  return mayPush && status === 'pushed' && repeats < policy.repush && nextPush !== null && nextPush <= now;
+  return pushes && status === 'pushed' && repeats < policy.repush && nextPush !== null && nextPush <= now;
 }
 
 /** How long a task has run up to `now`, pauses left out. */
@@ -83,10 +83,40 @@ export function runningAfter(running: RunningTime, runs: boolean, now: Ticks): R
   return { before: runningTime(running, now), since: runs ? now : null };
 }
 
+/** `due` of a limit that stands still: later than anything that is looked for. `recount` gives it its time again. */
+const STANDS_STILL: Ticks = 1e15;
+
 /** When the limit that runs is over; null where none runs. Repeats are claimed with first pushes, see `nextPush`. */
 export function dueOf(device: Device, rules: LimitRules): Ticks | null {
-  if (!isOpen(device)) return null;
-  return limitOf(device, rules)?.at ?? null;
+  const limit = isOpen(device) ? limitOf(device, rules) : null;
+  if (limit === null) return null;
+  const isStill = limit.name === 'waited' && device.firstWait !== null && rules.running.since === null;
+  return isStill ? STANDS_STILL : limit.at;
+}
+
+type Limited = Pick<Intent, 'on' | 'reasons' | 'byName'> & {
+  readonly on: 'recount';
+  readonly statuses: readonly DeviceStatus[];
+  readonly holds: readonly Hold[];
+};
+
+/** Which limits count by which field of a policy. */
+const LIMITED_BY: readonly (readonly [keyof Policy, readonly DeviceStatus[], readonly Hold[]])[] = [
+  ['noResponse', ['pushed'], []],
+  ['stalled', ['upgrading'], []],
+  ['confirm', ['upgrading', 'succeeded'], []],
+  ['waitLimit', [], ['wait']],
+  ['retryDelay', [], ['delay']],
+  ['retryBackoff', [], ['delay']],
+];
+
+/** The devices whose limits another policy changes; null where it changes none. */
+export function limitedAnew(before: Policy, after: Policy): Limited | null {
+  const changed = LIMITED_BY.filter(([name]) => before[name] !== after[name]);
+  if (changed.length === 0) return null;
+  const statuses = [...new Set(changed.flatMap(([, some]) => some))];
+  const holds = [...new Set(changed.flatMap(([, , some]) => some))];
+  return { on: 'recount', statuses, holds, reasons: null, byName: false };
 }
 
 /** When a device whose limit was looked at in vain is looked at again: its limit is later, or stands still. */

@@ -7,7 +7,7 @@ import type { Device, Ticks, Transition } from '../types';
 import { copyOf } from './copy';
 import { isOver, isRepeatOwed, limitOf, SECOND } from './limits';
 import { type Event, type EventName, findMove, type Move, type Rules } from './table';
-import { isWindowOpen } from './window';
+import { mayPush } from './window';
 
 /** What happens so often, or means so little, that it isn't history. */
 const QUIET: ReadonlySet<EventName> = new Set([
@@ -158,6 +158,5 @@ export function versionEvent(
 export function limitEvent(device: Device, rules: Rules, now: Ticks, wall: number): Event | null {
   const limit = limitOf(device, rules);
   if (limit === null || !isOver(device, limit, rules, now)) return null;
-  const mayPush = rules.running.since !== null && isWindowOpen(rules.policy.window, wall);
-  return isRepeatOwed(device, rules, now, mayPush) ? null : { on: limit.name, now };
+  return isRepeatOwed(device, rules, now, mayPush(rules, wall)) ? null : { on: limit.name, now };
 }

@@ -50,7 +50,8 @@ export function decide(
   waveCounts: (wave: number) => WaveCounts,
   { now, wall }: Moment,
 ): TaskMove | null {
-  if (task.status === 'cancelled') return null;
+  // What a person asked of its devices comes first, whichever instance carries it out: half of it decides nothing.
+  if (task.status === 'cancelled' || task.intent !== null) return null;
   if (task.status === 'ended') {
     // A kill broke off the retry that took these in again.
     return openDevices(task.counts) === 0 ? null : moveTo(task, 'running', null, task.wave);

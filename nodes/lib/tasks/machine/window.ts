@@ -1,9 +1,18 @@
-/** The time of day, and the days, at which a task may push. Pure. */
-import { type Day, DAYS, type TimeWindow } from '../types';
+/** When a task may push: while it runs, before its end, at the times of day and on the days of its window. Pure. */
+import { type Day, DAYS, type TaskPlan, type TimeWindow } from '../types';
+import { isPastEnd } from './rollout';
 
 const FORMATS = new Map<string, Intl.DateTimeFormat>();
 
-/** True where pushes may go out now; the window's end is outside. The day on which it began counts. */
+/** True where a task's pushes may go out now: only then does silence wait for a repeat that is owed. */
+export function mayPush(
+  { running, policy, endAt }: Pick<TaskPlan, 'running' | 'policy' | 'endAt'>,
+  wall: number,
+): boolean {
+  return running.since !== null && !isPastEnd({ endAt }, wall) && isWindowOpen(policy.window, wall);
+}
+
+/** True where the window is open; its end is outside. The day on which it began counts. */
 export function isWindowOpen(window: TimeWindow | null, wall: number): boolean {
   if (window === null) return true;
   const { day, minute } = localTime(wall, window.timeZone);

@@ -3,17 +3,7 @@
  * the answer goes out, and nothing is answered that could not be pushed now.
  */
 import { DEFAULT_MODULE, type IdSource } from '../../protocol';
-import {
-  FRESH_LIFE,
-  isActive,
-  isPastEnd,
-  isPush,
-  isWindowOpen,
-  type Member,
-  spend,
-  takeTurn,
-  transition,
-} from '../machine';
+import { FRESH_LIFE, isActive, isPush, mayPush, type Member, spend, takeTurn, transition } from '../machine';
 import type { Change, Decision, Instant, Need, Rows } from '../database/database';
 import { roomFor, type Push } from './claim';
 import { stateOf } from './decide';
@@ -62,8 +52,7 @@ export function answer({ accessToken, nextId }: AnswerRules, rows: Rows): Decisi
   const { task, at } = rows;
   const [found] = rows.found;
   const nothing: Decision<Answered> = { result: { changes: [], push: null } };
-  if (task?.status !== 'running' || found === undefined) return nothing;
-  if (isPastEnd(task, at.wall) || !isWindowOpen(task.policy.window, at.wall)) return nothing;
+  if (task?.status !== 'running' || found === undefined || !mayPush(task, at.wall)) return nothing;
   const set = new WorkingSet(rows);
   const member = set.current(found);
   if (isActive(member.device)) return answerAgain(set, member, at);

@@ -1,7 +1,7 @@
 /** The limits of devices that are over. */
 import { isOccupied, limitEvent, lookAgain, type Member, transition } from '../machine';
 import type { Change, Decision, Instant, Need, Rows } from '../database/database';
-import type { Transition } from '../types';
+import type { Ticks, Transition } from '../types';
 import { WorkingSet } from './working-set';
 
 export interface Due {
@@ -10,11 +10,12 @@ export interface Due {
   readonly more: boolean;
 }
 
-export function dueNeed(at: Instant, limit: number): Need {
-  return { at, search: { in: 'due', until: at.ticks, limit } };
+/** @param until what becomes due later, by a look at it too, is left to the next pass: one pass comes to an end */
+export function dueNeed(at: Instant, limit: number, until: Ticks = at.ticks): Need {
+  return { at, search: { in: 'due', until, limit } };
 }
 
-export function due(rows: Rows, limit: number): Decision<Due> {
+export function due(rows: Rows, limit: number, until: Ticks = rows.at.ticks): Decision<Due> {
   const set = new WorkingSet(rows);
   const { ticks, wall } = rows.at;
   for (const found of rows.found) {
@@ -23,7 +24,7 @@ export function due(rows: Rows, limit: number): Decision<Due> {
     const event = limitEvent(device, plan, ticks, wall);
     const move = event === null ? freed(member, set, wall) : transition(device, plan, event, wall);
     // A report has moved the limit on, or it stands still; only the look at it was due.
-    if (move === null) set.effects.looks.set(device.id, lookAgain(device, plan, ticks));
+    if (move === null) set.effects.looks.set(device.id, lookAgain(device, plan, Math.max(ticks, until)));
     else set.add([move], wall);
   }
   const { effects } = set;

@@ -8,6 +8,7 @@ export * from './intent';
 export * from './join';
 export * from './log';
 export * from './move';
+export * from './recount';
 export * from './supersede';
 export * from './update';
 export * from './report';

@@ -1,7 +1,7 @@
 /** What people make of the devices of a task, and what a start makes of pushes that may not have left. */
 import { RETURN, transition } from '../machine';
 import type { Change, Decision, Instant, Need, Rows, Search } from '../database/database';
-import type { Device, Intent } from '../types';
+import type { Device, Intent, Task } from '../types';
 import { WorkingSet } from './working-set';
 
 /** Devices of one task: those in one state after a token, or the next of those that were named. */
@@ -23,9 +23,25 @@ export function moveNeed(task: number, search: Selection, at: Instant): Need {
   return { at, task, search };
 }
 
-/** Moves devices as a person asked. */
-export function move(intent: Intent, { limit }: Selection, rows: Rows): Decision<Moved> {
-  if (intent.id !== undefined && rows.task?.intent?.id !== intent.id) {
+/**
+ * Moves devices as a person asked. What no person asked, and so has no id, comes after what one did: nothing is moved
+ * while an intent isn't finished.
+ * @param isWanted of such a move: whether the task is still as that needs it
+ */
+export function move(
+  intent: Intent,
+  { limit }: Selection,
+  rows: Rows,
+  isWanted: (task: Task) => boolean = () => true,
+): Decision<Moved> {
+  const { task } = rows;
+  const { on, statuses, reason } = intent;
+  const isOurs =
+    intent.id === undefined
+      ? task === null || (task.intent === null && isWanted(task))
+      : task?.intent?.id === intent.id;
+  // Limits are counted anew by `recount`, which moves nothing.
+  if (!isOurs || on === 'recount') {
     return { result: { changes: [], next: null, skipped: 0, lost: true }, keepsNames: true };
   }
   const set = new WorkingSet(rows);
@@ -33,7 +49,6 @@ export function move(intent: Intent, { limit }: Selection, rows: Rows): Decision
   let skipped = rows.unknown;
   for (const found of rows.found) {
     const { device, plan } = set.current(found);
-    const { on, statuses, reason } = intent;
     const event = {
       on,
       now: ticks,

@@ -1,7 +1,9 @@
 /** `update`: what a person changes of a task that isn't over. Pure. */
 import { OtaError } from '../../protocol';
+import { limitedAnew } from '../machine';
 import type { Decision, Instant, Need, Rows } from '../database/database';
 import type { Task, TaskPlan } from '../types';
+import { stateOf } from './decide';
 import { lineFor, type Notes } from './log';
 
 /** Absent fields stay as they are. */
@@ -14,11 +16,17 @@ export function updateNeed(task: number, at: Instant): Need {
 }
 
 /**
- * Answers the task as it is from now on; null where there is none. Limits that run are counted anew from their
- * start, because they are counted from when they began.
+ * Answers the task as it is from now on; null where there is none, 'occupied' where a command on its devices isn't
+ * finished. Limits that run are counted anew from their start: where they changed its intent says so.
+ * @param id the id that the intent gets
  * @throws OtaError OTA_TASK_STATE where it is over, OTA_BAD_INPUT for an end that is over already
  */
-export function updateTask(update: PlanUpdate, notes: Notes, rows: Rows): Decision<Task | null> {
+export function updateTask(
+  update: PlanUpdate,
+  notes: Notes,
+  rows: Rows,
+  id?: string,
+): Decision<Task | 'occupied' | null> {
   const { task, at } = rows;
   if (task === null) return { result: null };
   if (task.status === 'ended' || task.status === 'cancelled') {
@@ -29,9 +37,13 @@ export function updateTask(update: PlanUpdate, notes: Notes, rows: Rows): Decisi
     throw new OtaError('OTA_BAD_INPUT', '"endAt" must be after "startAt" and after now.');
   }
   const plan = { name, description, endAt, endBehavior, policy: { ...task.policy, ...update.policy } };
+  const limited = limitedAnew(task.policy, plan.policy);
+  if (limited !== null && task.intent !== null) return { result: 'occupied' };
+  const changed: Task = { ...task, ...plan, ...(limited !== null && { intent: { ...limited, id } }) };
   return {
-    result: { ...task, ...plan },
+    result: changed,
     plan,
+    ...(limited !== null && { task: stateOf(changed) }),
     log: [lineFor('updated', task, at.wall, notes)],
   };
 }

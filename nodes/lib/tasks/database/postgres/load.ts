@@ -11,9 +11,19 @@ import {
   queueRank,
   type TurnFacts,
 } from '../../machine';
-import type { Device, HistoryEvent, KnownDevice, Labels, Task, TaskPlan, WaveCounts } from '../../types';
+import {
+  type Device,
+  type HistoryEvent,
+  HOLDS,
+  type KnownDevice,
+  type Labels,
+  type Task,
+  type TaskPlan,
+  type WaveCounts,
+} from '../../types';
 import type { Found, Instant, KnownModule, Need, Rows, Search, Searched } from '../database';
 import {
+  dueIn,
   queueStart,
   type SqlRow,
   statusCode,
@@ -151,7 +161,9 @@ export class PostgresRows implements Rows {
         return [];
       }
       const facts = loaded.facts.get(member.device.id);
-      return [{ ...member, facts: facts === undefined ? null : this.#turnFacts(member, facts) }];
+      return [
+        { ...member, facts: facts === undefined ? null : this.#turnFacts(member, facts), due: dueIn(row) },
+      ];
     });
     this.orphans = orphans;
   }
@@ -412,6 +424,11 @@ async function search(
       const code = statusCode(what.status);
       const rows = await transaction.read(sql.FIND_OF_TASK, [service, task, code, what.after, what.limit]);
       return sorted(rows, (row) => row['status'] === code);
+    }
+    case 'hold': {
+      const code = HOLDS.indexOf(what.hold);
+      const rows = await transaction.read(sql.FIND_OF_HOLD, [service, task, code, what.after, what.limit]);
+      return sorted(rows, (row) => row['hold'] === code);
     }
     case 'names':
       return names(transaction, service, { task, limit: what.limit, at });

@@ -355,7 +355,6 @@ function changePlan(
 ): void {
   const { name, description, endAt, endBehavior, policy } = plan;
   transaction.write(sql.CHANGE_PLAN, [id, name, description, endAt, endBehavior, JSON.stringify(policy)]);
-  transaction.write(sql.DUE_NOW, [id]);
 }
 
 function saveCounts(transaction: Transaction, { part }: SaveContext, effects: Effects, counts: Counts): void {

@@ -332,6 +332,11 @@ export const FIND_OF_TASK = found(
   'SELECT id, token FROM task_devices WHERE task = $2 AND status = $3 AND token > $4 ORDER BY token LIMIT $5',
   true,
 );
+export const FIND_OF_HOLD = found(
+  'find_of_hold',
+  'SELECT id, token FROM task_devices WHERE task = $2 AND hold = $3 AND token > $4 ORDER BY token LIMIT $5',
+  true,
+);
 export const FIND_NAMES = found(
   'find_names',
   `SELECT x.id, x.token FROM task_names AS k JOIN task_devices AS x ON x.task = k.task AND x.token = k.token
@@ -389,12 +394,6 @@ export const SAVE_DUE = named(
   'save_due',
   `UPDATE task_devices AS d SET due = u.due FROM unnest($1::bigint[], $2::float8[]) AS u (id, due)
     WHERE d.id = u.id`,
-);
-/** Of all limits that run, also of successes that wait to be confirmed: a task may have many more devices without one. */
-export const DUE_NOW = named(
-  'due_now',
-  `UPDATE task_devices SET due = 0 WHERE due IS NOT NULL AND task = $1
-    AND service = (SELECT service FROM tasks WHERE id = $1)`,
 );
 export const ADD_DEVICES = named(
   'add_devices',

@@ -1,6 +1,6 @@
 /** The statements on the devices of tasks, their history and their pages. Nothing here decides anything. */
 import type { Rules } from '../../machine';
-import { type Device, type DeviceStatus, type HistoryEvent, type Ticks } from '../../types';
+import { type Device, type DeviceStatus, type HistoryEvent, type Hold, HOLDS, type Ticks } from '../../types';
 import { MAX_HISTORY, type NewDevice } from '../database';
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './driver';
 import { BUSY_CODE, deviceColumns, keepsDue, queueStart, statusCode, toLine, WAIT_CODE } from '../rows';
@@ -77,9 +77,8 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     AND coalesce(last_push, since) >= ? ORDER BY token LIMIT ?`);
   const sliceOfTask = sql(`SELECT json_object(${AS_JSON}) AS json FROM task_devices AS d
     WHERE d.task = ? AND d.status = ? AND d.token > ? ORDER BY d.token LIMIT ?`);
-  // By the index of all limits that run: a task may have many more devices that have none.
-  const dueNow = sql(`UPDATE task_devices SET due = 0 WHERE due IS NOT NULL AND +task = ?
-    AND service = (SELECT service FROM tasks WHERE id = ?)`);
+  const sliceOfHold = sql(`SELECT json_object(${AS_JSON}) AS json FROM task_devices AS d
+    WHERE d.task = ? AND d.hold = ? AND d.token > ? ORDER BY d.token LIMIT ?`);
   const saveDue = sql('UPDATE task_devices SET due = ? WHERE id = ?');
   const deleteDevices = sql(`DELETE FROM task_devices WHERE id IN
     (SELECT id FROM task_devices WHERE task = ? ORDER BY token LIMIT ?)`);
@@ -162,13 +161,13 @@ export function prepareDeviceStatements(db: SqlDatabase) {
     findDeviceOfTask: (taskId: number, token: string) => deviceOfTask.get(taskId, token),
     sliceOfTask: (taskId: number, status: DeviceStatus, after: string, limit: number) =>
       sliceOfTask.all(taskId, statusCode(status), after, limit).map(fromJson),
+    sliceOfHold: (taskId: number, hold: Hold, after: string, limit: number) =>
+      sliceOfHold.all(taskId, HOLDS.indexOf(hold), after, limit).map(fromJson),
     /** Repeats of a task's pushes that are due. */
     repeats: (taskId: number, now: Ticks, limit: number) => repeats.all(taskId, now, limit),
     pushedSince: (taskId: number, since: Ticks, after: string, limit: number) =>
       pushedSince.all(taskId, after, since, limit),
     saveDevice,
-    /** The limits of a task changed: all that run, also of successes that wait to be confirmed, are looked at soon. */
-    dueNow: (task: number) => dueNow.run(task, task),
     saveDue: (id: number, due: Ticks | null) => saveDue.run(due, id),
     /**
      * The rows of a task's devices, some of them; what it brought them to is remembered, who waits for one of them is

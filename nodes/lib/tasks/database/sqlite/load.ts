@@ -16,7 +16,7 @@ import type { SqlRow } from './driver';
 import type { SqliteFile } from './file';
 import type { KeyCache } from './keys';
 import type { OpenDevices } from './open-devices';
-import { toDevice, toHistory, toKnownModules, toNewer, toTask, toWaveCounts } from '../rows';
+import { dueIn, toDevice, toHistory, toKnownModules, toNewer, toTask, toWaveCounts } from '../rows';
 import type { Statements } from './statements';
 
 export class SqliteRows implements Rows {
@@ -155,6 +155,8 @@ export class SqliteRows implements Rows {
         return this.#slice(this.#sql.waiting(task, search.after, search.limit));
       case 'task':
         return this.#slice(this.#sql.sliceOfTask(task, search.status, search.after, search.limit));
+      case 'hold':
+        return this.#slice(this.#sql.sliceOfHold(task, search.hold, search.after, search.limit));
       case 'names':
         return this.#named(task, search.limit);
     }
@@ -208,7 +210,7 @@ export class SqliteRows implements Rows {
       lateReportUntil: (row['lateReportUntil'] ?? null) as number | null,
       newer: toNewer(row['newer']),
     };
-    return { ...member, facts };
+    return { ...member, facts, due: dueIn(row) };
   }
 
   /** Read only where one of the packages asks for labels. */
@@ -240,7 +242,9 @@ export class SqliteRows implements Rows {
   }
 
   #plain(rows: readonly SqlRow[]): Found[] {
-    return rows.flatMap((row) => this.#member(toDevice(row)).map((member) => ({ ...member, facts: null })));
+    return rows.flatMap((row) =>
+      this.#member(toDevice(row)).map((member) => ({ ...member, facts: null, due: dueIn(row) })),
+    );
   }
 
   /** A device with the rules of its task; [] while that is still made, or removed. */

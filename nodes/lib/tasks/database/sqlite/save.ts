@@ -39,7 +39,6 @@ export function save(
   if (decision.plan !== undefined) {
     sql.changePlan(id, decision.plan);
     keys.forgetPlan(id);
-    sql.dueNow(id);
   }
 }
 
