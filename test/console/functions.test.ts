@@ -203,6 +203,28 @@ describe('the console’s functions', () => {
     assert.deepEqual([fs.existsSync(going), fs.existsSync(abandoned)], [true, false]);
   });
 
+  it('remove one of an earlier run, though its process id is another program’s by now', async () => {
+    const tidy = await load('uploads-tidy');
+    const { path: folder } = later(await temporaryFolder('ota-tidy-'));
+    const file = path.join(folder, `ota-upload-${process.ppid}-s-${'0'.repeat(16)}.part`);
+    fs.writeFileSync(file, 'x');
+    const yesterday = new Date(Date.now() - 86_400_000);
+    fs.utimesSync(file, yesterday, yesterday);
+    tidy({ topic: 'start' }, { env: { get: () => folder }, fs, os, path, process });
+    assert.equal(fs.existsSync(file), false);
+  });
+
+  it('make the folder of uploads where it is not there', async () => {
+    const [command, tidy] = [await load('packages-command'), await load('uploads-tidy')];
+    const folder = path.join(later(await temporaryFolder('ota-tidy-')).path, 'a/b');
+    const needs = { env: { get: () => folder }, fs, os, path, process };
+    tidy({ topic: 'start' }, needs);
+    const ask = { n: 1, upload: 'f'.repeat(16), offset: 0 };
+    const [, slice] = command({ topic: 'slice', ask, payload: Buffer.alloc(10), _client }, needs) as object[];
+    assert.equal(path.dirname((slice as { filename: string }).filename), folder);
+    assert.ok(fs.existsSync(folder));
+  });
+
   it('take no more uploads than there is room for', async () => {
     const command = await load('packages-command');
     const { path: folder } = later(await temporaryFolder('ota-tidy-'));

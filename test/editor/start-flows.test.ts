@@ -36,9 +36,9 @@ describe('the first upgrade of the menu', () => {
     );
   });
 
-  it('serves packages at the address by which the editor was reached', () => {
-    const flow = onBroker(nodes, { id: 'mine', service: null }, 'http://192.168.1.10:1880/red');
-    assert.match(JSON.stringify(ofType(flow, 'tab')), /"value":"http:\/\/192\.168\.1\.10:1880\/red"/);
+  it('serves packages where the editor is, without its path: ota-package adds that of httpNodeRoot', () => {
+    const flow = onBroker(nodes, { id: 'mine', service: null }, 'http://192.168.1.10:1880/admin/#flow/1');
+    assert.match(JSON.stringify(ofType(flow, 'tab')), /"value":"http:\/\/192\.168\.1\.10:1880"/);
   });
 
   it('speaks every language', () => {

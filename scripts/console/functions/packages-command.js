@@ -1,10 +1,10 @@
 export default function command(msg, { env, fs, os, path, process }) {
   // Only what the page may ask for goes on: 1 a package, 2 a slice of an upload, 3 an upload to be removed, 4 tasks.
   // `since`: a package that is older was there before. `force`: a person was told which tasks need it.
-  const { _msgid, topic, ask, payload, _client } = msg;
+  const [{ _msgid, topic, ask, payload, _client }, { id, force }] = [msg, msg.payload ?? {}];
   const [LIMIT, ALL, SPARE, COUNT] = [1024 ** 3, 4 * 1024 ** 3, 256 * 1024 ** 2, 16];
   const FIELDS = /^(name|product|module|version|signMethod|type|fromVersion|description|extData|requires)$/;
-  const folder = env.get('UPLOAD_FOLDER') || os.tmpdir();
+  const folder = path.resolve(env.get('UPLOAD_FOLDER') || os.tmpdir());
   const isUpload = /^[0-9a-f]{16}$/.test(ask.upload) && /^[\w-]+$/.test(_client.socketId);
   const name = `ota-upload-${process.pid}-${_client.socketId}-${ask.upload}.part`;
   const filename = isUpload ? path.join(folder, name) : '';
@@ -13,9 +13,9 @@ export default function command(msg, { env, fs, os, path, process }) {
   const size = isUpload ? sizeOf(filename) : 0;
   if (topic === 'tasks') return [null, null, null, sent];
   if (topic === 'list') return [{ ...sent, ask: { ...payload, ...ask }, payload: { action: 'list' } }];
-  const { id, force } = payload ?? {};
   if (topic === 'remove') return [{ ...sent, payload: { action: 'remove', id, force: force === true } }];
   if (topic === 'slice' && isUpload && Buffer.isBuffer(payload) && ask.offset === size) {
+    fs.mkdirSync(folder, { recursive: true });
     const others = fs.readdirSync(folder).filter((one) => one.startsWith('ota-upload-') && one !== name);
     const sum = others.reduce((bytes, one) => bytes + sizeOf(path.join(folder, one)), size + payload.length);
     const { bavail, bsize } = fs.statfsSync(folder);

@@ -1,7 +1,8 @@
 export default function tidy(msg, { env, fs, os, path, process }) {
   // Uploads that broke off leave nothing behind: this one, those of a browser that went away, those that an
   // earlier run left, and those that nobody went on with for an hour.
-  const folder = env.get('UPLOAD_FOLDER') || os.tmpdir();
+  const folder = path.resolve(env.get('UPLOAD_FOLDER') || os.tmpdir());
+  if (!fs.existsSync(folder)) return;
   const isOver = (pid) => {
     try {
       return process.kill(pid, 0) !== true;
@@ -18,7 +19,8 @@ export default function tidy(msg, { env, fs, os, path, process }) {
     const gone =
       file === msg.filename ||
       (msg.payload === 'lost' && socket === msg._client.socketId) ||
-      (pid === process.pid ? msg.topic === 'start' || age > 3_600_000 : isOver(pid));
+      (pid === process.pid ? msg.topic === 'start' : isOver(pid)) ||
+      age > 3_600_000;
     if (gone) fs.rmSync(file, { force: true });
   }
 }

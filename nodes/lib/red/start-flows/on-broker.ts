@@ -13,9 +13,15 @@ export type BrokerChoice =
 
 /**
  * The nodes of one or more examples as they are to be imported: each config node once, and none that the workspace
- * has already; packages are served at `root`, the address at which this editor was reached.
+ * has already. Packages are served where this editor is, `editor` being its address. The path of the editor isn't that
+ * of what flows serve (httpAdminRoot, httpNodeRoot): without one ota-package adds the right one.
  */
-export function onBroker(nodes: readonly FlowFileNode[], chosen: BrokerChoice, root: string): FlowFileNode[] {
+export function onBroker(
+  nodes: readonly FlowFileNode[],
+  chosen: BrokerChoice,
+  editor: string,
+): FlowFileNode[] {
+  const { origin } = new URL(editor);
   const once = [...new Map(nodes.map((node) => [node.id, node])).values()];
   const instead = new Map<unknown, string>();
   for (const { id, type } of once) {
@@ -30,12 +36,14 @@ export function onBroker(nodes: readonly FlowFileNode[], chosen: BrokerChoice, r
       if (node.type === 'mqtt-broker' && !('id' in chosen))
         return { ...node, broker: chosen.host, port: chosen.port };
       if (node.type === 'ota-service') return { ...node, broker: instead.get(broker) ?? broker };
-      if (node.type === 'tab') return { ...node, env: environment(node['env'], root) };
+      if (node.type === 'tab') return { ...node, env: environment(node['env'], origin) };
       return service === undefined ? node : { ...node, service: instead.get(service) ?? service };
     });
 }
 
-function environment(env: unknown, root: string): unknown {
+function environment(env: unknown, origin: string): unknown {
   if (!Array.isArray(env)) return env;
-  return (env as { name: string }[]).map((one) => (one.name === 'BASE_URL' ? { ...one, value: root } : one));
+  return (env as { name: string }[]).map((one) =>
+    one.name === 'BASE_URL' ? { ...one, value: origin } : one,
+  );
 }

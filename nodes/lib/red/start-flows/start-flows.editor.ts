@@ -101,8 +101,7 @@ function brokerChoice(form: JQuery): BrokerChoice {
 async function addFlows(parts: readonly string[], chosen: BrokerChoice): Promise<void> {
   try {
     const files = parts.map((part) => $.getJSON(`${EXAMPLES}/${part}`) as PromiseLike<FlowFileNode[]>);
-    const root = window.location.origin + window.location.pathname.replace(/\/[^/]*$/, '');
-    const flow = onBroker((await Promise.all(files)).flat(), chosen, root);
+    const flow = onBroker((await Promise.all(files)).flat(), chosen, window.location.href);
     if (flow.length === 0) return;
     const before = new Set(workspaces());
     // Broker and service keep the ids that all examples have: whoever imports another one later keeps these.
