@@ -119,6 +119,10 @@ function run(node: Node, { host, service, wires, status, defaults, labelsFrom }:
       if (error !== null) node.error(error, {} as never);
       if (error?.code !== 'OTA_STORE_FULL') shown.problem(error);
     },
+    onDeaf(error) {
+      if (error !== null) node.error(error, {} as never);
+      shown.deaf(error);
+    },
     onFault: (error) => node.error(error, {} as never),
     onSubscription: (error) => shown.subscription(error),
     onRefused: (refused) => reportRefused(errors, refused, status),

@@ -12,7 +12,6 @@ const STORE_STATUS: { readonly [code: string]: string } = {
   OTA_STORE_AUTH: 'ota-task.status.storeAuth',
   OTA_STORE_UNREACHABLE: 'ota-task.status.storeAway',
   OTA_STORE_TLS: 'ota-task.status.storeTls',
-  OTA_INSTANCE_DEAF: 'ota-task.status.instanceDeaf',
 };
 
 export class TaskStatus {
@@ -20,6 +19,7 @@ export class TaskStatus {
   readonly #service: ServiceUse | null;
   #tasks: readonly Task[] = [];
   #problem: OtaError | null = null;
+  #hasDeaf = false;
   #refused = false;
   #heard = false;
 
@@ -44,6 +44,12 @@ export class TaskStatus {
     this.#show();
   }
 
+  /** An instance of the fleet hears nothing: it stays there until it does. */
+  deaf(error: OtaError | null): void {
+    this.#hasDeaf = error !== null;
+    this.#show();
+  }
+
   subscription(error: OtaError | null): void {
     this.#refused = error !== null;
     this.#show();
@@ -62,6 +68,10 @@ export class TaskStatus {
     }
     if (this.#refused) {
       this.#status.failure('common.status.subscribeRefused');
+      return;
+    }
+    if (this.#hasDeaf) {
+      this.#status.failure('ota-task.status.instanceDeaf');
       return;
     }
     if (this.#service !== null && this.#service.channel().state.phase !== 'connected') return;

@@ -1,12 +1,18 @@
 /** Taking over the session of an instance that is gone, where the broker doesn't let it. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectAsync } from 'mqtt';
 import { adoptSession } from '../../nodes/lib/link/adoption';
 import type { Committer } from '../../nodes/lib/protocol';
 import { cleanup } from '../support/cleanup';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
+import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
+
+/** Nobody else takes it over. */
+const OURS = { isOurs: () => true, isOver: () => false };
 
 describe('the session of an instance that is gone', () => {
   const later = cleanup();
@@ -18,6 +24,7 @@ describe('the session of an instance that is gone', () => {
     const broker = later(await startMosquitto({ config: ['clientid_prefixes mine-'] }));
     const began = performance.now();
     const adopted = adoptSession({
+      ...OURS,
       url: broker.url,
       mqtt: { protocolVersion: 5 },
       clientId: 'theirs-1',
@@ -59,6 +66,7 @@ describe('the session of an instance that is gone', () => {
     later({ stop: () => clearInterval(timer) });
     await until(() => sent > 20 && heard.size > 5, 'reports');
     const adopted = await adoptSession({
+      ...OURS,
       url: broker.url,
       mqtt: { protocolVersion: 5 },
       clientId: 'gone-1',
@@ -82,7 +90,7 @@ describe('the session of an instance that is gone', () => {
     /** Longer than the silence after which a session may be through. */
     const SLOW_MS = 3500;
 
-    /** A broker that keeps so many reports for `gone-1`. */
+    /** A broker that keeps so many reports for `gone-1`, and refuses some subscriptions. */
     async function keptSession(refuseSubscribe: readonly string[]): Promise<Mosquitto> {
       const broker = later(
         await startMosquitto({
@@ -90,7 +98,12 @@ describe('the session of an instance that is gone', () => {
           dynsec: [{ ...login, refuseSubscribe }],
         }),
       );
-      const mqtt = { ...login, protocolVersion: 5 } as const;
+      await keepReports(broker, login);
+      return broker;
+    }
+
+    async function keepReports(broker: Mosquitto, options: Partial<typeof login>): Promise<void> {
+      const mqtt = { ...options, protocolVersion: 5 } as const;
       const properties = { sessionExpiryInterval: 600 };
       const gone = await connectAsync(broker.url, { ...mqtt, clean: false, properties, clientId: 'gone-1' });
       await gone.subscribeAsync('$share/ota/report/+', { qos: 1 });
@@ -100,8 +113,122 @@ describe('the session of an instance that is gone', () => {
       const reports = Array.from({ length: REPORTS }, (_, n) => `report/${n}`);
       await Promise.all(reports.map((topic) => device.publishAsync(topic, '', { qos: 1 })));
       await device.endAsync();
-      return broker;
     }
+
+    for (const [name, protocolVersion, rules] of [
+      ['and receive, MQTT 5', 5, ['topic readwrite report/#', 'topic write node-red-ota/#']],
+      ['and receive, MQTT 3.1.1', 4, ['topic readwrite report/#', 'topic write node-red-ota/#']],
+      ['or send, MQTT 3.1.1', 4, ['topic readwrite report/#']],
+      ['or send, MQTT 5', 5, ['topic readwrite report/#']],
+    ] as const)
+      it(`is through within seconds where access rules let it not ${name}, its own message, without a word`, async () => {
+        const folder = later(await temporaryFolder('ota-acl-'));
+        const file = path.join(folder.path, 'acl');
+        fs.writeFileSync(file, rules.join('\n'));
+        const broker = later(await startMosquitto({ config: ['max_queued_messages 0', `acl_file ${file}`] }));
+        await keepReports(broker, {});
+        const heard = new Set<string>();
+        const began = performance.now();
+        const adopted = await adoptSession({
+          ...OURS,
+          url: broker.url,
+          mqtt: { protocolVersion },
+          clientId: 'gone-1',
+          filters: ['$share/ota/report/+'],
+          window: 10,
+          handle: (_link, { topic }) => {
+            heard.add(topic);
+            return 'taken';
+          },
+          onFault: () => undefined,
+        });
+        assert.equal(adopted, 'drained');
+        assert.equal(heard.size, REPORTS);
+        assert.ok(performance.now() - began < 20_000, 'long before the minute of one that gives nothing');
+      });
+
+    it('is left to somebody else, with what is not stored yet, as soon as it is over here', async () => {
+      const broker = later(await startMosquitto({ config: ['max_queued_messages 0'] }));
+      await keepReports(broker, {});
+      const stored: string[] = [];
+      let taken: string[] = [];
+      let isOver = false;
+      const slow: Committer = {
+        async commit() {
+          const topics = taken;
+          taken = [];
+          isOver = true;
+          await sleep(1500);
+          stored.push(...topics);
+        },
+      };
+      const session = {
+        url: broker.url,
+        mqtt: { protocolVersion: 5, properties: { receiveMaximum: REPORTS / 3 } },
+        clientId: 'gone-1',
+        filters: ['$share/ota/report/+'],
+        window: 10,
+        onFault: () => undefined,
+      } as const;
+      const left = await adoptSession({
+        ...session,
+        isOurs: () => true,
+        isOver: () => isOver,
+        handle: (_link, { topic }, batch) => {
+          batch.join(slow);
+          taken.push(topic);
+          return 'taken';
+        },
+      });
+      assert.equal(left, 'left');
+      assert.ok(stored.length > 0, 'what it had begun to store is through');
+      assert.ok(stored.length < REPORTS);
+      const all = new Set(stored);
+      const adopted = await adoptSession({
+        ...session,
+        ...OURS,
+        handle: (_link, { topic }) => {
+          all.add(topic);
+          return 'taken';
+        },
+      });
+      assert.equal(adopted, 'drained', 'the session is still there');
+      assert.equal(all.size, REPORTS);
+    });
+
+    it('is not connected to any more by an instance that somebody else has adopted', async () => {
+      const broker = later(await startMosquitto({ config: ['max_queued_messages 0'] }));
+      await keepReports(broker, {});
+      const connections = (): number =>
+        broker.lines.filter((line) => line.includes('New client connected') && line.includes('as gone-1 '))
+          .length;
+      const before = connections();
+      let isOver = false;
+      let lost = 0;
+      const adopted = adoptSession({
+        isOver: () => isOver,
+        // As long as no beat has said so since the connection was lost, it may be somebody else's.
+        isOurs: (lostAt) => {
+          if (lostAt > 0) lost += 1;
+          return lostAt < 0;
+        },
+        url: broker.url,
+        mqtt: { protocolVersion: 5 },
+        clientId: 'gone-1',
+        filters: ['$share/ota/report/+'],
+        window: 10,
+        handle: () => 'hold',
+        onFault: () => undefined,
+      });
+      await until(() => connections() === before + 1, 'the adoption to connect');
+      const other = await connectAsync(broker.url, { protocolVersion: 5, clean: false, clientId: 'gone-1' });
+      later({ stop: () => other.endAsync(true) });
+      await until(() => lost > 3, 'it to want to connect again');
+      assert.equal(connections(), before + 2);
+      isOver = true;
+      assert.equal(await adopted, 'left');
+      assert.ok(other.connected, 'the other one keeps the session');
+    });
 
     /**
      * Adopts it; answers how many are stored by then.
@@ -124,6 +251,7 @@ describe('the session of an instance that is gone', () => {
         },
       };
       const adopted = await adoptSession({
+        ...OURS,
         url: broker.url,
         mqtt: { ...login, protocolVersion: 5, properties: { receiveMaximum: inFlight } },
         clientId: 'gone-1',

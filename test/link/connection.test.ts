@@ -62,7 +62,7 @@ describe('the connection', () => {
     const broker = later(await startAedes());
     const proxy = later(await startTcpProxy(broker.port));
     const mqtt = { protocolVersion: 4, keepalive: 600 } as const;
-    const link = later(startLink(proxy.url, { mqtt, watchful: true }));
+    const link = later(startLink(proxy.url, { mqtt, watchful: () => true }));
     await link.connected();
     proxy.blackhole();
     await until(() => link.states.at(-1)?.phase === 'waiting', 'the loss to be noticed');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { connectAsync } from 'mqtt';
+import { connectAsync, type IClientOptions } from 'mqtt';
 import type { Channel } from '../../nodes/lib/link';
 import { type Committer, EVERY_DEVICE, type Kept } from '../../nodes/lib/protocol';
 import { cleanup } from '../support/cleanup';
@@ -35,10 +35,15 @@ describe('a session that instances share', () => {
     go(): void;
   }
 
-  /** @param slow no commit ends before `go` */
-  function instance(broker: Mosquitto, { slow = false } = {}): Instance {
+  interface InstanceOptions {
+    /** No commit ends before `go`. */
+    readonly slow?: boolean;
+    readonly mqtt?: IClientOptions;
+  }
+
+  function instance(broker: Mosquitto, { slow = false, mqtt = MQTT5 }: InstanceOptions = {}): Instance {
     const { channel, stop } = makeChannel(broker.url, {
-      mqtt: { ...MQTT5, ...login },
+      mqtt: { ...mqtt, ...login },
       shareGroup: 'ota',
     });
     later({ stop });
@@ -123,6 +128,31 @@ describe('a session that instances share', () => {
     await until(() => committed.now === REPORTS, 'what was kept');
     assert.ok(!kept.includes('read'));
   });
+
+  for (const [name, mqtt] of [
+    ['MQTT 5', MQTT5],
+    ['MQTT 3.1.1', { protocolVersion: 4 }],
+  ] as const)
+    it(`leaves it to silence, and keeps its connection, where the broker ends it for its own message (${name})`, async () => {
+      const folder = later(await temporaryFolder('ota-acl-'));
+      const file = path.join(folder.path, 'acl');
+      fs.writeFileSync(file, 'pattern readwrite /ota/#\n');
+      const broker = await keptSession({ config: [`acl_file ${file}`] });
+      const { channel, kept, committed } = instance(broker, { mqtt });
+      await until(() => committed.now === REPORTS, 'what was kept');
+      const connections = (): number =>
+        broker.lines.filter((line) => line.includes('New client connected') && line.includes('platform-1'))
+          .length;
+      const knows = (): boolean =>
+        kept.at(-1) === 'unknown' && kept.includes('reading') && channel.state.phase === 'connected';
+      await until(knows, 'it to leave it to silence');
+      const count = connections();
+      const pings = (): number => broker.lines.filter((line) => line.includes('Received PINGREQ')).length;
+      const before = pings();
+      await until(() => pings() >= before + 3, 'seconds to pass');
+      assert.equal(connections(), count);
+      assert.ok(count <= 5, `${count} connections`);
+    });
 
   it('leaves it to silence where its own message is dropped without a word', async () => {
     const folder = later(await temporaryFolder('ota-acl-'));

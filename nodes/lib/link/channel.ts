@@ -60,7 +60,12 @@ export interface ChannelUser {
   readonly onState: (state: LinkState) => void;
   /** What is known of messages that the broker had kept for a session of `useSession`; until then `unknown`. */
   readonly onKept?: (kept: Kept) => void;
+  /** It must know within seconds that the broker answers nothing any more: limits of devices run meanwhile. */
+  readonly watchful?: boolean;
 }
+
+/** Whether a session is still this instance's own; see `LinkOptions.mayConnect`. */
+export type IsOurs = (lostAt: number) => boolean;
 
 export interface ChannelOptions extends Pick<
   LinkOptions,
@@ -121,18 +126,19 @@ export class Channel {
   #patience: NodeJS.Timeout | null = null;
   /** The kept session of this life; null: none yet, and no connection before; absent: nobody keeps any. */
   #session: string | null | undefined;
-  #isOurs: () => boolean = () => true;
+  #isOurs: IsOurs = () => true;
   /** Nobody needs a kept session any more: runs until the filters of those who did are gone. */
   #releasing: NodeJS.Timeout | null = null;
-  /** Takes over sessions of instances that are gone. */
+  /** Take over sessions of instances that are gone. */
   readonly #adopting = new Set<Link>();
+  readonly #adoptions = new Set<Promise<unknown>>();
 
   constructor(options: ChannelOptions) {
     this.#options = options;
     this.scheme = options.scheme;
     this.#filters = new Filters(options);
     this.#unclaimed = new UnclaimedMessages({
-      onOver: () => this.#link?.inbox.resume(),
+      onOver: () => this.#offerHeld(),
       onStale: (filter) => this.#link?.subscriptions.unsubscribe(filter),
       onFault: options.onFault,
     });
@@ -169,7 +175,7 @@ export class Channel {
    * there is an id.
    * @param isOurs false while somebody else may have adopted the session: it isn't connected to then
    */
-  useSession(clientId: string | null, isOurs: () => boolean = () => true): void {
+  useSession(clientId: string | null, isOurs: IsOurs = () => true): void {
     this.#clearReleasing();
     if (this.#closed || this.#session === clientId) return;
     this.#session = clientId;
@@ -203,19 +209,35 @@ export class Channel {
   }
 
   /**
-   * Takes over the session of an instance that is gone: its messages are handed to the listeners here.
+   * Takes over the session of an instance that is gone: its messages are handed to the listeners here. Resolves when
+   * nothing of it is under way any more, commits included.
+   * @param life `isOurs`: nobody else may have taken it over meanwhile; `isOver`: it is left to somebody else
    * @throws OtaError why it can't be taken over
    */
-  adopt(clientId: string): Promise<Adopted> {
-    return adoptSession({
+  async adopt(
+    clientId: string,
+    life: { readonly isOurs: IsOurs; readonly isOver: () => boolean },
+  ): Promise<Adopted> {
+    const links: Link[] = [];
+    const adopted = adoptSession({
       ...this.#options,
       clientId,
       filters: this.#filters.held(),
+      isOurs: life.isOurs,
+      isOver: () => this.#closed || life.isOver(),
       handle: (link, packet, batch) => {
+        if (!this.#adopting.has(link)) links.push(link);
         this.#adopting.add(link);
         return this.#take(link, packet, batch);
       },
-    }).finally(() => this.#adopting.clear());
+    });
+    this.#adoptions.add(adopted);
+    try {
+      return await adopted;
+    } finally {
+      this.#adoptions.delete(adopted);
+      for (const link of links) this.#adopting.delete(link);
+    }
   }
 
   /** Unacknowledged publishes at most, as the settings say. */
@@ -264,7 +286,7 @@ export class Channel {
     this.#filters.add(kind, accessToken);
     this.#tell(heard, null);
     // A message may be held for this one; its node isn't ready before its constructor is through.
-    setImmediate(() => this.#link?.inbox.resume());
+    setImmediate(() => this.#offerHeld());
     return (removed) => {
       if (!all.delete(heard)) return;
       if (all.size === 0 && tokens.get(accessToken) === all) tokens.delete(accessToken);
@@ -277,7 +299,11 @@ export class Channel {
   resume(): void {
     if (this.#patience !== null) clearTimeout(this.#patience);
     this.#patience = null;
-    this.#link?.inbox.resume();
+    this.#offerHeld();
+  }
+
+  #offerHeld(): void {
+    for (const link of [this.#link, ...this.#adopting]) link?.inbox.resume();
   }
 
   /**
@@ -382,7 +408,8 @@ export class Channel {
     // A session may be there from an earlier start, also where nobody has used this service since.
     const link = this.#link ?? (options.endSession ? this.#newLink() : null);
     this.#link = null;
-    if (link !== null) this.#ending = this.#ending.then(() => link.end(options));
+    const ended = link === null ? this.#ending : this.#ending.then(() => link.end(options));
+    this.#ending = Promise.allSettled([ended, ...this.#adoptions]).then(() => ended);
     return this.#ending;
   }
 
@@ -426,7 +453,6 @@ export class Channel {
         : {
             clientId: this.#session ?? this.newClientId(),
             persistent: this.#session !== undefined,
-            watchful: true,
             mayConnect: this.#isOurs,
           };
     const kept = this.#keptMessages();
@@ -434,6 +460,7 @@ export class Channel {
     const link: Link = new Link({
       ...this.#options,
       ...own,
+      watchful: () => this.isShared || this.#isWatched(),
       handle: (packet, batch) =>
         kept?.take(packet, batch) === true ? 'taken' : this.#take(link, packet, batch),
       onConnected: (sessionPresent) => kept?.connected(sessionPresent),
@@ -461,6 +488,11 @@ export class Channel {
       },
     });
     return kept;
+  }
+
+  #isWatched(): boolean {
+    for (const { watchful } of this.#users) if (watchful === true) return true;
+    return false;
   }
 
   #changed(state: LinkState): void {

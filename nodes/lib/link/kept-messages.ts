@@ -18,6 +18,11 @@ export interface KeptMessagesOptions {
 
 /** The own message, which the broker has acknowledged, doesn't come any more after so long a silence. */
 const OWN_MESSAGE_MS = 5000;
+/**
+ * Mosquitto 2.0.11 ends the connection for a message that access rules forbid; in MQTT 3.1.1 nothing else tells. After
+ * so many that were acknowledged, and didn't come before the connection went, none is sent any more.
+ */
+const LOST_LIMIT = 2;
 
 export class KeptMessages {
   readonly #options: KeptMessagesOptions;
@@ -26,6 +31,9 @@ export class KeptMessages {
   #kept: Kept = 'reading';
   /** The text of this connection's own message: one of the connection before may come, with more behind it. */
   #sent = '';
+  /** The broker has acknowledged it. */
+  #isAcknowledged = false;
+  #lost = 0;
   #patience: NodeJS.Timeout | null = null;
 
   constructor(options: KeptMessagesOptions) {
@@ -47,12 +55,14 @@ export class KeptMessages {
   connected(sessionPresent: boolean): void {
     this.#stopWaiting();
     this.#sent = '';
-    this.#set(sessionPresent ? 'reading' : 'read');
+    this.#set(!sessionPresent ? 'read' : this.#lost < LOST_LIMIT ? 'reading' : 'unknown');
   }
 
   /** The connection is gone, or the link ends. */
   disconnected(): void {
     this.#stopWaiting();
+    if (this.#isAcknowledged && this.#kept === 'reading') this.#lost += 1;
+    this.#isAcknowledged = false;
     this.#sent = '';
   }
 
@@ -64,6 +74,7 @@ export class KeptMessages {
     if (state === 'granted') {
       const sent = randomUUID();
       this.#sent = sent;
+      this.#isAcknowledged = false;
       this.#link?.publish(this.#topic, sent, (outcome) => this.#published(sent, outcome));
     }
     return true;
@@ -79,7 +90,9 @@ export class KeptMessages {
     batch.join({
       commit: () => undefined,
       committed: () => {
-        if (sent === this.#sent) this.#set('read');
+        if (sent !== this.#sent) return;
+        this.#lost = 0;
+        this.#set('read');
       },
     });
     return true;
@@ -87,8 +100,10 @@ export class KeptMessages {
 
   #published(sent: string, { delivery }: Outcome): void {
     if (sent !== this.#sent || this.#kept !== 'reading') return;
+    if (delivery === 'refused') this.#lost = LOST_LIMIT;
     if (delivery === 'refused' || delivery === 'offline') this.#set('unknown');
     else if (delivery !== 'timeout') {
+      this.#isAcknowledged = true;
       this.#stopWaiting();
       this.#patience = setTimeout(() => this.#set('unknown'), OWN_MESSAGE_MS);
     }

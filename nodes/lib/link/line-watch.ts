@@ -15,23 +15,27 @@ export class LineWatch {
 
   /**
    * Begins with a connection that has just come up; `heard` is called for each packet of it.
-   * @param options `isHeld`: what comes isn't read for now, because nothing more can be stored
+   * @param options `isOff`: it isn't looked at for now, nothing that comes is read, say
    */
-  start(
-    client: MqttClient,
-    options: { readonly isHeld: () => boolean; readonly onSilent: () => void },
-  ): void {
+  start(client: MqttClient, options: { readonly isOff: () => boolean; readonly onSilent: () => void }): void {
     this.stop();
     this.#timer = setInterval(() => {
-      if (this.#heard || options.isHeld()) this.#unanswered = 0;
+      const isOff = options.isOff();
+      if (this.#heard || isOff) this.#unanswered = 0;
       else if (this.#unanswered >= MAX_UNANSWERED) {
         options.onSilent();
         return;
       }
       this.#heard = false;
+      if (isOff) return;
       this.#unanswered += 1;
       client.sendPing();
     }, LOOK_MS);
+  }
+
+  /** Something came since the question before the last one. */
+  get isAnswered(): boolean {
+    return this.#heard || this.#unanswered <= 1;
   }
 
   heard(): void {

@@ -24,10 +24,13 @@ export interface LinkOptions {
   readonly persistent: boolean;
   /** Unacknowledged QoS 1 packets at most. */
   readonly window: number;
-  /** A broker that answers nothing for a few seconds counts as gone; absent: after the keepalive only. */
-  readonly watchful?: boolean;
-  /** False while the client id may be somebody else's by now: no connection is tried. Absent: always. */
-  readonly mayConnect?: () => boolean;
+  /** While true, a broker that answers nothing for a few seconds counts as gone; else after the keepalive only. */
+  readonly watchful?: () => boolean;
+  /**
+   * False while the client id may be somebody else's by now: no connection is tried. Absent: always.
+   * @param lostAt when the connection before was lost, in milliseconds of performance.now(); -Infinity: there was none
+   */
+  readonly mayConnect?: (lostAt: number) => boolean;
   readonly handle: InboxOptions['handle'];
   /** Milliseconds that a commit may take; absent for 30 s. */
   readonly commitTimeoutMs?: number;
@@ -69,6 +72,8 @@ export class Link {
   readonly #conflict = new ClientIdConflictDetector();
   /** When the connection came up, in milliseconds of performance.now(). */
   #since = 0;
+  /** When the last one was lost, or could not be made, by the same clock. */
+  #lostAt = -Infinity;
   #ended = false;
 
   constructor(options: LinkOptions) {
@@ -92,6 +97,11 @@ export class Link {
 
   get state(): LinkState {
     return this.#state;
+  }
+
+  /** Where it is watchful: the broker has answered lately. */
+  get isAnswered(): boolean {
+    return this.#watch.isAnswered;
   }
 
   /** Begins to connect; nothing where it has begun. */
@@ -131,7 +141,7 @@ export class Link {
   }
 
   #connect(): void {
-    if (this.#options.mayConnect?.() === false) {
+    if (this.#options.mayConnect?.(this.#lostAt) === false) {
       this.#retry = setTimeout(() => this.#connect(), ASK_AGAIN_MS);
       return;
     }
@@ -214,9 +224,10 @@ export class Link {
     this.subscriptions.attach(client);
     const mqtt5 = this.#options.mqtt.protocolVersion === 5;
     this.outbox.attach(client, ids, { mqtt5, receiveMaximum, maximumPacketSize });
-    if (this.#options.watchful !== true) return;
+    const { watchful } = this.#options;
+    if (watchful === undefined) return;
     this.#watch.start(client, {
-      isHeld: () => this.inbox.isHeld,
+      isOff: () => this.inbox.isHeld || !watchful(),
       onSilent: () => this.#lost(client, silent(), true),
     });
   }
@@ -229,6 +240,7 @@ export class Link {
 
   #lost(client: MqttClient, failure: unknown, wasConnected: boolean): void {
     this.#client = null;
+    this.#lostAt = performance.now();
     this.#watch.stop();
     if (this.#stable !== null) clearTimeout(this.#stable);
     this.#stable = null;

@@ -1,7 +1,7 @@
 /**
  * What an engine needs of the way to its devices: MQTT's channel, or wires. The channel of lib/link has all of it.
  */
-import type { ChannelUser, Listener, MessageOf, Settled } from '../link';
+import type { ChannelUser, IsOurs, Listener, MessageOf, Settled } from '../link';
 import type { IdSource, MessageKind, PreparedUpgrade, UpgradeOut } from '../protocol';
 import type { Push } from '../tasks/transactions';
 
@@ -53,9 +53,16 @@ export interface TaskChannel {
   /** No connection before `useSession`; nothing where a session is in use. */
   awaitSession(): void;
   /** The kept session of this life; null: no connection for now. */
-  useSession(clientId: string | null, isOurs?: () => boolean): void;
+  useSession(clientId: string | null, isOurs?: IsOurs): void;
   /** No engine listens any more: after a moment, whoever is left gets a connection that keeps nothing. */
   releaseSession(): void;
-  /** Takes over the session of an instance that is gone. @throws OtaError why it can't be */
-  adopt(clientId: string): Promise<'drained' | 'absent'>;
+  /**
+   * Takes over the session of an instance that is gone.
+   * @param life `isOurs`: nobody else may have taken it over meanwhile; `isOver`: it is left to somebody else
+   * @throws OtaError why it can't be
+   */
+  adopt(
+    clientId: string,
+    life: { readonly isOurs: IsOurs; readonly isOver: () => boolean },
+  ): Promise<'drained' | 'absent' | 'left'>;
 }

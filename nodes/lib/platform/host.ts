@@ -33,6 +33,8 @@ export interface TaskListener {
   readonly onTasks: (tasks: readonly Task[]) => void;
   /** What is wrong with the store; null once it isn't. */
   readonly onProblem: (error: OtaError | null) => void;
+  /** An instance of the fleet hears nothing; null once each hears, or is gone. */
+  readonly onDeaf?: (error: OtaError | null) => void;
   /** Something to tell once, that stops nothing. */
   readonly onFault?: (error: OtaError) => void;
   /** What is wrong with the subscriptions; null once nothing is. */
@@ -69,6 +71,7 @@ export class TaskHost {
   /** What the broker said of a subscription that it doesn't grant; null where it grants all. */
   #refusal: OtaError | null = null;
   readonly #user = {
+    watchful: true,
     onState: (state: LinkState) => this.#connection(state),
     onKept: (kept: Kept) => {
       this.#kept = kept;
@@ -85,6 +88,7 @@ export class TaskHost {
   #retry: NodeJS.Timeout | null = null;
   #problem: OtaError | null = null;
   #beatProblem: OtaError | null = null;
+  #deaf: OtaError | null = null;
   #tasks: readonly Task[] = [];
   #connected = false;
   #kept: Kept = 'unknown';
@@ -175,6 +179,7 @@ export class TaskHost {
   async #stop(removed: boolean): Promise<void> {
     if (this.#retry !== null) clearTimeout(this.#retry);
     await this.#starting;
+    await this.#instance?.stopAdopting();
     const release = this.#unlisten(removed);
     // What was heard is committed and acknowledged before the store is closed.
     await this.#options.channel.committed();
@@ -250,7 +255,10 @@ export class TaskHost {
       engine,
       time: this.#shared,
       onFault: (error) => this.#each((listener) => listener.onFault?.(error)),
-      onDeaf: (error) => this.#each((listener) => listener.onProblem(error)),
+      onDeaf: (error) => {
+        this.#deaf = error;
+        this.#each((listener) => listener.onDeaf?.(error));
+      },
       onProblem: (error) => this.#away(error),
     });
     this.#instance = instance;
@@ -435,6 +443,7 @@ export class TaskHost {
   #greet(listener: TaskListener): void {
     if (!this.#listeners.has(listener)) return;
     if (this.#problem !== null) listener.onProblem(this.#problem);
+    if (this.#deaf !== null) listener.onDeaf?.(this.#deaf);
     if (this.#refusal !== null) listener.onSubscription(this.#refusal);
     if (this.#heard) listener.onFirstReport();
     listener.onTasks(this.#tasks);

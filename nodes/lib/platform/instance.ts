@@ -14,6 +14,7 @@ import type { TaskChannel } from './channel';
 /** What a beat is for. */
 export interface BeatingEngine {
   readonly hears: boolean;
+  readonly connected: boolean;
   follow(ticks: Ticks): void;
   repeatUnsure(): Promise<void>;
 }
@@ -37,6 +38,17 @@ const ALONE_MS = 3000;
 /** Sessions that are taken over at once. */
 const MAX_ADOPTING = 4;
 
+interface Adoption {
+  /** It is left to somebody else. */
+  isOver: boolean;
+  /** Resolves when nothing that was heard of it is under way; true where the session is through, or given up. */
+  through: Promise<boolean>;
+}
+
+function momentNow(): { readonly steady: number; readonly wall: number } {
+  return { steady: performance.now(), wall: Date.now() };
+}
+
 /** The wall clock of the database; this process's own only tells what has passed since the last beat. */
 export class SharedTime implements Time {
   #wall = Date.now();
@@ -58,17 +70,23 @@ export class SharedTime implements Time {
 
 export class Instance {
   readonly #options: InstanceOptions;
-  readonly #adopting = new Map<number, Promise<void>>();
+  /** Sessions that are being taken over, by the rows of their instances. */
+  readonly #adopting = new Map<number, Adoption>();
   #timer: NodeJS.Timeout | null = null;
   #beating: Promise<void> = Promise.resolve();
   #stopped = false;
+  /** False from the moment that it is about to stop: nothing more is taken over. */
+  #adopts = true;
   /** It has a row, and where reports are shared a session. */
   #lives = false;
   #deaf = false;
   /** Resolves when nothing of the life before is under way any more. */
   #left: Promise<void> = Promise.resolve();
+  /** When the last beat was answered, in milliseconds of performance.now(). */
   #lastBeat = -Infinity;
-  #lastBeatWall = -Infinity;
+  /** When it was sent, by the same clock and by the wall clock. */
+  #sentAt = -Infinity;
+  #sentAtWall = -Infinity;
   #deafNames = '';
 
   constructor(options: InstanceOptions) {
@@ -86,6 +104,7 @@ export class Instance {
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.stopAdopting();
     await this.#beating;
     const { channel, members } = this.#options;
     // No connection at all: one without a session would get reports, and the broker would drop them with it.
@@ -95,25 +114,36 @@ export class Instance {
     await members.leave().catch(() => undefined);
   }
 
+  /**
+   * Takes nothing over any more: what was begun is left to others, before nobody listens here. Resolves when all that was
+   * heard of it is committed, or can't be. Never rejects.
+   */
+  async stopAdopting(): Promise<void> {
+    this.#adopts = false;
+    await this.#leaveAdoptions();
+  }
+
   async #join(): Promise<void> {
     const { members, channel } = this.#options;
     // What was heard in the life before is refused by its own row, never written in the name of the next.
     await this.#left;
     const clientId = channel.newClientId();
+    const sent = momentNow();
     await members.join({ clientId, name: `${os.hostname()} (${process.pid})`, deaf: this.#deaf });
     this.#lives = true;
-    this.#noteBeat();
-    if (channel.isShared) channel.useSession(clientId, () => this.#isSure());
+    this.#noteBeat(sent);
+    if (channel.isShared) channel.useSession(clientId, (lostAt) => this.#isSure(lostAt));
   }
 
   /**
    * The session is still this instance's own. One that was frozen wakes up with the time for a new connection over,
    * and must not come back under an id that somebody has adopted meanwhile: it would be subscribed in the group, and
-   * nobody would hear it. Monotonic clocks stand still while a machine sleeps, wall clocks are set.
+   * nobody would hear it. Monotonic clocks stand still while a machine sleeps, wall clocks are set. After a connection
+   * that was lost a beat must say so anew: whoever adopts it takes the client id over.
    */
-  #isSure(): boolean {
-    const passed = Math.max(performance.now() - this.#lastBeat, Date.now() - this.#lastBeatWall);
-    return this.#lives && passed < ALONE_MS;
+  #isSure(lostAt: number): boolean {
+    const passed = Math.max(performance.now() - this.#sentAt, Math.abs(Date.now() - this.#sentAtWall));
+    return this.#lives && passed < ALONE_MS && this.#sentAt > lostAt;
   }
 
   #schedule(): void {
@@ -138,6 +168,7 @@ export class Instance {
       }
       engine.follow(beat.ticks);
       this.#tellDeaf(beat);
+      this.#leaveServed(beat.orphans);
       this.#adoptAll(beat.orphans);
       onProblem(null);
     } catch (error) {
@@ -152,15 +183,21 @@ export class Instance {
 
   async #beatOnce(): Promise<Beat> {
     const { members, engine, time, channel } = this.#options;
-    const beat = await members.beat({ hears: engine.hears, subscribed: channel.isShared });
-    this.#noteBeat();
+    const sent = momentNow();
+    const beat = await members.beat({
+      hears: engine.hears,
+      granted: engine.connected,
+      subscribed: channel.isShared,
+    });
+    this.#noteBeat(sent);
     time.follow(beat.wall);
     return beat;
   }
 
-  #noteBeat(): void {
+  #noteBeat({ steady, wall }: ReturnType<typeof momentNow>): void {
     this.#lastBeat = performance.now();
-    this.#lastBeatWall = Date.now();
+    this.#sentAt = steady;
+    this.#sentAtWall = wall;
   }
 
   /** The end of this life: the broker keeps the session for whoever adopts it. */
@@ -168,13 +205,15 @@ export class Instance {
     if (!this.#lives) return;
     this.#lives = false;
     const { channel } = this.#options;
+    // What it heard for others is refused by its own row, too.
+    const left = this.#leaveAdoptions();
     if (!channel.isShared || this.#stopped) return;
-    this.#left = channel.committed();
+    this.#left = Promise.all([channel.committed(), left]).then(() => undefined);
     channel.useSession(null);
   }
 
   #tellDeaf({ deaf }: Beat): void {
-    const names = deaf.join(', ');
+    const names = [...new Set(deaf)].sort().join(', ');
     this.#deaf = deaf.length > 0 && !this.#options.engine.hears;
     if (names === this.#deafNames) return;
     this.#deafNames = names;
@@ -184,29 +223,53 @@ export class Instance {
 
   #adoptAll(orphans: readonly Orphan[]): void {
     // Whoever hears nothing itself can't hear for others.
-    if (!this.#options.channel.isShared || !this.#options.engine.hears) return;
+    if (!this.#adopts || !this.#options.channel.isShared || !this.#options.engine.hears) return;
     for (const orphan of orphans) {
       if (this.#adopting.has(orphan.id) || this.#adopting.size >= MAX_ADOPTING) continue;
-      const adopted = this.#adopt(orphan).finally(() => this.#adopting.delete(orphan.id));
-      this.#adopting.set(orphan.id, adopted);
+      const adoption: Adoption = { isOver: false, through: Promise.resolve(false) };
+      this.#adopting.set(orphan.id, adoption);
+      adoption.through = this.#adopt(orphan, adoption);
+      void adoption.through
+        .then(async (isThrough) => isThrough && (await this.#remove(orphan.id)))
+        .finally(() => this.#adopting.delete(orphan.id));
     }
   }
 
-  async #adopt(orphan: Orphan): Promise<void> {
+  /** Another instance serves them by now: this one stood still for too long. */
+  #leaveServed(orphans: readonly Orphan[]): void {
+    const own = new Set(orphans.map(({ id }) => id));
+    for (const [id, adoption] of this.#adopting) if (!own.has(id)) adoption.isOver = true;
+  }
+
+  /** Leaves all to others; resolves when nothing that was heard of them is under way. */
+  async #leaveAdoptions(): Promise<void> {
+    const adoptions = [...this.#adopting.values()];
+    for (const adoption of adoptions) adoption.isOver = true;
+    await Promise.all(adoptions.map(({ through }) => through));
+  }
+
+  /** True where the session is through, or given up. Never rejects. */
+  async #adopt(orphan: Orphan, adoption: Adoption): Promise<boolean> {
     const { members, channel, engine, onFault } = this.#options;
     try {
-      if (!(await members.adopt(orphan))) return;
+      if (!(await members.adopt(orphan))) return false;
       await engine.repeatUnsure();
     } catch {
       // The database is away: the next beat finds the session again.
-      return;
+      return false;
     }
+    const isOver = (): boolean => adoption.isOver;
+    const isOurs = (lostAt: number): boolean => !isOver() && this.#isSure(lostAt);
     try {
-      if ((await channel.adopt(orphan.clientId)) === 'absent') onFault(sessionLost(orphan));
+      const adopted = await channel.adopt(orphan.clientId, { isOurs, isOver });
+      // What never heard anything has nothing to lose.
+      if (adopted === 'absent' && orphan.heard) onFault(sessionLost(orphan));
+      return adopted !== 'left';
     } catch (error) {
+      if (!isOurs(-Infinity)) return false;
       onFault(sessionStuck(orphan, toOtaError(error)));
+      return true;
     }
-    await this.#remove(orphan.id);
   }
 
   /** While the row stays the clock stands still for it. */
@@ -217,8 +280,8 @@ export class Instance {
         return;
       } catch {
         // The session is through, and must not be taken over again: only this is repeated.
-        await sleep(BEAT_MS, undefined, { ref: false });
         if (this.#stopped) return;
+        await sleep(BEAT_MS, undefined, { ref: false });
       }
     }
   }

@@ -163,7 +163,7 @@ describe('PostgreSQL', function () {
     await one.calls.claim(task.id, { limit: 1 });
     server.psql(`UPDATE ${schema}.members SET beat_at = 0 WHERE name = 'n0'`);
     const id = Number(server.psql(`SELECT id FROM ${schema}.members WHERE name = 'n0'`));
-    assert.ok(await two.members.adopt({ id, clientId: 'c0', name: 'n0' }));
+    assert.ok(await two.members.adopt({ id }));
     const stored = (): string =>
       ['tasks', 'task_devices', 'task_counts', 'history', 'devices']
         .map((table) => server.psql(`SELECT t::text FROM ${schema}.${table} AS t ORDER BY 1`))
@@ -329,7 +329,7 @@ describe('PostgreSQL', function () {
     const [gone, one, two] = ['gone', 'one', 'two'].map((name) => ({ name, members: store.members('s') }));
     assert.ok(gone && one && two);
     const orphans = async ({ name, members }: typeof one): Promise<readonly Orphan[]> => {
-      const beat = await members.beat({ hears: true, subscribed: true });
+      const beat = await members.beat({ hears: true, granted: true, subscribed: true });
       // It lives as long as the test says.
       server.psql(`UPDATE ${schema}.members SET beat_at = beat_at + 3600000 WHERE name = '${name}'`);
       return beat.orphans;

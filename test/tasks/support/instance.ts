@@ -44,6 +44,7 @@ function main(): void {
         tasks.map(({ taskId, status, counts }) => ({ taskId, status, counts })),
       ),
     onProblem: (error) => tell('problem', error === null ? null : { code: error.code, text: error.message }),
+    onDeaf: (error) => tell('deaf', error === null ? null : { code: error.code, text: error.message }),
     onFault: fault,
     onSubscription: (error) => {
       if (error === null) tell('granted', null);

@@ -173,7 +173,7 @@ function postgresEnd(pool: PostgresPool): CopyEnd {
       }
     },
     async checkIdle() {
-      const text = `SELECT name FROM members WHERE beat_at > extract(epoch FROM clock_timestamp()) * 1000 - 5000 LIMIT 1`;
+      const text = `SELECT name FROM members WHERE abs(beat_at - extract(epoch FROM clock_timestamp()) * 1000) < 5000 LIMIT 1`;
       const [alive] = await pool.read({ text });
       if (alive === undefined) return;
       const name = String(alive['name']);

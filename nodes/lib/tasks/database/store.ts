@@ -19,6 +19,8 @@ export interface Orphan {
   readonly clientId: string;
   /** For people: which machine, which process. */
   readonly name: string;
+  /** False where it never was subscribed, as far as anybody knows: it has no session, or an empty one. */
+  readonly heard: boolean;
 }
 
 export interface Beat {
@@ -27,7 +29,10 @@ export interface Beat {
   /** The wall clock that all instances use. */
   readonly wall: number;
   readonly ticks: Ticks;
-  /** Instances whose session nobody else serves; also those that this one has adopted, until they are removed. */
+  /**
+   * Instances whose session nobody else serves, because they are silent, or hear nothing any more; also those that this
+   * one has adopted, until they are removed.
+   */
   readonly orphans: readonly Orphan[];
   /** Names of instances that beat but hear nothing. */
   readonly deaf: readonly string[];
@@ -41,21 +46,27 @@ export interface Joining {
   readonly deaf: boolean;
 }
 
+/** What an instance says of itself. */
+export interface BeatState {
+  /** Subscribed, and through with what the broker had kept. */
+  readonly hears: boolean;
+  /** Connected, with all subscriptions granted. */
+  readonly granted: boolean;
+  /** A session is, or may be, at the broker. */
+  readonly subscribed: boolean;
+}
+
 /** Every method rejects with an `OtaError` where the database can't do it. */
 export interface FleetMembers {
   /** Begins a life: to be called before anything is subscribed to. */
   join(joining: Joining): Promise<void>;
-  /**
-   * Once a second.
-   * @param state `hears`: subscribed, and through with what the broker had kept; `subscribed`: a session is, or may be,
-   *   at the broker
-   */
-  beat(state: { readonly hears: boolean; readonly subscribed: boolean }): Promise<Beat>;
+  /** Once a second. */
+  beat(state: BeatState): Promise<Beat>;
   /**
    * Takes an instance's session over: from then on nothing of what it heard is written any more. False where another
    * one was faster, or where it lives again; true as often as the same instance asks.
    */
-  adopt(orphan: Orphan): Promise<boolean>;
+  adopt(orphan: Pick<Orphan, 'id'>): Promise<boolean>;
   /** A session is through, or given up. */
   remove(id: number): Promise<void>;
   /** Ends this life: its session is adopted at once. */
