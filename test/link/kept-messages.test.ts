@@ -32,7 +32,7 @@ describe('a session that instances share', () => {
     /** How many reports were committed when it was told that all are read. */
     readonly committed: { now: number; atRead: number };
     /** Lets a commit go on that `slow` held back. */
-    go(): void;
+    readonly go: () => void;
   }
 
   interface InstanceOptions {
@@ -42,11 +42,12 @@ describe('a session that instances share', () => {
   }
 
   function instance(broker: Mosquitto, { slow = false, mqtt = MQTT5 }: InstanceOptions = {}): Instance {
-    const { channel, stop } = makeChannel(broker.url, {
+    const made = makeChannel(broker.url, {
       mqtt: { ...mqtt, ...login },
       shareGroup: 'ota',
     });
-    later({ stop });
+    later(made);
+    const { channel } = made;
     const kept: Kept[] = [];
     const committed = { now: 0, atRead: -1 };
     let go: () => void = () => undefined;
