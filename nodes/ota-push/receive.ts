@@ -17,6 +17,7 @@ import {
 } from '../lib/device';
 import { isoNow, OtaError, STEP_UPGRADE_FAILED, toOtaError, type Upgrade } from '../lib/protocol';
 import { ownToken, tokenToHear, tokenToSend } from '../lib/red/device';
+import { onceAtDeploy, onDeploy } from '../lib/red/deploys';
 import { joinReports } from '../lib/red/device-reports';
 import { fileNameOf } from '../lib/red/file-names';
 import { derive, type Message, onClose, onInput } from '../lib/red/input';
@@ -153,19 +154,18 @@ export function receiveSide(
       .catch((error: unknown) => tell(toOtaError(error)));
   });
 
-  const onStarted = (): void => work.start();
-  const onStopping = (): void => work.pause();
-  RED.events.on('flows:started', onStarted);
-  RED.events.on('flows:stopping', onStopping);
+  const ends = [
+    onDeploy(RED, 'flows:started', () => work.start()),
+    onDeploy(RED, 'flows:stopping', () => work.pause()),
+  ];
 
   onClose(node, async (removed) => {
-    RED.events.off('flows:started', onStarted);
-    RED.events.off('flows:stopping', onStopping);
+    for (const end of ends) end();
     work.close();
     leave();
     // What is reported during a deploy is about these, too, until the successor has them.
     if (removed) leaveWorks();
-    else RED.events.once('flows:started', leaveWorks);
+    else onceAtDeploy(RED, 'flows:started', leaveWorks);
     if (removed) unregisterOwner(node.id, work);
     service.close(removed);
     errors.close();

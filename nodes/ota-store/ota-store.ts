@@ -4,6 +4,7 @@
  */
 import type { Node, NodeAPI, NodeDef } from 'node-red';
 import { OtaError, toOtaError } from '../lib/protocol';
+import { onceAtDeploy } from '../lib/red/deploys';
 import { onClose } from '../lib/red/input';
 import { settingsOf, settingsReader, textSetting } from '../lib/red/settings';
 import type { OtaStoreNode } from '../lib/red/store';
@@ -45,10 +46,9 @@ module.exports = (RED: NodeAPI): void => {
       return;
     }
     node.host = (options) => hosts.host(options);
-    const tellUnused = (): void => void warnOfUnused(this, hosts);
-    RED.events.once('flows:started', tellUnused);
+    const endTelling = onceAtDeploy(RED, 'flows:started', () => void warnOfUnused(this, hosts));
     onClose(this, async (removed) => {
-      RED.events.removeListener('flows:started', tellUnused);
+      endTelling();
       await hosts.stop(removed);
       await store.close();
     });
