@@ -42,7 +42,10 @@ module.exports = (RED: NodeAPI): void => {
       const config = settingsOf(RED, this, saved);
       const settings = readSettings(RED, config, (this.credentials as { privateKey?: unknown }).privateKey);
       const commands = new PackageCommands(this, status, settings);
-      const stopServing = fileServer(RED.httpNode).add((id, name) => commands.find(id, name));
+      const stopServing =
+        settings.baseUrl === ''
+          ? () => undefined
+          : fileServer(RED.httpNode).add((id, name) => commands.find(id, name));
       for (const warning of warningsOf(RED, settings.baseUrl)) this.warn(warning);
       onInput(this, (msg, send) => commands.run(msg, send));
       onClose(this, async (removed) => {
@@ -111,10 +114,11 @@ const LOGIN_IN_BASE =
   'The setting "baseUrl" holds a login: every device reads it. Take it out, and let /ota/files through as the ' +
   'help of this node tells.';
 
-/** A function may let devices through; a user and a password never do. */
+/** A function, or a list of them, may let devices through; a user and a password never do. */
 function isGuarded(RED: NodeAPI, baseUrl: string): boolean {
   const { httpNodeAuth } = RED.settings as HttpSettings;
-  return typeof httpNodeAuth === 'object' && httpNodeAuth !== null && baseUrl !== '';
+  const isLogin = typeof httpNodeAuth === 'object' && httpNodeAuth !== null && !Array.isArray(httpNodeAuth);
+  return isLogin && baseUrl !== '';
 }
 
 function warningsOf(RED: NodeAPI, baseUrl: string): string[] {

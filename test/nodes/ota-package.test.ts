@@ -345,6 +345,15 @@ describe('ota-package', () => {
       assert.match(error.message, /baseUrl/);
     });
 
+    it('serves nothing, whatever lies in its folder', async () => {
+      const first = await load();
+      const added = await add(first);
+      await first.stop();
+      await load({ baseUrl: '' });
+      const answer = await fetch(String(added['url']));
+      assert.equal(answer.ok, false);
+    });
+
     it('measures a package that lies elsewhere', async () => {
       const elsewhere = http.createServer((_request, response) => response.end(FIRMWARE));
       await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
@@ -381,8 +390,9 @@ describe('ota-package', () => {
       assert.match(both[1]!, /holds a login/);
     });
 
-    it('does not warn where httpNodeAuth is a function, which may let devices through', async () => {
+    it('does not warn where httpNodeAuth is a function or several, which may let devices through', async () => {
       assert.deepEqual(await warnings({}, { httpNodeAuth: () => {} }), []);
+      assert.deepEqual(await warnings({}, { httpNodeAuth: [() => {}] }), []);
     });
 
     it('warns of a base address that only this machine reaches', async () => {

@@ -150,6 +150,17 @@ describe('a package that lies verified in the folder', () => {
     assert.equal(test.faults.length, 3);
   });
 
+  it('stays where an upgrade names a wrong size for it: another may need it', async () => {
+    const server = later(await startServer(good(FIRMWARE)));
+    const test = later(await startVerifier());
+    const { filename } = await test.verify(upgradeTo(FIRMWARE, server.url));
+    const wrong = { ...upgradeTo(FIRMWARE, server.url), size: FIRMWARE.length + 1 };
+    assert.equal((await test.failure(wrong)).code, 'OTA_SIZE_MISMATCH');
+    assert.deepEqual(await fs.readFile(filename), FIRMWARE);
+    assert.equal(server.asked.length, 1);
+    assert.deepEqual(test.faults, []);
+  });
+
   it('is refused for whatever a new one is refused for', async () => {
     const folder = later(await temporaryFolder());
     const directory = folder.path;

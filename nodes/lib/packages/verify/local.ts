@@ -58,6 +58,29 @@ export async function verifyFile(
   }
 }
 
+/**
+ * Why a file in the folder couldn't be verified: true where its content isn't that of the digest in its name, where
+ * the disk can't give it, or where it has gone; false where it is whole, and something else was wrong.
+ * @param error what `verifyFile` threw
+ */
+export async function isDamaged(
+  filename: string,
+  expected: Expectation,
+  error: unknown,
+  maxBytes: number,
+  stop: AbortSignal,
+): Promise<boolean> {
+  const { code, cause } = toOtaError(error);
+  if (code === 'OTA_FILE') {
+    return ['EIO', 'ENOENT'].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
+  }
+  const ownDigest = { ...expected, size: null, ...(expected.sign === '' ? {} : { signedSha256: '' }) };
+  return verifyFile(filename, ownDigest, maxBytes, stop, () => undefined).then(
+    () => false,
+    (reason: unknown) => toOtaError(reason).code === 'OTA_DIGEST_MISMATCH',
+  );
+}
+
 /** Writes a Buffer to the folder as `partial`, hashed in the same pass, then names it. @throws OtaError */
 export async function verifyBuffer(
   content: Uint8Array,

@@ -20,7 +20,7 @@ import {
   readExpectation,
 } from './expectation';
 import { finalName, partialName, sweepPartials } from './folder';
-import { verifyBuffer, verifyFile } from './local';
+import { isDamaged, verifyBuffer, verifyFile } from './local';
 import {
   type FileInWork,
   keepNewest,
@@ -261,7 +261,8 @@ export class Verifier {
 
   /**
    * The package where it lies in the folder already: checked again, and taken away where it is damaged. Its name
-   * tells module, version and digest.
+   * tells module, version and digest. A whole one stays whatever else is wrong: another upgrade may need it.
+   * @throws OtaError where the file is whole but not what this upgrade says (its size), or can't be read now
    */
   async #findVerified(url: URL, expected: Expectation, onBytes: OnBytes): Promise<Stored | null> {
     if (!isContentKnown(expected)) return null;
@@ -275,6 +276,7 @@ export class Verifier {
       if (found.isFile()) return await verifyFile(filename, expected, maxBytes, this.#stop.signal, onBytes);
     } catch (error) {
       this.#stop.signal.throwIfAborted();
+      if (!(await isDamaged(filename, expected, error, maxBytes, this.#stop.signal))) throw error;
       this.#options.onFault(
         new OtaError('OTA_FILE', 'A verified file was damaged on the disk, and is fetched again.', {
           cause: error,
