@@ -62,10 +62,11 @@ module.exports = (RED: NodeAPI): void => {
 /** A service that is made anew has another name, and would begin with nothing. */
 async function warnOfUnused(node: Node, hosts: TaskHosts): Promise<void> {
   try {
-    for (const { fleet, tasks } of await hosts.unused()) {
+    for (const { fleet, isByWires, tasks } of await hosts.unused()) {
       const name = fleet.length > 80 ? `${fleet.slice(0, 80)}…` : fleet;
+      const owner = isByWires ? 'an ota-task with the transport "wires"' : 'the ota-service';
       node.warn(
-        `OTA_FLEET_UNUSED: the store has ${tasks} tasks of the fleet "${name}", which no ota-task uses. To take them up, set "Fleet" of the ota-service to that name; else remove the tasks there, or leave them.`,
+        `OTA_FLEET_UNUSED: the store has ${tasks} tasks of the fleet "${name}", which no ota-task uses. To take them up, set "Fleet" of ${owner} to that name; else remove the tasks there, or leave them.`,
       );
     }
   } catch (error) {

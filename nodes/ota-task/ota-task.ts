@@ -11,7 +11,7 @@ import type { OtaStoreNode } from '../lib/red/store';
 import { reportRefused } from '../lib/red/wire-errors';
 import { TASK } from '../lib/rules';
 import { readCommand } from '../lib/tasks/commands';
-import type { TaskHost, TaskListener, WiresChannel } from '../lib/platform';
+import { serviceByWires, type TaskHost, type TaskListener, type WiresChannel } from '../lib/platform';
 import { DEFAULT_POLICY, POLICY_FIELDS, readPolicy } from '../lib/tasks/policy';
 import { changeShape, taskShape } from '../lib/tasks/shapes';
 import type { Policy } from '../lib/tasks/types';
@@ -53,7 +53,7 @@ module.exports = (RED: NodeAPI): void => {
       }
       if (read('transport') === 'wires') {
         const wires = wiresChannel(store.id, fleet);
-        const host = store.host({ service: `wires:${fleet}`, channel: wires, startPaused });
+        const host = store.host({ service: serviceByWires(fleet), channel: wires, startPaused });
         const defaults = defaultsOf(DEFAULT_POLICY.success);
         run(this, { host, status, defaults, labelsFrom, service: null, wires });
         return;

@@ -1,5 +1,7 @@
 /** A package that a task of the same Node-RED needs. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import type { NodeInitializer } from 'node-red';
 import { cleanup } from '../support/cleanup';
 import { catchNode, helperNode, tabNode } from '../support/flow';
@@ -19,7 +21,9 @@ describe('ota-package beside ota-task', () => {
   let flow: LoadedFlow;
   let added: Payload;
 
-  beforeEach(async () => {
+  beforeEach(() => start('tasks.db'));
+
+  async function start(file: string): Promise<void> {
     const { path: userDir } = later(await temporaryFolder());
     const place = { z: 'tab', x: 1, y: 1 };
     flow = later(
@@ -27,7 +31,7 @@ describe('ota-package beside ota-task', () => {
         nodes,
         [
           tabNode(),
-          { id: 'store', type: 'ota-store' },
+          { id: 'store', type: 'ota-store', file },
           { id: 'tasks', type: 'ota-task', ...place, store: 'store', transport: 'wires', wires: [['out']] },
           { id: 'n1', type: 'ota-package', ...place, baseUrl: 'http://192.0.2.1:1880', wires: [['out']] },
           ...['out', 'caught'].map((id) => helperNode(id)),
@@ -38,6 +42,16 @@ describe('ota-package beside ota-task', () => {
       ),
     );
     added = await ask('n1', { action: 'add', version: 'v2' }, { content: Buffer.from('firmware') });
+  }
+
+  it('keeps a package while nobody could read yet which tasks need it', async () => {
+    await flow.stop();
+    const { path: folder } = later(await temporaryFolder());
+    await writeFile(path.join(folder, 'plain'), '');
+    await start(path.join(folder, 'plain', 'tasks.db'));
+    assert.match((await removal()).message, /which packages they need/);
+    assert.equal((await ask('n1', { action: 'get', id: added['id'] }))['id'], added['id']);
+    await ask('n1', { action: 'remove', id: added['id'], force: true });
   });
 
   async function ask(id: string, payload: Payload, more: object = {}): Promise<Payload> {
@@ -78,6 +92,11 @@ describe('ota-package beside ota-task', () => {
     added = await ask('n1', { action: 'add', version: 'v2' }, { content: Buffer.from('firmware') });
     await create({ package: { version, size, sign, signMethod, url: String(added['url'] ?? url) } });
     assert.equal((await removal()).code, 'OTA_PACKAGE_IN_USE');
+  });
+
+  it('names a task without a name by its id', async () => {
+    const { taskId } = await create({ name: '' });
+    assert.match((await removal()).message, new RegExp(String(taskId)));
   });
 
   it('removes it all the same where that is said', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, symlink } from 'node:fs/promises';
+import { copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { NodeInitializer, NodeStatus } from 'node-red';
 import type { DeviceShape, TaskShape } from '../../nodes/lib/tasks/shapes';
@@ -126,6 +126,25 @@ describe('ota-task', () => {
       }
     });
   }
+
+  it('comes up paused also where its store could not be opened at the first start', async () => {
+    const file = path.join(folder.path, 'first.db');
+    const { taskId } = await create(await load({ file }), ['dev-1']);
+    await flow?.stop();
+    const restored = path.join(folder.path, 'place', 'restored.db');
+    await writeFile(path.dirname(restored), '');
+    const failed = await load({ file: restored }, { startPaused: true });
+    await ask(failed, { action: 'list' });
+    await flow?.stop();
+    await rm(path.dirname(restored));
+    await mkdir(path.dirname(restored));
+    await copyFile(file, restored);
+    const { payload } = await ask(await load({ file: restored }, { startPaused: true }), {
+      action: 'get',
+      taskId,
+    });
+    assert.deepEqual([payload['status'], payload['reason']], ['paused', 'start-paused']);
+  });
 
   it('pushes, follows and ends a task', async () => {
     const loaded = await ready();

@@ -127,6 +127,11 @@ describe('a command', () => {
       assert.deepEqual([create({}).draft, create({}).endAt, create({}).endBehavior], [false, null, 'stop']);
     });
 
+    it('takes a time with a fraction of a millisecond', () => {
+      const endAt = Date.UTC(2027, 0, 1) + 0.25;
+      assert.equal(create({ endAt }).endAt, Date.UTC(2027, 0, 1));
+    });
+
     it('does not end before it starts', () => {
       refuses(() => create({ startAt: '2027-01-02', endAt: '2027-01-02' }), 'endAt');
       refuses(() => create({ endAt: 'never' }), 'endAt');

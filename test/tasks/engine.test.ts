@@ -793,6 +793,16 @@ describe('the engine', () => {
     assert.equal((await platform.task(task)).status, 'running');
   });
 
+  it('takes back the failed devices of a cancelled task where their reason is named, and those alone', async () => {
+    const task = await platform.create(['a', 'b']);
+    await platform.wait(1);
+    platform.progress('a', -2);
+    await platform.run({ action: 'cancel', taskId: task.taskId });
+    await platform.run({ action: 'retry', taskId: task.taskId, reason: 'download' });
+    await platform.wait(1);
+    assert.deepEqual(await platform.devices(task), { a: 'pushed', b: 'cancelled' });
+  });
+
   it('cancels a task that is being pushed without pushing the rest of it first', async () => {
     const task = await platform.create(list(500), { perMinute: 0 });
     platform.sent = [];

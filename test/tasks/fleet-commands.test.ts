@@ -392,6 +392,18 @@ describe('the devices of a task', () => {
       platform.inform('a', 'v1');
       assert.deepEqual(await platform.devices(old), { a: 'cancelled superseded' });
     });
+
+    it('leave older tasks once, also where they have ended in it', async () => {
+      const startAt = new Date(platform.wallNow + 60_000).toISOString();
+      const old = await platform.create(['a'], {}, { startAt });
+      const task = await platform.create({ version: 'v1', joining: true }, supersede);
+      platform.inform('a', 'v1');
+      await platform.wait(1);
+      await platform.run({ action: 'cancel', taskId: task.taskId, accessTokens: ['a'] });
+      await platform.run({ action: 'retry', taskId: old.taskId, status: 'cancelled' });
+      platform.inform('a', 'v1');
+      assert.deepEqual(await platform.devices(old), { a: 'pending' });
+    });
   });
 
   it('get the first package that fits, and fail where none does', async () => {

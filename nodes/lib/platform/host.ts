@@ -52,6 +52,8 @@ export interface HostOptions {
   readonly channel: TaskChannel;
   /** Tasks that run, or wait for their time, come up paused: a back-up was restored, say. */
   readonly startPaused: boolean;
+  /** Called when the engine runs. */
+  readonly onStarted?: () => void;
 }
 
 /** A store that can't be opened now may be there later; these won't cure themselves. */
@@ -89,7 +91,8 @@ export class TaskHost {
   #problem: OtaError | null = null;
   #beatProblem: OtaError | null = null;
   #deaf: OtaError | null = null;
-  #tasks: readonly Task[] = [];
+  /** The tasks that aren't over, as they were seen last; null before they ever were. */
+  #tasks: readonly Task[] | null = null;
   #connected = false;
   #kept: Kept = 'unknown';
   #heard = false;
@@ -124,10 +127,19 @@ export class TaskHost {
     return !this.#closed && this.#options.channel === channel;
   }
 
-  /** The tasks that aren't over; those that were seen last while the store can't be read. */
+  /**
+   * The tasks that aren't over; those that were seen last while the store can't be read.
+   * @throws OtaError where they never were
+   */
   async openTasks(): Promise<readonly Task[]> {
     await this.#starting;
-    return (await this.#engine?.openTasks().catch(() => null)) ?? this.#tasks;
+    const read = (await this.#engine?.openTasks().catch(() => null)) ?? this.#tasks;
+    if (read !== null) return read;
+    const cause = this.#problem;
+    throw new OtaError(
+      cause?.code ?? 'OTA_STORE_BUSY',
+      `The tasks in the ota-store can not be read yet, so nobody knows which packages they need${cause === null ? '' : ` (${cause.message})`}: try again when they can, or say "force".`,
+    );
   }
 
   /** The first listener starts the engine. Its callbacks come later, never before this returns. */
@@ -238,6 +250,7 @@ export class TaskHost {
       return;
     }
     this.#engine = engine;
+    this.#options.onStarted?.();
     this.#emitProblem(null);
     this.#setConnected();
     this.#emitSubscription();
@@ -368,7 +381,7 @@ export class TaskHost {
       this.#setConnected();
     }
     // The status of the connection stands there now: what is more important comes back.
-    this.#each((listener) => listener.onTasks(this.#tasks));
+    this.#each((listener) => listener.onTasks(this.#tasks ?? []));
     this.#emitTrouble();
   }
 
@@ -398,12 +411,12 @@ export class TaskHost {
   }
 
   #changed(task: Task): void {
-    this.#tasks = this.#tasks.map((known) => (known.id === task.id ? task : known));
+    this.#tasks = (this.#tasks ?? []).map((known) => (known.id === task.id ? task : known));
     this.#each((listener) => listener.onTask(task, this.#emittedTrouble));
   }
 
   #taskList(tasks: readonly Task[]): void {
-    const before = this.#tasks;
+    const before = this.#tasks ?? [];
     this.#tasks = tasks;
     this.#each((listener) => listener.onTasks(tasks));
     // They were found after the trouble.
@@ -426,7 +439,7 @@ export class TaskHost {
 
   /** The tasks that run, with what keeps them from it, or without it again. */
   #emitRunning(): void {
-    for (const task of this.#tasks) {
+    for (const task of this.#tasks ?? []) {
       if (task.status === 'running') this.#each((listener) => listener.onTask(task, this.#emittedTrouble));
     }
   }
@@ -446,7 +459,7 @@ export class TaskHost {
     if (this.#deaf !== null) listener.onDeaf?.(this.#deaf);
     if (this.#refusal !== null) listener.onSubscription(this.#refusal);
     if (this.#heard) listener.onFirstReport();
-    listener.onTasks(this.#tasks);
+    listener.onTasks(this.#tasks ?? []);
   }
 
   #each(emit: (listener: TaskListener) => void): void {

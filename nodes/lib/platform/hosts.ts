@@ -9,10 +9,19 @@ import type { TaskStore } from '../tasks/database';
 import type { PackageVariant } from '../tasks/types';
 import { type HostOptions, TaskHost } from './host';
 
+/** By wires a fleet is ota-task's own, and no service's of the same name. */
+const WIRES = 'wires:';
+
+/** Under which name the tasks of a fleet by wires lie in a store. */
+export function serviceByWires(fleet: string): string {
+  return `${WIRES}${fleet}`;
+}
+
 /** Tasks that nobody works on. */
 export interface UnusedFleet {
-  /** Its name: the service's setting, or the id of a service. */
+  /** Its name: the setting of the service, or by wires of ota-task, or the node's id. */
   readonly fleet: string;
+  readonly isByWires: boolean;
   readonly tasks: number;
 }
 
@@ -54,7 +63,7 @@ export class TaskHosts {
    * The engine of a service; a new one where the last was stopped.
    * @throws OtaError OTA_BAD_SETTINGS where another store has one at work on the same place
    */
-  host(options: Omit<HostOptions, 'store'>): TaskHost {
+  host(options: Omit<HostOptions, 'store' | 'onStarted'>): TaskHost {
     const key = JSON.stringify([this.#place, options.service]);
     const found = OWNED.get(key);
     if (found !== undefined && !found.host.closed) {
@@ -62,8 +71,8 @@ export class TaskHosts {
       if (found.host.serves(options.channel)) return found.host;
     }
     const startPaused = options.startPaused && !STARTED.has(key);
-    STARTED.add(key);
-    const host = new TaskHost({ ...options, startPaused, store: this.#store }, found?.host);
+    const onStarted = (): void => void STARTED.add(key);
+    const host = new TaskHost({ ...options, startPaused, onStarted, store: this.#store }, found?.host);
     OWNED.set(key, { owner: this.#owner, host });
     this.#hosts.set(key, host);
     return host;
@@ -77,7 +86,12 @@ export class TaskHosts {
     if (this.#file !== null && !fs.existsSync(this.#file)) return [];
     await this.#store.open();
     const fleets = await this.#store.fleets();
-    return fleets.filter(({ fleet }) => !OWNED.has(JSON.stringify([this.#place, fleet])));
+    return fleets
+      .filter(({ fleet }) => !OWNED.has(JSON.stringify([this.#place, fleet])))
+      .map(({ fleet, tasks }) => {
+        const isByWires = fleet.startsWith(WIRES);
+        return { fleet: isByWires ? fleet.slice(WIRES.length) : fleet, isByWires, tasks };
+      });
   }
 
   async stop(removed: boolean): Promise<void> {
@@ -87,15 +101,19 @@ export class TaskHosts {
 }
 
 /**
- * The names of the tasks of this runtime that aren't over and have a package, by its id or by its address.
+ * The names of the tasks of this runtime that aren't over and have a package, by its id or by its address; of a task
+ * without a name its `taskId`.
  * @param url blank for a package that nothing serves
+ * @throws OtaError where the tasks of a store were not read yet
  */
 export async function tasksThatNeed({ id, url }: { id: string; url: string }): Promise<string[]> {
   const hosts = [...OWNED.values()].filter(({ host }) => !host.closed);
   const tasks = (await Promise.all(hosts.map(({ host }) => host.openTasks()))).flat();
   const isNeeded = ({ upgrade, package: given }: PackageVariant): boolean =>
     given['id'] === id || (url !== '' && upgrade.url === url);
-  return tasks.filter(({ packages }) => packages.some(isNeeded)).map(({ name }) => name);
+  return tasks
+    .filter(({ packages }) => packages.some(isNeeded))
+    .map(({ name, taskId }) => (name === '' ? taskId : name));
 }
 
 function sharedError(other: StoreOwner, place: string): OtaError {

@@ -255,6 +255,56 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       assert.deepEqual((await tasks.find(task.taskId)).base, { succeeded: 0, failed: 1 });
     });
 
+    it('takes a failure that is tried again from those that a person let pass, and no later one', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a', 'b', 'c']);
+      await tasks.claim(task.id);
+      await tasks.report([progress('a', -1), progress('b', -1)], 2000);
+      const base = { succeeded: 0, failed: 2 };
+      await tasks.decide(task.id, () => ({ status: 'paused', reason: null, wave: 1, base }), WALL, 3000);
+      await tasks.decide(task.id, () => ({ status: 'running', reason: null, wave: 1 }), WALL, 4000);
+      await tasks.report([progress('c', -1)], 5000);
+      await tasks.move(task.id, ['a', 'c'], 'retry', 6000);
+      assert.deepEqual((await tasks.find(task.taskId)).base, { succeeded: 0, failed: 1 });
+    });
+
+    it('knows a device again whose module no database can spell', async () => {
+      const tasks = await open('s');
+      for (const version of ['v1', 'v2']) {
+        for (const module of ['a\0', '\ud800', 'x'.repeat(100)]) {
+          await tasks.report([inform('odd', version, module), inform('honest', version)]);
+        }
+      }
+      const { modules } = await tasks.database.device('odd', { page: 1, pageSize: 10 });
+      assert.deepEqual(
+        modules.map(({ version }) => version),
+        ['v2', 'v2', 'v2'],
+      );
+      assert.equal((await tasks.database.versions('default', ['honest'])).get('honest')?.version, 'v2');
+    });
+
+    it('takes no labels from a report that the broker had kept and that is no news', async () => {
+      const tasks = await open('s');
+      await tasks.report([{ ...inform('a', 'v2'), labels: { site: 'new' } }]);
+      const kept = { ...inform('a', 'v1'), retained: true, subscribedAt: WALL - 1000 };
+      await tasks.make([], { joins: 10 });
+      await tasks.report([{ ...kept, labels: { site: 'old' } }]);
+      assert.deepEqual((await tasks.database.labels(['a'])).get('a'), { site: 'new' });
+      assert.equal((await tasks.database.device('a', { page: 1, pageSize: 10 })).total, 0);
+    });
+
+    it('wakes the only task of a device by progress of another module', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a'], { module: 'MCU', policy: { offline: 'wait' } });
+      const [push] = (await tasks.claim(task.id)).pushes;
+      assert.ok(push);
+      const { device } = push;
+      await tasks.outcome(device, { on: 'offline', now: 2000, id: device.pushId ?? '', push: 1 });
+      assert.equal((await tasks.claim(task.id, { now: 3000 })).pushes.length, 0);
+      await tasks.report([progress('a', 10, 'radio')], 4000);
+      assert.equal((await tasks.claim(task.id, { now: 5000 })).pushes.length, 1);
+    });
+
     it('keeps the services apart', async () => {
       const tasks = await open('one');
       const one = await tasks.make(['a']);

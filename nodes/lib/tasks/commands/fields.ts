@@ -108,7 +108,7 @@ export function time(payload: JsonObject, name: string): number | null {
   if (!Number.isFinite(at) || Math.abs(at) > 8.64e15) {
     throw bad(name, 'must be a time such as "2026-01-31T02:00:00Z"');
   }
-  return at;
+  return Math.round(at);
 }
 
 /** Databases keep neither NUL nor half a character: in their place stands another that no topic takes. */

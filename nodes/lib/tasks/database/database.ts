@@ -159,6 +159,8 @@ export interface Rows {
   hasRoom(accessToken: string, module: string, taken: number): boolean;
   /** Tasks that take in devices which report, the oldest first; open ones only. */
   readonly joining: readonly Task[];
+  /** True where a task of `joining` that has begun with `supersede` has the device, in whatever state. */
+  isTaken(accessToken: string, task: Task): boolean;
   /** The labels of a device by their origin. */
   labels(accessToken: string): OwnLabels;
   /** What a device runs, of each module that is known. */

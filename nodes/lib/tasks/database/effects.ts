@@ -53,7 +53,10 @@ export class Effects {
   readonly lateReports: LateReport[] = [];
   /** Rows that are looked at again at another time than the database has it, though nothing else is new. */
   readonly looks = new Map<number, Ticks | null>();
-  /** By task, devices that had failed before a person let the task go on, and succeeded after all: no base for thresholds. */
+  /**
+   * By task, devices that had failed before a person let the task go on, and succeeded after all or were taken back:
+   * no base for thresholds.
+   */
   readonly forgiven = new Map<number, number>();
   readonly #devices = new Map<number, Writing>();
   readonly #counts = new Map<number, Map<number, Record<CountName, number>>>();
@@ -132,9 +135,9 @@ function isWaiting(device: Device): boolean {
   return device.status === 'pending' && device.hold === 'wait';
 }
 
-/** Its failure is from before the task ran on; what the base doesn't have can't be taken from it, see the statements. */
+/** It is a failure no more, and was one before the task ran on; what the base doesn't have can't be taken from it, see the statements. */
 function isForgiven(before: Device, after: Device, { running }: TaskPlan): boolean {
-  if (before.status !== 'failed' || after.status !== 'succeeded' || isIncompatible(before)) return false;
+  if (before.status !== 'failed' || after.status === 'failed' || isIncompatible(before)) return false;
   return running.since !== null && before.since <= running.since;
 }
 

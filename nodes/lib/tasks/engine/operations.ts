@@ -7,7 +7,7 @@ import { type Command, type CommandOf, RETRIED } from '../commands';
 import { baseOf, isPastEnd, openDevices, resumed } from '../machine';
 import { type DeviceShape, deviceShape, eventShape, type TaskShape, taskShape } from '../shapes';
 import type { TaskChange } from '../transactions';
-import type { DeviceStatus, Intent, Task } from '../types';
+import type { DeviceStatus, FailReason, Intent, Task } from '../types';
 import { create, preview } from './create-task';
 import { changeFleet, device, fleet } from './fleet-commands';
 import { decideOn, find, inTurn, momentOf, type Operating, wrongState } from './operating';
@@ -112,7 +112,7 @@ async function cancel(engine: Operating, task: Task, command: CommandOf<'cancel'
 async function retry(engine: Operating, task: Task, command: CommandOf<'retry'>): Promise<object> {
   const { accessTokens, status, reasons, cancelled } = command;
   if (isPastEnd(task, engine.time.wall())) throw pastEnd(task);
-  const statuses = status === null ? retried(task, cancelled) : [status];
+  const statuses = status === null ? retried(task, cancelled, reasons) : [status];
   const intent: Intent = {
     on: 'retry',
     statuses: accessTokens === null ? statuses : null,
@@ -128,9 +128,13 @@ async function retry(engine: Operating, task: Task, command: CommandOf<'retry'>)
   return { ...taskShape(await find(engine, task.taskId), momentOf(engine)), skipped };
 }
 
-/** Failed devices; what was cancelled with the whole task comes back with it. */
-function retried({ status }: Task, cancelled: boolean): readonly DeviceStatus[] {
-  return cancelled || status === 'cancelled' ? RETRIED : ['failed'];
+/** Failed devices; what was cancelled with the whole task comes back with it, but not where a failure is asked for. */
+function retried(
+  { status }: Task,
+  cancelled: boolean,
+  reasons: readonly FailReason[] | null,
+): readonly DeviceStatus[] {
+  return cancelled || (status === 'cancelled' && reasons === null) ? RETRIED : ['failed'];
 }
 
 async function remove(engine: Operating, task: Task): Promise<TaskShape> {

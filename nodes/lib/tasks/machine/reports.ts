@@ -73,7 +73,9 @@ export function progressTransitions(
     member === null || (written !== null && isWritten(report, written(member.device.id)))
       ? null
       : transition(member.device, member.plan, progressEvent(report, now), report.wall);
-  const others = open.length < 2 ? [] : woken(open, now, report.wall, member);
+  const [only] = open.length === 1 ? open : [];
+  const isAlone = only !== undefined && only.plan.upgrade.module === member?.plan.upgrade.module;
+  const others = isAlone ? [] : woken(open, now, report.wall, member);
   return moved === null ? others : [moved, ...others];
 }
 

@@ -59,10 +59,12 @@ class JoinSet implements Joins {
     if (isFull || taken.has(accessToken) || !isJoinable(task, at.wall)) return;
     if (!this.#fits(task, { accessToken, module, version, labels })) return;
     if (this.#rows.open(accessToken).some(({ device }) => device.task === task.id)) return;
+    const takesOver = task.policy.supersede && task.startedAt !== null;
+    if (takesOver && this.#rows.isTaken(accessToken, task)) return;
     taken.add(accessToken);
     this.#taken.set(task.id, taken);
     // Before its start nothing happens elsewhere: the start takes over all that are pending.
-    if (task.policy.supersede && task.startedAt !== null) {
+    if (takesOver) {
       const { ticks, wall } = at;
       this.#set.add(takeOver(task, this.#set.open(accessToken), { now: ticks, wall }), wall);
     }

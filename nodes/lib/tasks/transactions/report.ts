@@ -5,6 +5,7 @@
 import {
   effectiveLabels,
   type Event,
+  keptText,
   knownAfter,
   lifeTransitions,
   type Member,
@@ -79,7 +80,8 @@ export function report(incoming: readonly Incoming[], rows: Rows): Decision<Repo
   const labels = new ReportedLabels(rows);
   const joins = joinsOf(rows, set);
   const now = rows.at.ticks;
-  for (const item of incoming) {
+  for (const given of incoming) {
+    const item = storable(given);
     if (item.kind === 'outcome') {
       const loaded = rows.device(item.device);
       if (loaded === null) continue;
@@ -100,8 +102,10 @@ export function report(incoming: readonly Incoming[], rows: Rows): Decision<Repo
         break;
       case 'inform': {
         set.add(versionTransitions(item, open, latest, now), item.wall);
-        const isKnown = known.remember(item);
-        const own = labels.take(item, isKnown);
+        const remembered = known.remember(item);
+        // Nothing follows from what was said before something that is known.
+        if (remembered === 'old') break;
+        const own = labels.take(item, remembered === 'kept');
         joins.look({
           accessToken: item.accessToken,
           module: item.module,
@@ -119,6 +123,13 @@ export function report(incoming: readonly Incoming[], rows: Rows): Decision<Repo
     effects,
     known: known.changes,
   };
+}
+
+/** A module by the name that a database keeps: it is found again by that. */
+function storable(item: Incoming): Incoming {
+  if (item.kind === 'alive' || item.kind === 'outcome' || item.module === null) return item;
+  const module = keptText(item.module);
+  return module === item.module ? item : { ...item, module };
 }
 
 /** Labels that devices report themselves, see `labelsFrom`. */
@@ -163,18 +174,18 @@ class KnownVersions {
     return [...this.#changes.values()];
   }
 
-  /** False where there is no room for it. */
-  remember(item: VersionReport): boolean {
+  /** `old`: a report that the broker had kept, and no news; `no-room`: there is none for it. */
+  remember(item: VersionReport): 'kept' | 'old' | 'no-room' {
     const { accessToken, module } = item;
     const changed = this.#changes.get(keyOf(accessToken, module));
     const stored = this.#rows.known(accessToken, module);
     const before = changed?.known ?? stored;
     const known = knownAfter(item, before);
-    if (known === null) return true;
-    if (before === null && !this.#mayAdd(accessToken, module)) return false;
+    if (known === null) return 'old';
+    if (before === null && !this.#mayAdd(accessToken, module)) return 'no-room';
     const change = { accessToken, module, known, before: stored?.version ?? null };
     this.#changes.set(keyOf(accessToken, module), change);
-    return true;
+    return 'kept';
   }
 
   #mayAdd(accessToken: string, module: string): boolean {

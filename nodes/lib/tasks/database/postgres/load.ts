@@ -109,6 +109,8 @@ interface Loaded {
   readonly known: readonly SqlRow[];
   readonly tokens: readonly SqlRow[];
   readonly joining: readonly Task[];
+  /** Devices that those with `supersede` have: `task`, `token`. */
+  readonly taken: readonly SqlRow[];
   readonly histories: readonly SqlRow[];
   readonly searched: Searched;
   readonly unknown: number;
@@ -129,6 +131,7 @@ export class PostgresRows implements Rows {
   /** Rows that were due and belong to no task any more. */
   readonly orphans: readonly number[];
   readonly #context: LoadContext;
+  readonly #taken: readonly SqlRow[];
   readonly #waves: ReadonlyMap<number, WaveCounts>;
   readonly #open = new Map<string, Member[]>();
   /** Closed rows, also of tasks that aren't visible, by token and module; the newest only. */
@@ -144,6 +147,7 @@ export class PostgresRows implements Rows {
     this.task = loaded.task;
     this.commandElsewhere = loaded.commandElsewhere;
     this.joining = loaded.joining;
+    this.#taken = loaded.taken;
     this.searched = loaded.searched;
     this.unknown = loaded.unknown;
     this.lastName = loaded.lastName;
@@ -193,6 +197,10 @@ export class PostgresRows implements Rows {
 
   hasRoom(_accessToken: string, _module: string, taken: number): boolean {
     return taken < this.#context.room;
+  }
+
+  isTaken(accessToken: string, { id }: Task): boolean {
+    return this.#taken.some((row) => row['task'] === id && row['token'] === accessToken);
   }
 
   labels(accessToken: string): OwnLabels {
@@ -319,6 +327,7 @@ export async function load(
       known: (await known) ?? [],
       tokens: (await labels) ?? [],
       joining: joiners,
+      taken: await loadTaken(transaction, joiners, tokens),
       histories,
       searched: found.searched,
       unknown: found.unknown,
@@ -327,6 +336,18 @@ export async function load(
     },
     { ...context, member },
   );
+}
+
+/** Which devices the joining tasks with `supersede` that have begun have already: nearly always there is no such task. */
+async function loadTaken(
+  transaction: Transaction,
+  joining: readonly Task[],
+  tokens: readonly string[],
+): Promise<readonly SqlRow[]> {
+  const ids = joining
+    .filter(({ policy, startedAt }) => policy.supersede && startedAt !== null)
+    .map(({ id }) => id);
+  return ids.length === 0 ? [] : transaction.read(sql.TAKEN, [ids, tokens]);
 }
 
 /** Of the rows that are locked, those of the devices whose history is asked for: nearly always none is. */

@@ -395,6 +395,10 @@ export const SAVE_DUE = named(
   `UPDATE task_devices AS d SET due = u.due FROM unnest($1::bigint[], $2::float8[]) AS u (id, due)
     WHERE d.id = u.id`,
 );
+export const TAKEN = named(
+  'taken',
+  'SELECT task, token FROM task_devices WHERE task = ANY ($1::int[]) AND token = ANY ($2::text[])',
+);
 export const ADD_DEVICES = named(
   'add_devices',
   `INSERT INTO task_devices (task, service, scope, token, wave, ord, status, source, at, queue)

@@ -100,6 +100,10 @@ export class SqliteRows implements Rows {
     }));
   }
 
+  isTaken(accessToken: string, { id }: Task): boolean {
+    return this.#sql.findDeviceOfTask(id, accessToken) !== undefined;
+  }
+
   labels(accessToken: string): OwnLabels {
     return this.#sql.findToken(this.keys.service(), accessToken) ?? NO_LABELS;
   }
