@@ -44,7 +44,7 @@ export function word(language: Language, key: string, values: Record<string, str
 export interface Person {
   readonly page: Page;
   readonly language: Language;
-  /** Texts that came over the socket, oldest first. */
+  /** Texts that came over the socket, or by the requests that it begins with. */
   readonly received: readonly string[];
   readonly sent: readonly string[];
   word(key: string, values?: Record<string, string | number>): string;
@@ -73,6 +73,8 @@ export interface Console {
   stop(): Promise<void>;
 }
 
+/** Between the packets of one request. */
+const PACKETS = '\x1e';
 /** One for all files: a Chromium takes as long to start as a test takes. */
 let shared: Promise<Browser> | undefined;
 /** Of `openAt`. */
@@ -226,6 +228,20 @@ async function open(
   page.on('websocket', (socket) => {
     socket.on('framereceived', ({ payload }) => void received.push(payload.toString()));
     socket.on('framesent', ({ payload }) => void sent.push(payload.toString()));
+  });
+  // Socket.IO begins with requests and upgrades to a WebSocket: what a page asks first may go out by one of them.
+  const isPolling = (url: string): boolean =>
+    url.includes('/socket.io/') && url.includes('transport=polling');
+  page.on('request', (request) => {
+    if (isPolling(request.url())) sent.push(...(request.postData() ?? '').split(PACKETS));
+  });
+  page.on('response', (response) => {
+    if (!isPolling(response.url())) return;
+    // The page may be gone before the answer was read.
+    response.text().then(
+      (text) => void received.push(...text.split(PACKETS)),
+      () => null,
+    );
   });
   const say = (key: string, values?: Record<string, string | number>): string => word(language, key, values);
   const person: Person = {
