@@ -1,4 +1,13 @@
 /** The kinds of nodes that the console's tabs are made of, each with the settings that a flow file wants. */
+import {
+  MAX_LABEL_NAME,
+  MAX_LABEL_VALUE,
+  MAX_NOTE,
+  MAX_PACKAGE_DESCRIPTION,
+  MAX_PACKAGE_LINE,
+  MAX_TASK_DESCRIPTION,
+  MAX_TASK_NAME,
+} from '../../nodes/lib/rules';
 import { DEFAULT_POLICY } from '../../nodes/lib/tasks/policy';
 import { body, idOf, type Part, text } from './nodes';
 
@@ -46,9 +55,22 @@ export function style(key: string, name: string, at: Place, file = key): Part {
 
 /** What stands in a page for the policy of a task that says nothing: the runtime's own defaults. */
 const DEFAULTS = '/* DEFAULT_POLICY */ {}';
+/** And how many characters its fields take: the commands' own limits. */
+const LIMITS = '/* LIMITS */ {}';
+const MAX = {
+  taskName: MAX_TASK_NAME,
+  taskDescription: MAX_TASK_DESCRIPTION,
+  note: MAX_NOTE,
+  packageLine: MAX_PACKAGE_LINE,
+  packageDescription: MAX_PACKAGE_DESCRIPTION,
+  labelName: MAX_LABEL_NAME,
+  labelValue: MAX_LABEL_VALUE,
+};
 
 function template(source: string): Record<string, unknown> {
-  const format = source.replace(DEFAULTS, () => JSON.stringify(DEFAULT_POLICY));
+  const format = source
+    .replace(DEFAULTS, () => JSON.stringify(DEFAULT_POLICY))
+    .replace(LIMITS, () => JSON.stringify(MAX));
   return {
     order: 1,
     width: '0',

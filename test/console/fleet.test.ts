@@ -153,7 +153,6 @@ describe('the fleet and its tasks', function () {
     await person.goto('devices');
     await person.button('taskOf.update').click();
     await person.field('taskOf.remark').fill('the night is short');
-    await person.page.locator('summary').click();
     await person.field('policy.retries').fill('2');
     await person.button('taskOf.save').click();
     await person.page.locator('.ota-card .ota-history').getByText('the night is short').waitFor();
@@ -225,7 +224,6 @@ describe('the fleet and its tasks', function () {
     for (const i of [3, 4]) await person.button('devices.retryOne', { name: night(i) }).click();
     await tile('failed', 1);
     await person.button('taskOf.update').click();
-    await person.dialog.locator('summary').click();
     await person.field('policy.failureThreshold').fill('60');
     await person.field('taskOf.remark').fill('E-17 is a loose cable');
     await person.button('taskOf.save').click();
@@ -244,6 +242,35 @@ describe('the fleet and its tasks', function () {
     assert.deepEqual(lines.filter((line) => line.includes(',failed,')).length, 1);
     const [done] = lines.filter((line) => line.startsWith(night(1)));
     assert.match(done ?? '', /v1\.0/, 'the version before the upgrade');
+  });
+
+  it('tell what going on means in the middle of a wave, and that a task paused again', async () => {
+    const { page } = person;
+    const all = ['gate-1', 'gate-2', 'gate-3', 'gate-4'];
+    for (const name of all) await talk.inform(name, 'v1.0');
+    await person.goto('packages');
+    await person
+      .row('v3.0')
+      .getByRole('button', { name: person.word('packages.upgrade') })
+      .click();
+    await person.field('task.targets').selectOption('some');
+    await person.field('targets.someHint').fill(all.join('\n'));
+    await page.locator('summary').click();
+    await person.field('policy.waves').fill('50, 100');
+    await person.field('policy.failureThreshold').fill('50');
+    await person.field('policy.minExecuted').fill('1');
+    await person.button('tasks.start').click();
+    await page.locator('.ota-tiles .pushed b', { hasText: /^2$/ }).waitFor();
+    for (const name of all.slice(0, 2)) await talk.progress(name, -4);
+    await page.locator('.ota-gate', { hasText: person.word('gate.stopped', { wave: 1, next: 2 }) }).waitFor();
+    await page.locator('.ota-tiles .failed b', { hasText: /^2$/ }).waitFor();
+    // The curve's points are older than the counts beside it.
+    await page.locator('.ota-curve .failed', { hasText: '2' }).waitFor();
+    await person.button('taskOf.resume').click();
+    await page
+      .getByText(new RegExp(person.word('tasks.resumeAgain', { name: '.*', reason: '.*' })))
+      .waitFor();
+    await page.locator('.ota-gate', { hasText: person.word('gate.person', { wave: 1, next: 2 }) }).waitFor();
   });
 
   it('name the task that a device waits for, and lead to it', async () => {
@@ -308,7 +335,6 @@ describe('the fleet and its tasks', function () {
     await rules.getByText('01:00–05:00').waitFor();
     await person.button('taskOf.update').click();
     await person.dialog.getByLabel(person.word('task.noEnd')).check();
-    await person.dialog.locator('summary').click();
     await person.dialog.getByLabel(person.word('policy.noWindow')).check();
     await person.button('taskOf.save').click();
     await rules.getByText('01:00–05:00').waitFor({ state: 'detached' });
