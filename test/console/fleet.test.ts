@@ -267,9 +267,6 @@ describe('the fleet and its tasks', function () {
     // The curve's points are older than the counts beside it.
     await page.locator('.ota-curve .failed', { hasText: '2' }).waitFor();
     await person.button('taskOf.resume').click();
-    await page
-      .getByText(new RegExp(person.word('tasks.resumeAgain', { name: '.*', reason: '.*' })))
-      .waitFor();
     await page.locator('.ota-gate', { hasText: person.word('gate.person', { wave: 1, next: 2 }) }).waitFor();
   });
 
