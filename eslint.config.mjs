@@ -42,7 +42,7 @@ const TRANSACTIONS_ONLY = [
   'A transaction is a need and a pure rule: it imports the machine, and of the databases the interface only.',
 ];
 const ONE_DATABASE = [
-  '/sqlite/(?!(open|driver|schema)$)',
+  '/sqlite/(?!(open|driver|schema|file-on-disk)$)',
   'Whoever needs a database takes it from database/index: only the interface is used.',
 ];
 const PLATFORM = ['^(\\.\\./)+(device|packages)(/.*)?$', 'The platform knows the link and the tasks only.'];

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
 import path from 'node:path';
 import { PostgresStore, SqliteStore } from '../../../nodes/lib/tasks/database';
 import { cleanup } from '../../support/cleanup';
@@ -21,6 +22,14 @@ describe('node-red-ota-store copy', function () {
 
   const copy = (from: string, to: string) =>
     spawnSync(process.execPath, ['--import', 'tsx', PROGRAM, 'copy', from, to], { encoding: 'utf8' });
+
+  it('says that there is no such file to copy from, and makes none', async () => {
+    const folder = later(await temporaryFolder('ota-copy-'));
+    const file = path.join(folder.path, 'taks.db');
+    const { status, stderr } = copy(file, path.join(folder.path, 'new.db'));
+    assert.deepEqual([status, fs.readdirSync(folder.path)], [1, []]);
+    assert.match(stderr, /OTA_BAD_INPUT: .*There is no file .*taks\.db/);
+  });
 
   it('moves a fleet from SQLite to PostgreSQL and back, with its tasks paused, and compares the counts', async () => {
     const folder = later(await temporaryFolder('ota-copy-'));
@@ -66,7 +75,11 @@ describe('node-red-ota-store copy', function () {
     const back = path.join(folder.path, 'back.db');
     const returned = copy(url, back);
     assert.equal(returned.status, 0, returned.stderr);
-    const last = new SqliteStore({ file: back });
+    // The file alone is whole, and for nobody else to read.
+    const whole = path.join(folder.path, 'whole.db');
+    fs.copyFileSync(back, whole);
+    assert.equal(fs.statSync(back).mode & 0o777, 0o600);
+    const last = new SqliteStore({ file: whole });
     last.open();
     const found = last.tasks('fleet').task(task.taskId);
     assert.deepEqual([found?.status, found?.counts], [copied.status, copied.counts]);

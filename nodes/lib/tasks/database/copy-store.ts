@@ -21,9 +21,9 @@ async function main([action, from, to, ...rest]: readonly string[]): Promise<num
   }
   const ends: CopyEnd[] = [];
   try {
-    const source = await openCopyEnd(from);
+    const source = await openCopyEnd(from, true);
     ends.push(source);
-    const target = await openCopyEnd(to);
+    const target = await openCopyEnd(to, false);
     ends.push(target);
     const copied = await copyStore(source, target, bar);
     process.stderr.write('\n');

@@ -10,6 +10,7 @@ import { KEEP_PLACES } from './postgres/pages';
 import { migrate as migratePostgres } from './postgres/schema';
 import type { SqlRow, SqlValue } from './rows';
 import { openSqlite } from './sqlite/driver';
+import { bringLogIn, makeReady } from './sqlite/file-on-disk';
 import { migrate as migrateSqlite } from './sqlite/schema';
 
 /** One end of a copy. */
@@ -74,9 +75,13 @@ export async function copyStore(
   return copied;
 }
 
-/** A file, or `postgresql://…?schema=ota`. @throws OtaError where it can't be opened */
-export async function openCopyEnd(where: string): Promise<CopyEnd> {
-  if (!/^postgres(ql)?:\/\//i.test(where)) return openFile(where);
+/**
+ * @param where a file, or `postgresql://…?schema=ota`
+ * @param isSource true: a file must be there; otherwise it is made
+ * @throws OtaError where it can't be opened
+ */
+export async function openCopyEnd(where: string, isSource: boolean): Promise<CopyEnd> {
+  if (!/^postgres(ql)?:\/\//i.test(where)) return openFile(where, isSource);
   const url = new URL(where);
   const schema = url.searchParams.get('schema') ?? 'ota';
   url.searchParams.delete('schema');
@@ -97,8 +102,9 @@ export async function openCopyEnd(where: string): Promise<CopyEnd> {
 /** Names that are words of SQL, too. */
 const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(', ');
 
-function openFile(file: string): CopyEnd {
-  const isNew = !fs.existsSync(file);
+function openFile(file: string, isSource: boolean): CopyEnd {
+  if (isSource && !fs.existsSync(file)) throw new OtaError('OTA_BAD_INPUT', `There is no file ${file}.`);
+  makeReady(file);
   const db = openSqlite(file);
   migrateSqlite(db, Date.now());
   const places = (n: number): string => Array.from({ length: n }, () => '?').join(', ');
@@ -119,19 +125,17 @@ function openFile(file: string): CopyEnd {
       db.exec('COMMIT');
       return Promise.resolve();
     },
-    checkIdle: () => Promise.resolve(checkFree(file, isNew)),
+    // A store that is open keeps a lock that nobody can see from outside: Node-RED must be stopped.
+    checkIdle: () => Promise.resolve(),
     finish() {
       db.exec(PAUSE_ALL.replaceAll('CLOCK', '(SELECT clock FROM services AS s WHERE s.id = tasks.service)'));
       return Promise.resolve();
     },
-    close: () => Promise.resolve(db.close()),
+    close() {
+      bringLogIn(db);
+      return Promise.resolve(db.close());
+    },
   };
-}
-
-/** A store that is open keeps a file beside it, whose lock nobody can see from outside: the copy is made of a stopped one. */
-function checkFree(file: string, isNew: boolean): void {
-  if (isNew || fs.existsSync(file)) return;
-  throw new OtaError('OTA_BAD_INPUT', `There is no file ${file}.`);
 }
 
 /** Running time stops with the task. */

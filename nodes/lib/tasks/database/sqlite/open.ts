@@ -4,10 +4,10 @@
  * another process has the file locked it is tried again in later turns. The event loop stays free meanwhile.
  */
 import fs from 'node:fs';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OtaError } from '../../../protocol';
 import type { SqliteFile, Transaction } from './file';
+import { bringLogIn, isInMemory, makeReady, PARTS } from './file-on-disk';
 import { openSqlite, type SqlDatabase, type SqliteDriver } from './driver';
 import { migrate } from './schema';
 import { prepareStatements, type Statements } from './statements';
@@ -64,10 +64,7 @@ export class SqliteStore implements SqliteFile, TaskStore {
     if (this.#db !== null) return;
     const { file, drivers, checkpointAt } = this.#options;
     this.read(() => {
-      if (!isInMemory(file)) {
-        makeFolder(path.dirname(file));
-        PARTS.forEach((part) => keepPrivate(file, part));
-      }
+      makeReady(file);
       const db = openSqlite(file, drivers);
       try {
         migrate(db, Date.now());
@@ -210,13 +207,6 @@ export class SqliteStore implements SqliteFile, TaskStore {
   }
 }
 
-/** The file itself, and those that SQLite keeps beside it as long as it is open. */
-const PARTS = ['', '-wal', '-shm'];
-
-function isInMemory(file: string): boolean {
-  return file.startsWith(':memory:');
-}
-
 /** Which file stands there; blank for none. */
 function identity(file: string): string {
   if (isInMemory(file)) return '';
@@ -233,46 +223,6 @@ const BUSY_LIMIT_MS = 5000;
 function isBusy(error: unknown): boolean {
   return error instanceof OtaError && error.code === 'OTA_STORE_BUSY';
 }
-
-/**
- * libsql closes a file only when its statements are collected as garbage, mostly never: what is in the log would stay
- * there, and a copy of the file alone, with Node-RED stopped, would miss it.
- */
-function bringLogIn(db: SqlDatabase): void {
-  try {
-    db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').all();
-  } catch {
-    // The log is as durable as the file, and is read at the next start.
-  }
-}
-
-/** With those above it. Not mkdir's own "recursive": below a folder that takes none (/proc) it never comes back. */
-function makeFolder(folder: string): void {
-  if (fs.existsSync(folder)) return;
-  makeFolder(path.dirname(folder));
-  fs.mkdirSync(folder, { mode: 0o700 });
-}
-
-/**
- * Access tokens stand in the store: nobody but Node-RED's user may read it. SQLite gives the files beside it the
- * rights of the file itself, so that one is made here. A group that somebody has let in stays.
- */
-function keepPrivate(file: string, part: string): void {
-  try {
-    const flags = fs.constants.O_RDWR | (part === '' ? fs.constants.O_CREAT : 0);
-    const handle = fs.openSync(file + part, flags, 0o600);
-    try {
-      const { mode } = fs.fstatSync(handle);
-      if ((mode & EVERYBODY) !== 0) fs.fchmodSync(handle, mode & 0o770);
-    } finally {
-      fs.closeSync(handle);
-    }
-  } catch {
-    // SQLite tells what is wrong with it; of a file of another owner the rights are that owner's.
-  }
-}
-
-const EVERYBODY = 0o007;
 
 function storeError(error: unknown, file: string): OtaError {
   if (error instanceof OtaError) return error;
