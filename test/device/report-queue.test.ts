@@ -106,6 +106,16 @@ describe('the reports that wait for the broker', () => {
     assert.equal(queue.expired(1001).length, 1000);
   });
 
+  it('take the place of one that waits where they are of the same kind and module, and that is not on its way', () => {
+    const queue = queueOf(step('s', -2), version('v'));
+    assert.ok(queue.isReplacedBy(step('new', 100)));
+    assert.ok(!queue.isReplacedBy(step('other', 100, null)));
+    assert.ok(!queue.isReplacedBy({ ...step('b', 100), accessToken: 'b' }));
+    queue.sending('s', true);
+    assert.ok(!queue.isReplacedBy(step('new', 100)));
+    assert.ok(queue.isReplacedBy(version('w')));
+  });
+
   it('of one device are compared among themselves where those of the others were before', () => {
     const queue = queueOf(step('old', -2), step('new', 100), { ...step('b', -2), accessToken: 'b' });
     queue.add({ ...step('b2', 100), accessToken: 'b' }, 0);

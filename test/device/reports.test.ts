@@ -102,3 +102,22 @@ describe('the reports of a device, where the next upgrade of the module is hande
     assert.deepEqual(shown(reports.reports), []);
   });
 });
+
+describe('the reports of ten thousand devices that wait for a broker that is away', () => {
+  it('are still the newest: one more of a device that has one there is taken, one of another device is not', async () => {
+    const file = { save: () => Promise.resolve(true), settled: () => Promise.resolve(true) };
+    let keys = 0;
+    const reports = new DeviceReports([], file, () => `key-${(keys += 1)}`);
+    const link = { connected: () => false, away: () => true, send: () => {}, settled: () => {} };
+    reports.addSender({ nodeId: 'n', ...link });
+    const submit = (value: number, accessToken: string): Promise<ReportOutcome> =>
+      reports.submit({ ...step(value), accessToken });
+    const first = submit(-2, 't0');
+    for (let i = 1; i < 10_000; i += 1) void submit(-2, `t${i}`);
+    await assert.rejects(submit(100, 'another'), { code: 'OTA_QUEUE_FULL' });
+    void submit(100, 't0');
+    assert.equal(await first, 'replaced');
+    assert.equal(reports.reports.length, 10_000);
+    assert.deepEqual(shown(reports.reports.slice(-1)), [100]);
+  });
+});

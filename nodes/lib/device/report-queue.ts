@@ -106,6 +106,17 @@ export class ReportQueue {
     return gone;
   }
 
+  /** True where `keepNewest` gives the place of one that waits to such a report. */
+  isReplacedBy({
+    kind,
+    accessToken,
+    module,
+  }: Pick<DeviceReport, 'kind' | 'accessToken' | 'module'>): boolean {
+    return [...(this.#byToken.get(accessToken) ?? [])].some(
+      ({ report, sending }) => !sending && report.kind === kind && report.module === module,
+    );
+  }
+
   /** It may be sent from now on. */
   ready(key: string): void {
     const queued = this.#queued.get(key);

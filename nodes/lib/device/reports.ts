@@ -136,7 +136,8 @@ export class DeviceReports {
    * or with why its message ends before. @throws OtaError OTA_QUEUE_FULL
    */
   async submit(given: NewReport): Promise<ReportOutcome> {
-    if (this.#queue.full) throw queueFull();
+    // Where only the newest waits, one of a device that has one there takes no more room.
+    if (this.#queue.full && !(this.#isAway() && this.#queue.isReplacedBy(given))) throw queueFull();
     const key = this.#newKey();
     const at = new Date(this.#clock.wall()).toISOString();
     const upgrades = given.upgrades ?? this.#upgradesEnded(given);
@@ -186,10 +187,13 @@ export class DeviceReports {
     return [...this.#senders.values()].some((sender) => sender.connected());
   }
 
+  #isAway(): boolean {
+    return !this.#connected() && [...this.#senders.values()].some((sender) => sender.away());
+  }
+
   /** While the broker is away the newest of each waits; while there is a connection each goes out. */
   #prune(accessToken?: string): void {
-    const senders = [...this.#senders.values()];
-    if (this.#connected() || !senders.some((sender) => sender.away())) {
+    if (!this.#isAway()) {
       this.#isPruned = false;
       return;
     }
