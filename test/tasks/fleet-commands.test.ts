@@ -229,6 +229,22 @@ describe('the devices of a task', () => {
     });
   });
 
+  for (const [seenWithin, text] of [
+    [50, '50 seconds'],
+    [3600, '1 hour'],
+    [5400, '90 minutes'],
+    [2 * 86_400, '2 days'],
+  ] as const) {
+    it(`that were seen too long ago are told with the ${text} that count`, async () => {
+      platform.inform('a', 'v1');
+      platform.wallNow += 3 * 86_400_000;
+      await platform.wait(1);
+      await assert.rejects(platform.create('all', { seenWithin }), {
+        message: new RegExp(`1 were seen more than ${text} ago`),
+      });
+    });
+  }
+
   it('that no package fits are told by the preview', async () => {
     for (const token of ['a', 'b']) platform.inform(token, 'v1');
     await label(['a'], { board: 'r1' });

@@ -177,19 +177,32 @@ export async function preview(
 
 /** An empty result says who was left out, and why. */
 function nobody(chosen: Chosen, { policy }: TaskInput): OtaError {
-  const reasons = reasonsOf(chosen, Math.round(policy.seenWithin / 86_400));
+  const reasons = reasonsOf(chosen, duration(policy.seenWithin));
   const why = reasons.length === 0 ? 'no device was found' : reasons.join(', ');
   return new OtaError('OTA_BAD_INPUT', `"targets" leaves nobody to upgrade (${why}); nothing was stored.`);
 }
 
-function reasonsOf({ skipped, badTokens, unmatched }: Chosen, days: number): string[] {
+function reasonsOf({ skipped, badTokens, unmatched }: Chosen, seenWithin: string): string[] {
   const { current, version, unseen } = skipped;
   const texts: [number, string][] = [
     [current, 'run the version already'],
     [version, 'run one that the package is not made for'],
-    [unseen, `were seen more than ${days} days ago`],
+    [unseen, `were seen more than ${seenWithin} ago`],
     [badTokens, 'can be no access token'],
     [unmatched, 'are not meant by the filter'],
   ];
   return texts.flatMap(([n, text]) => (n === 0 ? [] : [`${n} ${text}`]));
+}
+
+const UNITS: readonly (readonly [number, string])[] = [
+  [86_400, 'day'],
+  [3600, 'hour'],
+  [60, 'minute'],
+];
+
+/** In the largest unit of which it is a multiple. */
+function duration(seconds: number): string {
+  const [size, name] = UNITS.find(([unit]) => seconds >= unit && seconds % unit === 0) ?? [1, 'second'];
+  const n = seconds / size;
+  return `${n} ${n === 1 ? name : `${name}s`}`;
 }
