@@ -469,6 +469,18 @@ describe('a fleet in the field', () => {
       for (const { seenAt } of devices) assert.ok(Date.parse(seenAt) <= platform.wallNow, seenAt);
     });
 
+    it('leaves no time of a clock that was ahead for long, once that is set', async () => {
+      const longAhead = 25 * 3600_000;
+      await setClock(400 * DAY);
+      platform.wallNow += longAhead;
+      platform.steadyNow += longAhead;
+      await platform.wait(61);
+      await setClock(-400 * DAY);
+      await platform.wait(61);
+      const stamps = await platform.store.tasks('s').stamps.read();
+      assert.ok((stamps?.newest ?? Infinity) <= platform.wallNow, `${stamps?.newest}`);
+    });
+
     it('is found where the process ended before the clock was set', async () => {
       platform.inform('before', 'v1');
       await platform.engine.stop();

@@ -37,6 +37,8 @@ export interface DatabaseUnderTest {
   begin(): void | Promise<void>;
   /** Another instance on it. */
   open(options: OpenOptions): Instance | Promise<Instance>;
+  /** How many rows a table has. */
+  rows(table: string): number;
   /** Takes the database away; all instances are closed. */
   end(): void | Promise<void>;
 }
@@ -561,6 +563,37 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
         ((await tasks.database.history(task.id, 'a')) ?? []).map((event) => event.event),
         ['progress'],
       );
+    });
+
+    it('prunes some thousand rows of history at a time, however many a device has', async () => {
+      const tasks = await open('s');
+      const tokens = Array.from({ length: 30 }, (_, i) => `d${i}`);
+      const { task } = await tasks.make(tokens);
+      await tasks.claim(task.id);
+      for (let step = 0; step < 80; step += 1)
+        await tasks.report(tokens.map((token) => progress(token, step)));
+      const left = async (): Promise<number> => {
+        const found = tokens.map(async (token) => (await tasks.database.history(task.id, token)) ?? []);
+        return (await Promise.all(found)).flat().length;
+      };
+      assert.equal(await tasks.database.prune(WALL + 1), true);
+      assert.ok((await left()) > 0);
+      assert.equal(await tasks.database.prune(WALL + 1), false);
+      assert.equal(await left(), 0);
+    });
+
+    it('keeps no doubt of an earlier upgrade that is over', async () => {
+      const tasks = await open('s');
+      const { task } = await tasks.make(['a', 'b'], { policy: { stalled: 10, confirm: 10 } });
+      await tasks.claim(task.id);
+      await tasks.move(task.id, ['a'], 'cancel', 1000);
+      await tasks.move(task.id, ['b'], 'cancel', 50_000);
+      await tasks.database.saveClock(21_001);
+      await tasks.database.prune(WALL);
+      assert.equal(database.rows('late_reports'), 1);
+      await tasks.database.saveClock(70_001);
+      await tasks.database.prune(WALL);
+      assert.equal(database.rows('late_reports'), 0);
     });
 
     it('pages, filters and searches', async () => {

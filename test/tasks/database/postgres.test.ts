@@ -54,6 +54,7 @@ describe('PostgreSQL', function () {
       await store.open();
       return store;
     },
+    rows: (table) => Number(server.psql(`SELECT count(*) FROM s${schemas}.${table}`)),
     end: () => {
       server.psql(`DROP SCHEMA IF EXISTS s${schemas} CASCADE`);
     },

@@ -57,6 +57,12 @@ for (const name of DRIVERS) {
   exercise(`SQLite by ${name}`, {
     begin: () => begin(name),
     open: (options) => open('ota.db', options),
+    rows: (table) => {
+      const db = openSqlite(path.join(folder, 'ota.db'), [driver]);
+      const n = Number(db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.['n']);
+      db.close();
+      return n;
+    },
     end,
   });
 

@@ -375,8 +375,8 @@ export interface TaskDatabase {
    * @param madeBefore wall clock: what isn't published and is younger is still being made
    */
   deleteSlice(limit: number, madeBefore: number): Awaitable<boolean>;
-  /** Deletes some history older than `before`; goes round and round. */
-  prune(before: number): Awaitable<void>;
+  /** Deletes some history older than `before`, and some late reports that can't come any more; goes round and round. False after the last of them. */
+  prune(before: number): Awaitable<boolean>;
   /**
    * Forgets some devices of any fleet of which nothing is known but their versions: in no task, without a label,
    * upgraded by none, and not seen since `before` (wall clock).
@@ -438,7 +438,7 @@ export interface Stamps {
   readonly from: number;
   /** What it showed last. */
   readonly to: number;
-  /** The latest time that was ever stamped; saving never sets it back. */
+  /** The latest time that was ever stamped, but for those by a clock that turned out to have been ahead. */
   readonly newest: number;
 }
 

@@ -44,9 +44,14 @@ export async function create(engine: Operating, { input, by, remark }: CommandOf
     await lane.write(() => database.publish(id));
   } catch (error) {
     await discard(engine, id);
-    throw error;
+    // It may have been published all the same, where nobody knows what became of the COMMIT.
+    if (!(await isPublished(engine, taskId))) throw error;
   }
-  if (input.joining !== null) await joinMissed(engine, id, input, wall);
+  if (input.joining !== null) {
+    const work = (): Promise<void> => joinMissed(engine, id, input, wall);
+    // The task runs: what can't be done now is no failure of its making.
+    await work().catch(() => engine.scheduler.later(work));
+  }
   const task = await find(engine, taskId);
   engine.events.emitTask(task);
   engine.scheduler.markDirty(id);
@@ -104,6 +109,14 @@ async function discard({ lane, scheduler }: Operating, id: number): Promise<void
     scheduler.scheduleCleanup();
   } catch {
     // What is told is why the task was not made.
+  }
+}
+
+async function isPublished({ database }: Operating, taskId: string): Promise<boolean> {
+  try {
+    return (await database.task(taskId)) !== null;
+  } catch {
+    return false;
   }
 }
 

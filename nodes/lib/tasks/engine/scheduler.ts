@@ -57,6 +57,7 @@ const WAKE_MS = 20;
 const SAVE_CLOCK_MS = 10_000;
 const SAVE_STAMPS_MS = 60_000;
 const PRUNE_MS = 10_000;
+const PRUNE_SLICES = 5;
 /** All waiting devices are looked for out of their turn once in this time at most. */
 const PROBE_ALL_MS = 5 * 60_000;
 /** A full table is looked through once in this time at most, … */
@@ -98,6 +99,7 @@ export class Scheduler {
   #waiting = 0;
   /** By task, for which run of it the limits that had stood still were counted, and when (steady time). */
   readonly #counted = new Map<number, { readonly since: Ticks; readonly at: number }>();
+  readonly #later: (() => Promise<void>)[] = [];
   #stopped = true;
   #underWay: Promise<void> | null = null;
   #again = false;
@@ -206,6 +208,12 @@ export class Scheduler {
     this.wake();
   }
 
+  /** What a command could not do for the store's sake is done when it can be. Lost with the process. */
+  later(work: () => Promise<void>): void {
+    this.#later.push(work);
+    this.wake();
+  }
+
   /** Something is left to delete. */
   scheduleCleanup(): void {
     this.#needsCleanup = true;
@@ -228,6 +236,7 @@ export class Scheduler {
       await this.rightStamps();
       const tasks = await this.#begin(await this.#finishIntents(await lane.database.live()));
       if (this.#shared) this.#lookAtAll(tasks);
+      await this.#doLater();
       await this.#end(tasks);
       await this.#supersede(tasks);
       this.#markSoaked(tasks);
@@ -294,6 +303,13 @@ export class Scheduler {
       this.#dirty.add(task.id);
     }
     return lane.database.live();
+  }
+
+  async #doLater(): Promise<void> {
+    for (let work = this.#later[0]; work !== undefined; work = this.#later[0]) {
+      await work();
+      this.#later.shift();
+    }
   }
 
   /** Starts what was planned for now. */
@@ -496,7 +512,11 @@ export class Scheduler {
     if (steady - this.#pruned < PRUNE_MS) return;
     this.#pruned = steady;
     this.#needsCleanup = true;
-    await lane.write((database) => database.prune(time.wall() - HISTORY_DAYS * DAY_MS));
+    const before = time.wall() - HISTORY_DAYS * DAY_MS;
+    for (let slice = 0, more = true; more && slice < PRUNE_SLICES && !this.#stopped; slice += 1) {
+      more = await lane.write((database) => database.prune(before));
+      await yielder.next();
+    }
   }
 
   /** Where new devices found no room, old ones that nobody misses go: a part of them in each run. */

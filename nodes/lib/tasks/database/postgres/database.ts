@@ -35,8 +35,8 @@ import { devicePage, fleetPage, KEEP_PLACES } from './pages';
 import { modulesOf, save } from './save';
 import * as sql from './statements';
 
-/** Devices whose history is looked at in one pruning. */
-const PRUNE_SLICE = 5000;
+/** Rows of history, and devices whose late reports are waited for, that are looked at in one pruning. */
+const PRUNE_SLICE = 2000;
 /** Statistics and places of a task of a million devices may take their time. */
 const PUBLISH_LIMIT_MS = 60_000;
 /** Devices that are looked at for room at once. */
@@ -68,6 +68,8 @@ export class PostgresTasks implements TaskDatabase {
   /** Devices on their way into tasks that aren't published yet, by task. */
   readonly #adding = new Map<number, AddedDevices>();
   #pruned = 0;
+  /** The last device whose late report was looked at. */
+  #prunedLate = FIRST;
   /** The last device that was looked at for room. */
   #looked = FIRST;
   #known = { n: 0, at: -Infinity };
@@ -178,11 +180,18 @@ export class PostgresTasks implements TaskDatabase {
     });
   }
 
-  async prune(before: number): Promise<void> {
-    const [row] = await this.#read(sql.LAST_DEVICE);
-    const upTo = this.#pruned + PRUNE_SLICE;
-    await this.#write(sql.PRUNE_HISTORY, [this.#pruned, upTo, before]);
-    this.#pruned = upTo >= Number(row?.['id'] ?? 0) ? 0 : upTo;
+  async prune(before: number): Promise<boolean> {
+    const [end] = await this.#read(sql.END_OF_HISTORY, [this.#pruned, PRUNE_SLICE]);
+    const device = Number(end?.['device'] ?? 0);
+    if (device > 0) await this.#write(sql.PRUNE_HISTORY, [this.#pruned, device, before]);
+    this.#pruned = Number(end?.['n'] ?? 0) < PRUNE_SLICE ? 0 : device;
+    const { scope, token } = this.#prunedLate;
+    const [late] = await this.#read(sql.PRUNE_LATE, [scope, token, PRUNE_SLICE]);
+    this.#prunedLate =
+      late === undefined || Number(late['n']) < PRUNE_SLICE
+        ? FIRST
+        : { scope: Number(late['scope']), token: String(late['token']) };
+    return this.#pruned > 0 || this.#prunedLate !== FIRST;
   }
 
   async makeRoom(before: number): Promise<boolean> {
@@ -223,6 +232,7 @@ export class PostgresTasks implements TaskDatabase {
 
   async live(): Promise<readonly Task[]> {
     const rows = await this.#read(sql.LIVE_TASKS, [await this.keys.service(), this.#writer.member ?? 0]);
+    this.keys.reservePlans(rows.length);
     return rows.flatMap((row) => {
       const task = taskOf(this.keys, row);
       if (task === null) return [];

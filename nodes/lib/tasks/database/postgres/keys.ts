@@ -8,7 +8,8 @@ import { type SqlRow, toPlan } from '../rows';
 import type { PostgresPool, Transaction } from './driver';
 import * as sql from './statements';
 
-const MAX_PLANS = 1000;
+/** Tasks whose rules are kept at least; more where more are live, since each look at them reads all. */
+const MIN_PLANS = 1000;
 /** Names of modules that are kept in memory: honest fleets have a few. */
 const MAX_KEPT_MODULES = 10_000;
 
@@ -26,6 +27,7 @@ export class KeyCache {
   readonly #plans = new Map<number, Kept>();
   readonly #modules = new Map<string, number>();
   #service: number | null = null;
+  #maxPlans = MIN_PLANS;
 
   /** @param key the fleet's name */
   constructor(pool: PostgresPool, key: string) {
@@ -89,6 +91,11 @@ export class KeyCache {
     return found;
   }
 
+  /** @param live tasks that are looked at again and again */
+  reservePlans(live: number): void {
+    this.#maxPlans = Math.max(MIN_PLANS, 2 * live);
+  }
+
   /** The rules of a task from its whole row. */
   keep(row: SqlRow): TaskPlan | null {
     if (row['visible'] !== 1) return null;
@@ -96,7 +103,7 @@ export class KeyCache {
     const revision = row['revision'] as number;
     const kept = this.#plans.get(id);
     if (kept !== undefined && kept.revision === revision) return kept.plan;
-    if (this.#plans.size >= MAX_PLANS) this.#plans.clear();
+    if (this.#plans.size >= this.#maxPlans) this.#plans.clear();
     const plan = toPlan(row);
     this.#plans.set(id, { revision, plan });
     return plan;

@@ -458,7 +458,20 @@ export const PRUNE_HISTORY = named(
   'prune_history',
   'DELETE FROM history WHERE device > $1 AND device <= $2 AND at < $3',
 );
-export const LAST_DEVICE = named('last_device', 'SELECT coalesce(max(id), 0) AS id FROM task_devices');
+export const END_OF_HISTORY = named(
+  'end_of_history',
+  `SELECT coalesce(max(device), 0) AS device, count(*)::int AS n
+    FROM (SELECT device FROM history WHERE device > $1 ORDER BY device LIMIT $2) AS h`,
+);
+/** Those that can't come any more, of some devices after one ($1, $2); the last of them, and how many they were. */
+export const PRUNE_LATE = named(
+  'prune_late',
+  `WITH slice AS MATERIALIZED (SELECT scope, token FROM late_reports WHERE (scope, token) > ($1, $2)
+      ORDER BY scope, token LIMIT $3),
+    gone AS (DELETE FROM late_reports AS l USING slice AS x, scopes AS c, services AS s
+      WHERE l.scope = x.scope AND l.token = x.token AND c.id = l.scope AND s.id = c.service AND l.until < s.clock)
+    SELECT scope, token, count(*) OVER ()::int AS n FROM slice ORDER BY scope DESC, token DESC LIMIT 1`,
+);
 
 export const SET_LATE = named(
   'set_late',

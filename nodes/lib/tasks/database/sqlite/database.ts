@@ -38,8 +38,8 @@ import { addDevices, save } from './save';
 import { SqliteStamps } from './stamps';
 import type { Statements } from './statements';
 
-/** Devices whose history is looked at in one pruning. */
-const PRUNE_SLICE = 5000;
+/** Rows of history, and devices whose late reports are waited for, that are looked at in one pruning. */
+const PRUNE_SLICE = 2000;
 /** Devices that are looked at for room at once. */
 const ROOM_SLICE = 200;
 const FIRST = { scope: 0, token: '' };
@@ -50,6 +50,8 @@ export class SqliteTasks implements TaskDatabase {
   readonly #reporting = new OpenDevices();
   #dataVersion = -1;
   #pruned = 0;
+  /** The last device whose late report was looked at. */
+  #prunedLate = FIRST;
   /** The last device that was looked at for room. */
   #looked = FIRST;
 
@@ -125,12 +127,11 @@ export class SqliteTasks implements TaskDatabase {
     });
   }
 
-  prune(before: number): Awaitable<void> {
+  prune(before: number): Awaitable<boolean> {
     return this.#write(() => {
-      const last = this.#sql.lastDevice();
-      const upTo = this.#pruned + PRUNE_SLICE;
-      this.#sql.pruneHistory(this.#pruned, upTo, before);
-      this.#pruned = upTo >= last ? 0 : upTo;
+      this.#pruned = this.#sql.pruneHistory(this.#pruned, PRUNE_SLICE, before);
+      this.#prunedLate = this.#sql.pruneLateReports(this.#prunedLate, PRUNE_SLICE) ?? FIRST;
+      return this.#pruned > 0 || this.#prunedLate !== FIRST;
     });
   }
 
@@ -162,7 +163,11 @@ export class SqliteTasks implements TaskDatabase {
   }
 
   live(): readonly Task[] {
-    return this.#file.read(() => this.#tasks(this.#sql.liveTasks(this.#keys.service())));
+    return this.#file.read(() => {
+      const rows = this.#sql.liveTasks(this.#keys.service());
+      this.#keys.reservePlans(rows.length);
+      return this.#tasks(rows);
+    });
   }
 
   task(taskId: string): Task | null {

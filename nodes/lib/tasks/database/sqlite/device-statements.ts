@@ -99,8 +99,12 @@ export function prepareDeviceStatements(db: SqlDatabase) {
   const addHistory = sql('INSERT INTO history (device, upto, at, lines) VALUES (?, ?, ?, ?)');
   const trimHistory = sql('DELETE FROM history WHERE device = ? AND upto <= ?');
   const historyOf = sql('SELECT lines FROM history WHERE device = ? ORDER BY upto');
+  const endOfHistory = sql(`SELECT max(device) AS device, count(*) AS n FROM
+    (SELECT device FROM history WHERE device > ? ORDER BY device LIMIT ?)`);
   const pruneHistory = sql('DELETE FROM history WHERE device > ? AND device <= ? AND at < ?');
-  const lastDevice = sql('SELECT max(id) AS id FROM task_devices');
+  const lateReports = sql(`SELECT l.scope, l.token, l.until < s.clock AS over FROM late_reports AS l
+    LEFT JOIN scopes AS c ON c.id = l.scope LEFT JOIN services AS s ON s.id = c.service
+    WHERE (l.scope, l.token) > (?, ?) ORDER BY l.scope, l.token LIMIT ?`);
 
   const saves = new Map<number, SqlStatement>();
   const saveStatement = (changed: number): SqlStatement => {
@@ -190,7 +194,25 @@ export function prepareDeviceStatements(db: SqlDatabase) {
       if (upto > MAX_HISTORY) trimHistory.run(id, upto - MAX_HISTORY);
     },
     historyOf: (id: number) => historyOf.all(id),
-    pruneHistory: (after: number, upTo: number, wall: number) => pruneHistory.run(after, upTo, wall),
-    lastDevice: () => Number(lastDevice.get()?.['id'] ?? 0),
+    /**
+     * Devices have a hundred rows at most, and some have many more than others: slices are of rows.
+     * @returns the last device that was looked at; 0 after the last of all
+     */
+    pruneHistory: (after: number, limit: number, wall: number): number => {
+      const end = endOfHistory.get(after, limit);
+      const last = Number(end?.['device'] ?? 0);
+      if (last > 0) pruneHistory.run(after, last, wall);
+      return Number(end?.['n'] ?? 0) < limit ? 0 : last;
+    },
+    /** Those that can't come any more. @returns the last device that was looked at; null after the last of all */
+    pruneLateReports: (after: { scope: number; token: string }, limit: number) => {
+      const rows = lateReports.all(after.scope, after.token, limit);
+      for (const { scope, token, over } of rows) {
+        if (over === 1) clearLateReport.run(Number(scope), String(token));
+      }
+      const last = rows.at(-1);
+      const isLast = last === undefined || rows.length < limit;
+      return isLast ? null : { scope: Number(last['scope']), token: String(last['token']) };
+    },
   };
 }

@@ -8,7 +8,8 @@ import { toPlan } from '../rows';
 import type { Statements } from './statements';
 import type { SqliteFile } from './file';
 
-const MAX_PLANS = 1000;
+/** Tasks whose rules are kept at least; more where more are live, since each look at them reads all. */
+const MIN_PLANS = 1000;
 /** Names of modules that are kept in memory: honest fleets have a few. */
 const MAX_KEPT_MODULES = 10_000;
 
@@ -18,6 +19,7 @@ export class KeyCache {
   readonly #plans = new Map<number, TaskPlan>();
   readonly #modules = new Map<string, number>();
   #service: number | null = null;
+  #maxPlans = MIN_PLANS;
 
   /** @param key the service's own id */
   constructor(file: SqliteFile, key: string) {
@@ -67,10 +69,15 @@ export class KeyCache {
     if (cached !== undefined) return cached;
     const row = this.#sql.findPlan(id);
     if (row === undefined) return null;
-    if (this.#plans.size >= MAX_PLANS) this.#plans.clear();
+    if (this.#plans.size >= this.#maxPlans) this.#plans.clear();
     const plan = toPlan(row);
     this.#plans.set(id, plan);
     return plan;
+  }
+
+  /** @param live tasks that are looked at again and again */
+  reservePlans(live: number): void {
+    this.#maxPlans = Math.max(MIN_PLANS, 2 * live);
   }
 
   forgetPlan(id: number): void {

@@ -10,9 +10,7 @@ const SLICE = 500;
 export function prepareStampStatements(db: SqlDatabase): StampStatements {
   const sql = (text: string): SqlStatement => db.prepare(text);
   const read = sql('SELECT stamped_from, stamped_to, newest FROM services WHERE id = ?');
-  const save = sql(
-    'UPDATE services SET stamped_from = ?, stamped_to = ?, newest = max(coalesce(newest, 0), ?) WHERE id = ?',
-  );
+  const save = sql('UPDATE services SET stamped_from = ?, stamped_to = ?, newest = ? WHERE id = ?');
   const devices = sql(`SELECT d.scope, d.token, d.at FROM devices AS d JOIN scopes AS c ON c.id = d.scope
     WHERE c.service = ? AND (d.scope, d.token) > (?, ?) ORDER BY d.scope, d.token LIMIT ${SLICE}`);
   const moveDevice = sql('UPDATE devices SET at = at + ? WHERE scope = ? AND token = ?');
