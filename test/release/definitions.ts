@@ -22,6 +22,7 @@ export async function definitions(): Promise<Map<string, Definition>> {
     _: (key: string) => key,
     nodes: { registerType: (type: string, definition: Definition) => void found.set(type, definition) },
     view: {},
+    events: { on: () => undefined },
     utils: {},
   };
   for (const file of Object.values(await shippedNodes())) {
