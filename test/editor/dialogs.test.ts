@@ -264,6 +264,15 @@ describe('in the dialogs', function () {
         assert.ok(headings.includes('Details'));
       });
     }
+
+    it('fits into the sidebar, whatever a command answers', async () => {
+      for (const type of ['ota-task', 'ota-package', 'ota-store', 'ota-verify']) {
+        await used.editor.help(type);
+        const help = used.editor.page.locator('.red-ui-help').filter({ has: used.editor.page.locator('h1') });
+        const over = await help.first().evaluate((element) => element.scrollWidth - element.clientWidth);
+        assert.ok(over <= 0, `${type}: ${over} pixels are cut off`);
+      }
+    });
   });
 });
 
