@@ -127,7 +127,7 @@ async function pages(url: string, browser: Browser, language: string): Promise<v
   await go('packages');
   await page.locator('.ota-table tbody tr').first().waitFor();
   await page.waitForTimeout(500);
-  await page.setViewportSize({ width: 1280, height: 320 });
+  await page.setViewportSize({ width: 1280, height: 372 });
   await save(page, `packages-${language}`);
   await page.setViewportSize({ width: 1280, height: 720 });
   await page.locator('.ota-table tbody tr').first().getByRole('button').first().click();
@@ -142,7 +142,7 @@ async function pages(url: string, browser: Browser, language: string): Promise<v
   await page.waitForTimeout(300);
   await save(page, `devices-narrow-${language}`);
   await page.locator('.ota-tiles .upgrading b', { hasText: /^0$/ }).waitFor();
-  await page.setViewportSize({ width: 1280, height: 320 });
+  await page.setViewportSize({ width: 1280, height: 372 });
   await go('tasks');
   await page.locator('.ota-table tbody tr').first().waitFor();
   await page.waitForTimeout(500);
