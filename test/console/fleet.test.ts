@@ -97,6 +97,22 @@ describe('the fleet and its tasks', function () {
     await person.dialog.getByText(person.word('preview.badTokens', { count: 1 })).waitFor();
   });
 
+  it('say that more tokens were pasted than are sent at once, and stay connected', async () => {
+    await person.goto('tasks');
+    await person.button('tasks.add').first().click();
+    await person.field('task.targets').selectOption('some');
+    const many = Array.from({ length: 1000 }, (_, i) => `meter-${i}`.padEnd(1000, 'x')).join('\n');
+    // At once, as a paste: typing so much takes a browser minutes.
+    await person.field('targets.someHint').evaluate((field, text) => {
+      (field as HTMLTextAreaElement).value = text;
+      field.dispatchEvent(new Event('input'));
+    }, many);
+    await person.dialog.getByText(person.word('rule.large', { size: '900\u00a0KiB' })).waitFor();
+    await person.field('targets.someHint').fill(token(1));
+    await person.dialog.getByText(person.word('preview.total', { total: 1 })).waitFor();
+    await person.dialog.locator('button[type=button]').last().click();
+  });
+
   it('keep a half-filled form when Escape closes it', async () => {
     await person.goto('tasks');
     await person.button('tasks.add').first().click();
