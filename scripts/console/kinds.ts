@@ -57,7 +57,7 @@ export function style(key: string, name: string, at: Place, file = key): Part {
 const DEFAULTS = '/* DEFAULT_POLICY */ {}';
 /** And how many characters its fields take: the commands' own limits. */
 const LIMITS = '/* LIMITS */ {}';
-const MAX = {
+export const MAX = {
   taskName: MAX_TASK_NAME,
   taskDescription: MAX_TASK_DESCRIPTION,
   note: MAX_NOTE,

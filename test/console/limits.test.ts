@@ -7,10 +7,12 @@ import {
   MAX_LABEL_VALUE,
   MAX_NOTE,
   MAX_PACKAGE_DESCRIPTION,
+  MAX_PACKAGE_LINE,
   MAX_TASK_DESCRIPTION,
   MAX_TASK_NAME,
 } from '../../nodes/lib/rules';
 import { ROOT } from '../../scripts/build/paths';
+import { MAX } from '../../scripts/console/kinds';
 
 const PAGES = path.join(ROOT, 'scripts/console/pages');
 
@@ -19,6 +21,8 @@ const LIMITS: Readonly<Record<string, number>> = {
   'cards.vue form.name': MAX_TASK_NAME,
   'cards.vue form.remark': MAX_NOTE,
   'cards.vue form.description': MAX_TASK_DESCRIPTION,
+  'packages.vue form[key]': MAX_PACKAGE_LINE,
+  'packages.vue form.fromVersion': MAX_PACKAGE_LINE,
   'packages.vue form.description': MAX_PACKAGE_DESCRIPTION,
   'policies.vue name': MAX_LABEL_NAME,
   'policies.vue value': MAX_LABEL_VALUE,
@@ -26,13 +30,13 @@ const LIMITS: Readonly<Record<string, number>> = {
   'tasks.vue form.description': MAX_TASK_DESCRIPTION,
 };
 
-/** Fields of a page that say how much they take: what each is for, and the number. */
+/** Fields of a page that say how much they take: what each is for, and the number, which no page has of its own. */
 function limited(page: string): [string, number][] {
   const text = fs.readFileSync(path.join(PAGES, page), 'utf8');
-  const fields = [...text.matchAll(/<(?:ota-field|input|textarea)\b[^>]*?\smaxlength="(\d+)"[^>]*>/gs)];
-  return fields.map(([field, max]) => [
+  const fields = [...text.matchAll(/<(?:ota-field|input|textarea)\b[^>]*?\s:?maxlength="([^"]+)"[^>]*>/gs)];
+  return fields.map(([field, max = '']) => [
     `${page} ${/\sv-model="([^"]+)"/.exec(field)?.[1] ?? ''}`,
-    Number(max),
+    (MAX as Readonly<Record<string, number>>)[max.replace(/^(ota\.)?max\./, '')] ?? Number.NaN,
   ]);
 }
 
