@@ -107,8 +107,18 @@ export class Calls {
   }
 
   /** A device asks one task for its upgrade. */
-  ask(task: number, accessToken: string, now: Ticks = 0): Awaitable<transactions.Answered> {
-    const rules = { task, accessToken, nextId: () => `id-${(ids += 1)}` };
+  async ask(
+    task: number,
+    accessToken: string,
+    now: Ticks = 0,
+  ): Promise<{ readonly push: transactions.Push | null }> {
+    const { pushes } = await this.askAll(task, [accessToken], now);
+    return { push: pushes.get(accessToken) ?? null };
+  }
+
+  /** Devices ask one task for their upgrades. */
+  askAll(task: number, accessTokens: readonly string[], now: Ticks = 0): Awaitable<transactions.Answered> {
+    const rules = { task, accessTokens, nextId: () => `id-${(ids += 1)}` };
     return this.database.transact(transactions.answerNeed(rules, { wall: WALL, ticks: now }), (rows) =>
       transactions.answer(rules, rows),
     );

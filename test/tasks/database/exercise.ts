@@ -520,6 +520,18 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       assert.deepEqual(await statuses({ task, calls }), { a: 'pending', b: 'pushed', current: 'succeeded' });
     });
 
+    it('answers devices that ask at the same time in one transaction, as many as the task may upgrade at once', async () => {
+      const tasks = await open('s');
+      await tasks.report([inform('current', 'v2')]);
+      const made = await tasks.make(['a', 'b', 'c', 'current'], { policy: { concurrency: 2 } });
+      const { pushes } = await tasks.askAll(made.task.id, ['c', 'current', 'a', 'stranger', 'a', 'b']);
+      assert.equal(pushes.size, 2);
+      assert.equal((await tasks.find(made.task.taskId)).counts.pushed, 2);
+      const again = await tasks.askAll(made.task.id, [...pushes.keys()]);
+      for (const [token, { device }] of pushes)
+        assert.equal(again.pushes.get(token)?.device.pushId, device.pushId);
+    });
+
     it('keeps the last 100 events of a device', async () => {
       const tasks = await open('s');
       const { task } = await tasks.make(['a']);

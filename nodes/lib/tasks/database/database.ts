@@ -78,10 +78,10 @@ export type Search =
    */
   | { readonly in: 'queue'; readonly room: (task: Task, at: Instant) => PushRoom }
   /**
-   * The row of one device in `Need.task`, with its facts whatever its state: it asks for its upgrade. None where the
-   * task doesn't have it. Locks are waited for.
+   * The rows of devices in `Need.task`, with their facts whatever their states: they ask for their upgrades. None where
+   * the task doesn't have one. Locks are waited for.
    */
-  | { readonly in: 'device'; readonly accessToken: string }
+  | { readonly in: 'asking'; readonly accessTokens: readonly string[] }
   /**
    * Devices of `Need.task` that are pushed since a time, in the order of their tokens after `after`: whether these
    * pushes left isn't known after a start. Those that a living instance sent are left out,

@@ -9,7 +9,7 @@ import type { Time } from './clock';
 import type { TaskEvents } from './events';
 import type { Lane } from './lane';
 import type { Pushes, Question } from './pushes';
-import { EventLoopYielder } from './yielder';
+import { EventLoopYielder, SLICE } from './yielder';
 
 export interface QuestionsParts {
   readonly lane: Lane;
@@ -57,9 +57,9 @@ export class Questions {
   async #answerAll(questions: readonly Question[]): Promise<void> {
     if (this.#newest?.questions === questions) this.#newest = null;
     const yielder = new EventLoopYielder();
-    for (const question of questions) {
+    for (let from = 0; from < questions.length; from += SLICE) {
       try {
-        await this.#answer(question);
+        await this.#answer(questions.slice(from, from + SLICE));
       } catch (error) {
         throw this.#parts.events.notStored(error);
       }
@@ -67,22 +67,44 @@ export class Questions {
     }
   }
 
-  async #answer(question: Question): Promise<void> {
-    const { lane, pushes, events, nextId } = this.#parts;
+  /** One transaction for all questions, and one for each task that may answer: the broker waits for all of them. */
+  async #answer(questions: readonly Question[]): Promise<void> {
+    const { lane, pushes } = this.#parts;
     const tasks = await lane.transact(
-      (at) => askedNeed(question, at),
-      (rows) => askedTasks(question, rows),
+      (at) => askedNeed(questions, at),
+      (rows) => askedTasks(questions, rows),
     );
-    for (const task of tasks.slice(0, MAX_TASKS)) {
-      const rules = { task, accessToken: question.accessToken, nextId };
-      const { changes, push }: Answered = await lane.transact(
-        (at) => answerNeed(rules, at),
-        (rows) => answer(rules, rows),
-      );
-      if (push !== null) pushes.answer(question, push);
-      events.emitChanges(changes);
-      if (push !== null) return;
+    let open = questions.map((question, i) => ({ question, tasks: (tasks[i] ?? []).slice(0, MAX_TASKS) }));
+    for (let turn = 0; open.length > 0; turn += 1) {
+      const asked = new Map<number, Question[]>();
+      for (const { question, tasks: own } of open) {
+        const task = own[turn];
+        if (task === undefined) pushes.answer(question, null);
+        else if (asked.get(task)?.push(question) === undefined) asked.set(task, [question]);
+      }
+      const answered = new Set<Question>();
+      for (const [task, some] of asked) {
+        for (const question of await this.#answerFrom(task, some)) answered.add(question);
+      }
+      open = open.filter(({ question, tasks: own }) => own[turn] !== undefined && !answered.has(question));
     }
-    pushes.answer(question, null);
+  }
+
+  /** Answers what one task has for its devices. @returns the questions that it answered */
+  async #answerFrom(task: number, questions: readonly Question[]): Promise<readonly Question[]> {
+    const { lane, pushes, events, nextId } = this.#parts;
+    const accessTokens = questions.map(({ accessToken }) => accessToken);
+    const rules = { task, accessTokens, nextId };
+    const { changes, pushes: found }: Answered = await lane.transact(
+      (at) => answerNeed(rules, at),
+      (rows) => answer(rules, rows),
+    );
+    const answered = questions.filter((question) => {
+      const push = found.get(question.accessToken);
+      if (push !== undefined) pushes.answer(question, push);
+      return push !== undefined;
+    });
+    events.emitChanges(changes);
+    return answered;
   }
 }

@@ -310,7 +310,7 @@ export async function load(
       : ((await searched) ?? NOTHING);
   const devices = [...((await named) ?? []), ...found.devices];
   const facts =
-    isQueue || need.search?.in === 'device'
+    isQueue || need.search?.in === 'asking'
       ? await loadFacts(transaction, found.found, { repeats: !isQueue })
       : NO_FACTS;
   const histories = await loadHistories(transaction, need, devices);
@@ -421,8 +421,8 @@ async function search(
   switch (what.in) {
     case 'due':
       return due(transaction, service, what);
-    case 'device': {
-      const rows = await transaction.read(sql.FIND_DEVICE, [service, task, what.accessToken]);
+    case 'asking': {
+      const rows = await transaction.read(sql.FIND_ASKING, [service, task, what.accessTokens]);
       return sorted(rows, () => true);
     }
     case 'pushed': {

@@ -344,9 +344,9 @@ export const FIND_NAMES = found(
   true,
 );
 
-export const FIND_DEVICE = found(
-  'find_device',
-  'SELECT id, token FROM task_devices WHERE task = $2 AND token = $3',
+export const FIND_ASKING = found(
+  'find_asking',
+  'SELECT id, token FROM task_devices WHERE task = $2 AND token = ANY ($3::text[]) ORDER BY token',
   true,
 );
 

@@ -151,8 +151,8 @@ export class SqliteRows implements Rows {
         return this.#due(search.until, search.limit);
       case 'queue':
         return this.#queue(search.room);
-      case 'device':
-        return this.#asking(search.accessToken);
+      case 'asking':
+        return this.#asking(search.accessTokens);
       case 'pushed':
         return this.#slice(this.#sql.pushedSince(task, search.since, search.after, search.limit));
       case 'waiting':
@@ -193,10 +193,12 @@ export class SqliteRows implements Rows {
     return [...repeats, ...queued, ...probes];
   }
 
-  #asking(accessToken: string): Found[] {
+  #asking(accessTokens: readonly string[]): Found[] {
     const { task } = this;
     if (task === null) return [];
-    return this.#sql.deviceWithFacts(task.id, accessToken).map((row) => this.#turn(row, task));
+    return [...new Set(accessTokens)].flatMap((accessToken) =>
+      this.#sql.deviceWithFacts(task.id, accessToken).map((row) => this.#turn(row, task)),
+    );
   }
 
   /** A device whose turn has come, with all that decides on its push. */
