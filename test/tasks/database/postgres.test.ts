@@ -24,7 +24,7 @@ import { cleanup } from '../../support/cleanup';
 import { type PostgresServer, requirePostgres, startPostgresServer } from '../../support/postgres';
 import { until } from '../../support/wait';
 import { PostgresPool } from '../../../nodes/lib/tasks/database/postgres/driver';
-import { WALL } from '../support';
+import { plan, WALL } from '../support';
 import { Calls, inform } from './calls';
 import { exercise } from './exercise';
 
@@ -162,6 +162,10 @@ describe('PostgreSQL', function () {
     }
     const { task } = await one.calls.make(['a', 'b', 'c']);
     await one.calls.claim(task.id, { limit: 1 });
+    const { id: _, ...fields } = plan(0, 'v2');
+    const made = { ...fields, status: 'running', waves: 1 } as const;
+    const device = { accessToken: 'd', source: 'v1', wave: 1, order: 0, at: WALL };
+    const half = await one.calls.create({ ...made, taskId: 'half' }, [device]);
     server.psql(`UPDATE ${schema}.members SET beat_at = 0 WHERE name = 'n0'`);
     const id = Number(server.psql(`SELECT id FROM ${schema}.members WHERE name = 'n0'`));
     assert.ok(await two.members.adopt({ id }));
@@ -170,11 +174,18 @@ describe('PostgreSQL', function () {
         .map((table) => server.psql(`SELECT t::text FROM ${schema}.${table} AS t ORDER BY 1`))
         .join('\n\n');
     const before = stored();
+    const { database } = one.calls;
     const writes: Record<string, () => Awaitable<unknown>> = {
       report: () => one.calls.report([inform('a', 'v1')]),
       claim: () => one.calls.claim(task.id),
       due: () => one.calls.due(1e9, WALL, 10),
       repeat: () => one.calls.repeat(task.id, 0, 2000),
+      create: () => database.create(made, { wall: WALL, ticks: 0 }),
+      publish: () => database.publish(half),
+      discard: () => database.discard(half),
+      hide: () => database.hide(task.id),
+      prune: () => database.prune(1e15),
+      delete: () => database.deleteSlice(10, 1e15),
       decide: () => one.calls.decide(task.id, ({ wave }) => ({ status: 'paused', reason: null, wave })),
     };
     for (const [name, write] of Object.entries(writes)) {
@@ -319,6 +330,71 @@ describe('PostgreSQL', function () {
       await two.engine.runScheduler();
       assert.deepEqual(two.changed, ['b', 'c']);
       assert.equal(states(), 'a 5, b 5, c 5');
+    });
+
+    it('are not undone by the cancel of the whole task, which waits for them; a survivor moves what is left of it', async () => {
+      const one = await instance('one');
+      const two = await instance('two');
+      const taskId = await create(one, ['a', 'b', 'c']);
+      const database = one.store.tasks('s');
+      const task = await database.task(taskId);
+      assert.ok(task);
+      const at = { wall: Date.now(), ticks: 0 };
+      const intent = { on: 'cancel', statuses: null, reasons: null, byName: true, id: 'of one' } as const;
+      await database.transact({ at, task: task.id }, (rows) => takeIntent(intent, ['a'], rows));
+      const cancelled = run(two, { action: 'cancel', taskId });
+      await one.engine.runScheduler();
+      assert.equal(((await cancelled) as { status: string }).status, 'cancelled');
+      assert.deepEqual([one.changed, two.changed], [['a'], ['b', 'c']]);
+      // As by an instance that is killed right after it has accepted a cancel.
+      const next = await create(one, ['d', 'e']);
+      server.psql(`UPDATE ${schema}.tasks SET status = 'cancelled' WHERE key = '${next}';
+        UPDATE ${schema}.members SET beat_at = 0 WHERE name = 'one'`);
+      await two.engine.runScheduler();
+      assert.equal(states(), 'a 5, b 5, c 5, d 5, e 5');
+    });
+
+    it('remove no task whose devices another instance takes in again', async () => {
+      const one = await instance('one');
+      const two = await instance('two');
+      const taskId = await create(one, ['a']);
+      await run(one, { action: 'cancel', taskId });
+      const database = one.store.tasks('s');
+      const task = await database.task(taskId);
+      assert.ok(task);
+      // Two instances of one database read the same; what one does in between stands behind it.
+      const over = { onlyOver: true };
+      const at = { wall: Date.now(), ticks: 0 };
+      const intent = { on: 'retry', statuses: null, reasons: null, byName: true, id: 'of one' } as const;
+      await database.transact({ at, task: task.id }, (rows) => takeIntent(intent, ['a'], rows));
+      assert.equal(await two.store.tasks('s').hide(task.id, over), false, 'a command is under way');
+      await one.engine.runScheduler();
+      assert.equal((await two.store.tasks('s').task(taskId))?.status, 'running');
+      assert.equal(await two.store.tasks('s').hide(task.id, over), false, 'it runs again');
+      await run(two, { action: 'cancel', taskId });
+      await run(two, { action: 'remove', taskId });
+      await assert.rejects(run(one, { action: 'remove', taskId }), { code: 'OTA_UNKNOWN_TASK' });
+    });
+
+    it('give up after 20 s, with nothing done, where another instance that lives goes on with one', async () => {
+      const one = await instance('one');
+      const two = await instance('two');
+      const taskId = await create(one, ['a', 'b']);
+      const database = one.store.tasks('s');
+      const task = await database.task(taskId);
+      assert.ok(task);
+      const at = { wall: Date.now(), ticks: 0 };
+      const intent = { on: 'cancel', statuses: null, reasons: null, byName: true, id: 'of one' } as const;
+      await database.transact({ at, task: task.id }, (rows) => takeIntent(intent, ['a'], rows));
+      const began = performance.now();
+      const cancelled = run(two, { action: 'cancel', taskId, accessTokens: ['b'] });
+      await assert.rejects(cancelled, { code: 'OTA_STORE_BUSY' });
+      assert.ok(performance.now() - began >= 20_000);
+      assert.equal(states(), 'a 0, b 0');
+      assert.equal((await two.store.tasks('s').task(taskId))?.status, 'draft');
+      await one.engine.runScheduler();
+      await run(two, { action: 'cancel', taskId });
+      assert.equal(states(), 'a 5, b 5');
     });
   });
 

@@ -129,7 +129,8 @@ async function slicesOf(accessTokens: readonly unknown[]): Promise<string[][]> {
   return slices;
 }
 
-function busy(): OtaError {
+/** Another instance holds the task for too long. */
+export function busy(): OtaError {
   return new OtaError(
     'OTA_STORE_BUSY',
     'Another instance still carries out a command on this task. Nothing was done: send this one again later.',

@@ -6,10 +6,11 @@ import { OtaError } from '../../protocol';
 import { type Command, type CommandOf, RETRIED } from '../commands';
 import { baseOf, isPastEnd, openDevices, resumed } from '../machine';
 import { type DeviceShape, deviceShape, eventShape, type TaskShape, taskShape } from '../shapes';
-import type { TaskChange } from '../transactions';
+import type { Notes, TaskChange } from '../transactions';
 import type { DeviceStatus, FailReason, Intent, Task } from '../types';
 import { create, preview } from './create-task';
 import { changeFleet, device, fleet } from './fleet-commands';
+import { busy } from './intents';
 import { decideOn, find, inTurn, momentOf, type Operating, wrongState } from './operating';
 import { advance, details, log, start, timelineOf, update } from './rollout-commands';
 
@@ -99,14 +100,25 @@ async function cancel(engine: Operating, task: Task, command: CommandOf<'cancel'
   }
   if (task.status === 'ended') throw wrongState(task, 'cancel');
   await engine.scheduler.whileLocked(task.id, async () => {
-    await engine.writes.decide(
-      task.id,
-      ({ status, wave }) => (status === 'cancelled' ? null : { status: 'cancelled', reason: null, wave }),
-      { by, remark },
-    );
+    // The status is all that is to be known of it: any instance moves the rest of the devices.
+    while (!(await markCancelled(engine, task, { by, remark }))) await engine.intents.clear(task);
     await engine.writes.cancelOpen(task);
   });
   return taskShape(await find(engine, task.taskId), momentOf(engine));
+}
+
+/** False where another instance carries out a command on it: that one comes first. */
+async function markCancelled(engine: Operating, task: Task, notes: Notes): Promise<boolean> {
+  let isFree = true;
+  const rule = (now: Task): TaskChange | null => {
+    isFree = now.intent === null;
+    if (now.status === 'ended' && isFree) throw wrongState(now, 'cancel');
+    return !isFree || now.status === 'cancelled'
+      ? null
+      : { status: 'cancelled', reason: null, wave: now.wave };
+  };
+  await engine.writes.decide(task.id, rule, notes);
+  return isFree;
 }
 
 async function retry(engine: Operating, task: Task, command: CommandOf<'retry'>): Promise<object> {
@@ -140,9 +152,17 @@ function retried(
 async function remove(engine: Operating, task: Task): Promise<TaskShape> {
   const over = task.status === 'ended' || task.status === 'cancelled';
   if (!over || openDevices(task.counts) > 0) throw wrongState(task, 'remove');
-  await engine.lane.write((database) => database.hide(task.id));
+  // Another instance may have taken its devices in again since.
+  if (!(await engine.lane.write((database) => database.hide(task.id, { onlyOver: true })))) {
+    throw notRemoved(await find(engine, task.taskId));
+  }
   engine.scheduler.scheduleCleanup();
   return taskShape(task, momentOf(engine));
+}
+
+function notRemoved(task: Task): OtaError {
+  const over = task.status === 'ended' || task.status === 'cancelled';
+  return over ? busy() : wrongState(task, 'remove');
 }
 
 async function list(engine: Operating, command: CommandOf<'list'>): Promise<object> {

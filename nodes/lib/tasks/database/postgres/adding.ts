@@ -4,7 +4,7 @@
  * the task counts before it is published, and that commit waits for all that lie before it.
  */
 import type { NewDevice } from '../database';
-import type { PostgresPool } from './driver';
+import type { PostgresPool, Transaction } from './driver';
 import { addDevices } from './save';
 
 /** Devices of one write. */
@@ -17,6 +17,8 @@ export interface Making {
   readonly createdAt: number;
   readonly service: number;
   readonly part: number;
+  /** Throws where this instance was adopted: nothing is written then. */
+  readonly fence: (transaction: Transaction) => Promise<void>;
 }
 
 export class AddedDevices {
@@ -58,6 +60,7 @@ export class AddedDevices {
   async #write(devices: readonly NewDevice[]): Promise<void> {
     await this.#pool.transaction(async (transaction) => {
       transaction.write({ text: 'SET LOCAL synchronous_commit TO OFF' });
+      await this.#making.fence(transaction);
       addDevices(transaction, this.#making, { task: this.#making.task, devices });
       await transaction.commit();
     });

@@ -10,6 +10,7 @@ import {
   type DeviceQuery,
   type DeviceRow,
   type FleetQuery,
+  type HideOptions,
   type Instant,
   type KnownCandidate,
   type KnownModule,
@@ -25,12 +26,12 @@ import {
   type TaskNumbers,
   type TaskQuery,
 } from '../database';
-import { toCandidate, toDeviceRow, toHistory, toKnownModules, toWaveCounts } from '../rows';
+import { type SqlRow, toCandidate, toDeviceRow, toHistory, toKnownModules, toWaveCounts } from '../rows';
 import { newTaskValues } from '../task-rows';
 import { AddedDevices } from './adding';
 import type { PgValue, PostgresPool, Statement, Transaction } from './driver';
 import { KeyCache } from './keys';
-import { load, type LoadContext, taskOf, toKnown, toOwnLabels } from './load';
+import { fence, load, type LoadContext, taskOf, toKnown, toOwnLabels } from './load';
 import { devicePage, fleetPage, KEEP_PLACES } from './pages';
 import { modulesOf, save } from './save';
 import * as sql from './statements';
@@ -115,6 +116,7 @@ export class PostgresTasks implements TaskDatabase {
     const moduleId = await this.keys.moduleOf(task.upgrade.module);
     const { ticks } = await this.#now(at);
     const id = await this.#pool.transaction(async (transaction) => {
+      await this.#fence(transaction);
       const [row] = await transaction.read(sql.ADD_TASK, newTaskValues(service, moduleId, task, ticks));
       const added = row?.['id'] as number;
       transaction.write(sql.ADD_WAVES, [added, task.waves]);
@@ -122,7 +124,8 @@ export class PostgresTasks implements TaskDatabase {
       return added;
     });
     const { createdAt } = task;
-    const making = { task: id, createdAt, service, part: this.#writer.part };
+    const fenced = (transaction: Transaction): Promise<void> => this.#fence(transaction);
+    const making = { task: id, createdAt, service, part: this.#writer.part, fence: fenced };
     this.#adding.set(id, new AddedDevices(this.#pool, making));
     return id;
   }
@@ -147,6 +150,7 @@ export class PostgresTasks implements TaskDatabase {
     const work = async (transaction: Transaction): Promise<void> => {
       transaction.write(KEEP_PLACES, [id]);
       transaction.write({ text: 'ANALYZE task_devices, devices, tokens, tasks, task_counts' });
+      await this.#fence(transaction);
       transaction.write(sql.SHOW_TASK, [id]);
       await transaction.commit();
     };
@@ -155,11 +159,12 @@ export class PostgresTasks implements TaskDatabase {
 
   async discard(id: number): Promise<void> {
     this.#adding.delete(id);
-    await this.#write(sql.DISCARD_TASK, [id]);
+    await this.#writeFenced(sql.DISCARD_TASK, [id]);
   }
 
-  async hide(id: number): Promise<void> {
-    await this.#write(sql.HIDE_TASK, [id]);
+  async hide(id: number, { onlyOver }: HideOptions = { onlyOver: false }): Promise<boolean> {
+    const hidden = await this.#writeFenced(sql.HIDE_TASK, [id, Number(onlyOver)]);
+    return hidden.length > 0;
   }
 
   async deleteSlice(limit: number, madeBefore: number): Promise<boolean> {
@@ -167,6 +172,7 @@ export class PostgresTasks implements TaskDatabase {
     for (const [id, { createdAt }] of this.#adding) if (createdAt < madeBefore) this.#adding.delete(id);
     const service = await this.keys.service();
     return this.#pool.transaction(async (transaction) => {
+      await this.#fence(transaction);
       const [hidden] = await transaction.read(sql.HIDDEN_TASK, [service, madeBefore]);
       const id = hidden?.['id'] as number | undefined;
       if (id !== undefined) {
@@ -183,10 +189,10 @@ export class PostgresTasks implements TaskDatabase {
   async prune(before: number): Promise<boolean> {
     const [end] = await this.#read(sql.END_OF_HISTORY, [this.#pruned, PRUNE_SLICE]);
     const device = Number(end?.['device'] ?? 0);
-    if (device > 0) await this.#write(sql.PRUNE_HISTORY, [this.#pruned, device, before]);
+    if (device > 0) await this.#writeFenced(sql.PRUNE_HISTORY, [this.#pruned, device, before]);
     this.#pruned = Number(end?.['n'] ?? 0) < PRUNE_SLICE ? 0 : device;
     const { scope, token } = this.#prunedLate;
-    const [late] = await this.#read(sql.PRUNE_LATE, [scope, token, PRUNE_SLICE]);
+    const [late] = await this.#writeFenced(sql.PRUNE_LATE, [scope, token, PRUNE_SLICE]);
     this.#prunedLate =
       late === undefined || Number(late['n']) < PRUNE_SLICE
         ? FIRST
@@ -205,7 +211,7 @@ export class PostgresTasks implements TaskDatabase {
     if (idle.length > 0) {
       const tokens = idle.map((row) => row['token'] as string);
       const scopes = idle.map((row) => row['scope'] as number);
-      await this.#write(sql.MAKE_ROOM, [scopes, tokens, before, this.#writer.part]);
+      await this.#writeFenced(sql.MAKE_ROOM, [scopes, tokens, before, this.#writer.part]);
       this.#known = { ...this.#known, at: -Infinity };
     }
     const last = rows.at(-1);
@@ -374,6 +380,21 @@ export class PostgresTasks implements TaskDatabase {
 
   #read(statement: Statement, values: readonly PgValue[] = []): ReturnType<PostgresPool['read']> {
     return this.#pool.read(statement, values);
+  }
+
+  /** Where this instance has a row: it still lives. @throws FencedError */
+  async #fence(transaction: Transaction): Promise<void> {
+    if (this.#writer.member !== null) await fence(transaction, this.#writer.member);
+  }
+
+  /** One statement, which an instance that was adopted writes no more. */
+  #writeFenced(statement: Statement, values: readonly PgValue[]): Promise<readonly SqlRow[]> {
+    return this.#pool.transaction(async (transaction) => {
+      await this.#fence(transaction);
+      const rows = await transaction.read(statement, values);
+      await transaction.commit();
+      return rows;
+    });
   }
 
   async #write(statement: Statement, values: readonly PgValue[]): Promise<void> {

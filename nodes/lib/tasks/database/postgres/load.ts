@@ -370,9 +370,19 @@ async function loadTime(
 ): Promise<Instant> {
   if (time === 'caller') return need.at;
   // Whatever an instance writes: one that was frozen and adopted writes nothing more, pushes and commands included.
-  const [row] = await (member === null
-    ? transaction.read(sql.TIME, [service])
-    : transaction.read(sql.FENCED_TIME, [member]));
+  if (member !== null) return fence(transaction, member);
+  return toInstant(await transaction.read(sql.TIME, [service]));
+}
+
+/**
+ * This moment, where the instance still lives; whoever adopts it waits for the end of the transaction.
+ * @throws FencedError where it was adopted: nothing may be written
+ */
+export async function fence(transaction: Transaction, member: number): Promise<Instant> {
+  return toInstant(await transaction.read(sql.FENCED_TIME, [member]));
+}
+
+function toInstant([row]: readonly SqlRow[]): Instant {
   if (row === undefined)
     throw new FencedError('This instance was taken over by another one; it comes back as a new one.');
   return { wall: row['wall'] as number, ticks: Math.round(row['clock'] as number) };

@@ -131,7 +131,9 @@ export const SHOW_TASK = named(
 export const DISCARD_TASK = named('discard_task', 'UPDATE tasks SET live = 0 WHERE id = $1 AND visible = 0');
 export const HIDE_TASK = named(
   'hide_task',
-  'UPDATE tasks SET visible = 0, live = 0, revision = revision + 1 WHERE id = $1',
+  `UPDATE tasks SET visible = 0, live = 0, revision = revision + 1
+    WHERE id = $1 AND ($2::int = 0 OR (visible = 1 AND status IN ('ended', 'cancelled') AND intent IS NULL))
+    RETURNING id`,
 );
 /** Whoever writes an intent that is new, or that has a new id, carries it out. */
 export const SAVE_TASK = named(

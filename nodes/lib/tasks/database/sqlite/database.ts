@@ -10,6 +10,7 @@ import {
   type DeviceQuery,
   type DeviceRow,
   type FleetQuery,
+  type HideOptions,
   type KnownCandidate,
   type KnownModule,
   type Instant,
@@ -108,9 +109,9 @@ export class SqliteTasks implements TaskDatabase {
     return this.#write(() => void this.#sql.discardTask(id));
   }
 
-  hide(id: number): Awaitable<void> {
+  hide(id: number, { onlyOver }: HideOptions = { onlyOver: false }): Awaitable<boolean> {
     return this.#write(
-      () => void this.#sql.hideTask(id),
+      () => this.#sql.hideTask(id, onlyOver),
       () => {
         this.#keys.forgetPlan(id);
         this.#reporting.clear();
