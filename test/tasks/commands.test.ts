@@ -149,6 +149,12 @@ describe('a command', () => {
       }
     });
 
+    it('is of no module whose reports would count for nothing', () => {
+      const module = 'm'.repeat(128);
+      assert.equal(create({ package: { ...PACKAGE, module } }).upgrade.module, module);
+      refuses(() => create({ package: { ...PACKAGE, module: `${module}m` } }), 'package.module');
+    });
+
     it('takes several packages of one version and module, each with what it fits', () => {
       const { packages, upgrade, policy } = create({
         package: undefined,

@@ -117,6 +117,12 @@ function readVariant(given: unknown, name: string, check: OwnRules['check']): Pa
     throw bad(name, `must be an object {version, url, size, sign, …}, not ${typeName(given)}`);
   const upgrade = check(given);
   checkStorable(upgrade, name);
+  if (upgrade.module.length > MAX_MODULE_NAME) {
+    throw bad(
+      `${name}.module`,
+      `must have at most ${MAX_MODULE_NAME} characters: reports of longer names count for nothing`,
+    );
+  }
   return {
     upgrade,
     package: readPackage(given, upgrade, name),
