@@ -6,7 +6,6 @@ import { type FlowFileNode, onBroker } from '../../nodes/lib/red/start-flows/on-
 import { ROOT } from '../../scripts/build/paths';
 
 const FOLDER = path.join(ROOT, 'examples/first-upgrade');
-const LOCALES = path.join(ROOT, 'nodes/lib/red/start-flows/locales');
 const nodes = ['platform', 'device'].flatMap(
   (name) => JSON.parse(fs.readFileSync(path.join(FOLDER, `${name}.json`), 'utf8')) as FlowFileNode[],
 );
@@ -39,14 +38,5 @@ describe('the first upgrade of the menu', () => {
   it('serves packages where the editor is, without its path: ota-package adds that of httpNodeRoot', () => {
     const flow = onBroker(nodes, { id: 'mine', service: null }, 'http://192.168.1.10:1880/admin/#flow/1');
     assert.match(JSON.stringify(ofType(flow, 'tab')), /"value":"http:\/\/192\.168\.1\.10:1880"/);
-  });
-
-  it('speaks every language', () => {
-    const keys = fs.readdirSync(LOCALES).map((language) => {
-      const text = fs.readFileSync(path.join(LOCALES, language, 'start-flows.json'), 'utf8');
-      return Object.keys((JSON.parse(text) as { 'start-flows': object })['start-flows']);
-    });
-    assert.ok(keys.length > 1);
-    for (const each of keys) assert.deepEqual(each, keys[0]);
   });
 });

@@ -97,7 +97,7 @@ describe('the texts of the nodes', () => {
 
   it('are missed where another language lacks a key or a help page', async () => {
     const { path: root } = later(await temporaryFolder('ota-languages-'));
-    for (const folder of ['lib/red', ...names]) {
+    for (const folder of ['lib/red', 'lib/red/start-flows', ...names]) {
       const locales = path.join('nodes', folder, 'locales');
       await fs.cp(path.join(ROOT, locales), path.join(root, locales), { recursive: true });
       await fs.cp(path.join(root, locales, ORIGINAL), path.join(root, locales, 'de-DE'), { recursive: true });
@@ -110,7 +110,14 @@ describe('the texts of the nodes', () => {
     delete texts.label.rate;
     await fs.writeFile(path.join(own, 'ota-push.json'), JSON.stringify({ 'ota-push': texts }));
     await fs.rm(path.join(own, 'ota-push.html'));
-    assert.deepEqual(unequalTexts(root), ['ota-push, de-DE: ota-push.label.rate', 'ota-push, de-DE: help']);
+    const menu = path.join(root, 'nodes/lib/red/start-flows/locales/de-DE/start-flows.json');
+    await fs.writeFile(menu, (await fs.readFile(menu, 'utf8')).replace('"menu"', '"other"'));
+    assert.deepEqual(unequalTexts(root), [
+      'start-flows, de-DE: start-flows.menu',
+      'start-flows, de-DE: start-flows.other',
+      'ota-push, de-DE: ota-push.label.rate',
+      'ota-push, de-DE: help',
+    ]);
   });
 
   it('have the same places for values in every language', () => {

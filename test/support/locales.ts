@@ -28,6 +28,7 @@ function placesIn(root: string): { folder: string; name: string }[] {
   const own = fs.readdirSync(nodes).filter((name) => name.startsWith('ota-'));
   return [
     { folder: path.join(nodes, 'lib/red/locales'), name: 'common' },
+    { folder: path.join(nodes, 'lib/red/start-flows/locales'), name: 'start-flows' },
     ...own.map((name) => ({ folder: path.join(nodes, name, 'locales'), name })),
   ];
 }
@@ -57,7 +58,7 @@ export function unequalTexts(root = ROOT): string[] {
       const own = new Set(keys(language));
       const different = [...original].filter((key) => !own.has(key));
       different.push(...[...own].filter((key) => !original.has(key)));
-      if (name !== 'common' && !fs.existsSync(path.join(folder, language, `${name}.html`)))
+      if (name.startsWith('ota-') && !fs.existsSync(path.join(folder, language, `${name}.html`)))
         different.push('help');
       return different.map((key) => `${name}, ${language}: ${key}`);
     });
