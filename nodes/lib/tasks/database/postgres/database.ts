@@ -28,6 +28,7 @@ import {
 } from '../database';
 import { type SqlRow, toCandidate, toDeviceRow, toHistory, toKnownModules, toWaveCounts } from '../rows';
 import { newTaskValues } from '../task-rows';
+import { PRUNE_SLICE, ROOM_SLICE } from '../limits';
 import { AddedDevices } from './adding';
 import type { PgValue, PostgresPool, Statement, Transaction } from './driver';
 import { KeyCache } from './keys';
@@ -36,12 +37,8 @@ import { devicePage, fleetPage, KEEP_PLACES } from './pages';
 import { modulesOf, save } from './save';
 import * as sql from './statements';
 
-/** Rows of history, and devices whose late reports are waited for, that are looked at in one pruning. */
-const PRUNE_SLICE = 2000;
 /** Statistics and places of a task of a million devices may take their time. */
 const PUBLISH_LIMIT_MS = 60_000;
-/** Devices that are looked at for room at once. */
-const ROOM_SLICE = 200;
 const FIRST = { scope: 0, token: '' };
 /** How long the number of known devices, which others add to, is believed. */
 const ROOM_MS = 2000;

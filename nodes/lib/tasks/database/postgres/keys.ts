@@ -5,13 +5,9 @@
  */
 import type { TaskPlan } from '../../types';
 import { type SqlRow, toPlan } from '../rows';
+import { MIN_PLANS, MAX_KEPT_MODULES } from '../limits';
 import type { PostgresPool, Transaction } from './driver';
 import * as sql from './statements';
-
-/** Tasks whose rules are kept at least; more where more are live, since each look at them reads all. */
-const MIN_PLANS = 1000;
-/** Names of modules that are kept in memory: honest fleets have a few. */
-const MAX_KEPT_MODULES = 10_000;
 
 /** A statement's sender: a transaction, or the pool outside of one. */
 export type Reader = Pick<Transaction | PostgresPool, 'read'>;

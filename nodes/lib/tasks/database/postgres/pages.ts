@@ -7,6 +7,7 @@ import type { FleetRow } from '../../shapes';
 import { HOLDS } from '../../types';
 import type { DeviceQuery, DeviceRow, FleetQuery, Page, VersionCount } from '../database';
 import { type SqlRow, statusCode, toDeviceRow } from '../rows';
+import { MAX_VERSIONS, NO_MODULE, LAST_CHARACTER } from '../limits';
 import type { PgValue, PostgresPool } from './driver';
 import type { KeyCache } from './keys';
 import { toOwnLabels } from './load';
@@ -17,8 +18,6 @@ const MAX_COUNTED = 200_000;
 const MAX_SEARCHED = 20_000;
 /** The same of labels where each match is looked up among the devices. */
 const MAX_LABELLED = 1000;
-/** The end of all texts that begin with a prefix. */
-const LAST_CHARACTER = '\u{10FFFF}';
 /** Between two tokens of a task that are kept for their place. */
 export const PLACE_STEP = 1000;
 
@@ -201,10 +200,6 @@ function span(
   return { order: 'DESC', offset: Math.max(0, total - offset - limit), limit };
 }
 
-/** Versions in an answer at most: hostile devices can name any number. */
-const MAX_VERSIONS = 1000;
-/** No module has this number. */
-const NO_MODULE = 0;
 const OF_MODULE = 'c.service = $1 AND ($2::int IS NULL OR c.id = $2)';
 const VERSIONS = {
   text: `SELECT c.module, v.version, sum(v.n)::int AS n FROM scopes AS c JOIN version_counts AS v ON v.scope = c.id

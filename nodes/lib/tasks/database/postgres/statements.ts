@@ -1,6 +1,7 @@
 /** The statements of the PostgreSQL store but for those of pages, each with a name. Nothing here decides anything. */
 import { BUSY_CODE, deviceColumns, statusCode, WAIT_CODE } from '../rows';
 import { NEW_TASK_COLUMNS } from '../task-rows';
+import { MAX_LOG } from '../limits';
 import type { Statement } from './driver';
 
 const PENDING = statusCode('pending');
@@ -165,8 +166,6 @@ export const ADD_LOG = named(
     FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[])
       WITH ORDINALITY AS u (at, event, by, remark, reason, wave, n)`,
 );
-/** Lines that are kept of a task's log. */
-const MAX_LOG = 1000;
 export const TRIM_LOG = named(
   'trim_log',
   `DELETE FROM task_log WHERE task = $1 AND number <= (SELECT max(number) FROM task_log WHERE task = $1) - ${MAX_LOG}`,

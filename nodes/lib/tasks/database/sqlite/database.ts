@@ -27,6 +27,7 @@ import {
   type TaskDatabase,
   type TaskState,
 } from '../database';
+import { PRUNE_SLICE, ROOM_SLICE } from '../limits';
 import type { SqlRow } from './driver';
 import type { SqliteFile } from './file';
 import { KeyCache } from './keys';
@@ -39,10 +40,6 @@ import { addDevices, save } from './save';
 import { SqliteStamps } from './stamps';
 import type { Statements } from './statements';
 
-/** Rows of history, and devices whose late reports are waited for, that are looked at in one pruning. */
-const PRUNE_SLICE = 2000;
-/** Devices that are looked at for room at once. */
-const ROOM_SLICE = 200;
 const FIRST = { scope: 0, token: '' };
 
 export class SqliteTasks implements TaskDatabase {

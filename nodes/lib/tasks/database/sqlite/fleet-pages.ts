@@ -3,8 +3,9 @@
  * label are found by it; many are read along with the devices, both in the order of tokens. Reads only.
  */
 import type { LabelFilter } from '../../types';
+import { LAST_CHARACTER } from '../limits';
 import type { SqlDatabase, SqlRow, SqlValue } from './driver';
-import { LAST_CHARACTER, MAX_COUNTED, type Span, statementCache } from './pages';
+import { MAX_COUNTED, type Span, statementCache } from './pages';
 import { type Scan, within } from './scan';
 
 /** Which devices of a service a page shows; modules are numbers of the database. */

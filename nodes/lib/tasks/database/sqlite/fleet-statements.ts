@@ -4,11 +4,9 @@
  */
 import type { Bucket, OwnLabels } from '../../machine';
 import type { Labels, TaskEvent } from '../../types';
+import { MAX_LOG } from '../limits';
 import { prepareFleetPages } from './fleet-pages';
 import type { SqlDatabase, SqlRow, SqlStatement } from './driver';
-
-/** Lines that are kept of a task's log. */
-const MAX_LOG = 1000;
 
 export function prepareFleetStatements(db: SqlDatabase) {
   const sql = (text: string): SqlStatement => db.prepare(text);

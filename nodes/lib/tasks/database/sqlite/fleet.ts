@@ -2,6 +2,7 @@
 import { effectiveLabels, NO_LABELS } from '../../machine';
 import type { FleetRow } from '../../shapes';
 import type { Awaitable, FleetQuery, VersionCount } from '../database';
+import { MAX_VERSIONS, NO_MODULE } from '../limits';
 import type { SqlRow } from './driver';
 import { spanOf } from './pages';
 import { scanPage } from './scan';
@@ -30,11 +31,6 @@ export function fleetPage(sql: Statements, service: number, query: FleetQuery): 
   const span = spanOf(query, total, isCounted ? 'all' : 'some');
   return answer(total, span === null ? [] : sql.fleetPage(filter, span));
 }
-
-/** Versions in an answer at most: hostile devices can name any number. */
-const MAX_VERSIONS = 1000;
-/** No module has this number. */
-const NO_MODULE = 0;
 
 function fleetRow(sql: Statements, service: number, accessToken: string, moduleId: number): FleetRow {
   const known = sql.knownRow(moduleId, accessToken);

@@ -4,12 +4,11 @@
  */
 import { HOLDS } from '../../types';
 import type { DeviceQuery, Page } from '../database';
+import { LAST_CHARACTER } from '../limits';
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './driver';
 import { statusCode } from '../rows';
 import { type Scan, within } from './scan';
 
-/** The end of all texts that begin with a prefix. */
-export const LAST_CHARACTER = '\u{10FFFF}';
 /** So many matches of a search are counted; more are told as this many, and pages end there. */
 export const MAX_COUNTED = 100_000;
 
