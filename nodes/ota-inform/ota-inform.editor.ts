@@ -4,7 +4,15 @@ import { current, dialogClosed, dialogOpened, dialogSaved } from '../lib/red/edi
 import { followSide, secretField } from '../lib/red/editor/form';
 import { lookForServiceToken } from '../lib/red/editor/service-token';
 import { textsOf } from '../lib/red/editor/texts';
-import { accessToken, anyText, check, entry, number, sideOf } from '../lib/red/editor/validators';
+import {
+  accessToken,
+  anyText,
+  check,
+  entry,
+  number,
+  sideOf,
+  versionEntry,
+} from '../lib/red/editor/validators';
 import { INFORM, textOf } from '../lib/rules';
 
 const texts = textsOf('ota-inform');
@@ -28,7 +36,7 @@ RED.nodes.registerType('ota-inform', {
     atStart: entry(texts, 'ota-inform.label.atStart', INFORM.atStart),
     inputs: { value: 0, label: texts('common.label.inputs'), validate: number(texts, { min: 0, max: 1 }) },
     outputs: { value: 1, label: texts('common.label.outputs'), validate: number(texts, { min: 1, max: 1 }) },
-    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: versionEntry(texts),
   },
   credentials: {
     accessToken: {

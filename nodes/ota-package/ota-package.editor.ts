@@ -3,7 +3,7 @@ import { dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialo
 import { secretField } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { textsOf } from '../lib/red/editor/texts';
-import { anyText, entry } from '../lib/red/editor/validators';
+import { anyText, entry, versionEntry } from '../lib/red/editor/validators';
 import { PACKAGE } from '../lib/rules';
 
 const texts = textsOf('ota-package');
@@ -20,7 +20,7 @@ RED.nodes.registerType('ota-package', {
     allowedHosts: entry(texts, 'ota-package.label.allowedHosts', PACKAGE.allowedHosts),
     allowLocal: entry(texts, 'ota-package.label.allowLocal', PACKAGE.allowLocal),
     privateKeyFile: { value: '', label: texts('ota-package.label.privateKeyFile'), validate: anyText(texts) },
-    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: versionEntry(texts),
   },
   credentials: {
     privateKey: {

@@ -5,7 +5,7 @@ import { followSide, secretField } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { lookForServiceToken } from '../lib/red/editor/service-token';
 import { textsOf } from '../lib/red/editor/texts';
-import { accessToken, anyText, entry, number, sideOf } from '../lib/red/editor/validators';
+import { accessToken, anyText, entry, number, sideOf, versionEntry } from '../lib/red/editor/validators';
 import { PROGRESS } from '../lib/rules';
 
 const texts = textsOf('ota-progress');
@@ -24,7 +24,7 @@ RED.nodes.registerType('ota-progress', {
     keepFinalFor: entry(texts, 'ota-progress.label.keepFinalFor', PROGRESS.keepFinalFor, 'device'),
     inputs: { value: 0, label: texts('common.label.inputs'), validate: number(texts, { min: 0, max: 1 }) },
     outputs: { value: 1, label: texts('common.label.outputs'), validate: number(texts, { min: 1, max: 1 }) },
-    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: versionEntry(texts),
   },
   credentials: {
     accessToken: {

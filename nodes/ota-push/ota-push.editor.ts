@@ -4,7 +4,7 @@ import { dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialo
 import { followSide, secretField } from '../lib/red/editor/form';
 import { lookForServiceToken } from '../lib/red/editor/service-token';
 import { textsOf } from '../lib/red/editor/texts';
-import { accessToken, anyText, entry, number, sideOf } from '../lib/red/editor/validators';
+import { accessToken, anyText, entry, number, sideOf, versionEntry } from '../lib/red/editor/validators';
 import { PUSH } from '../lib/rules';
 
 const texts = textsOf('ota-push');
@@ -29,7 +29,7 @@ RED.nodes.registerType('ota-push', {
     allowUnsigned: entry(texts, 'ota-push.label.allowUnsigned', PUSH.allowUnsigned),
     inputs: { value: 1, label: texts('common.label.inputs'), validate: number(texts, { min: 0, max: 1 }) },
     outputs: { value: 2, label: texts('common.label.outputs'), validate: number(texts, { min: 1, max: 2 }) },
-    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: versionEntry(texts),
   },
   credentials: {
     accessToken: {

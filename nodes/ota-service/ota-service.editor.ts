@@ -3,8 +3,9 @@ import { current, dialogClosed, dialogOpened, dialogSaved } from '../lib/red/edi
 import { openWhereWrong, secretField, STORED } from '../lib/red/editor/form';
 import { forgetServiceToken } from '../lib/red/editor/service-token';
 import { textsOf } from '../lib/red/editor/texts';
-import { anyText, check, entry } from '../lib/red/editor/validators';
+import { anyText, check, entry, versionEntry } from '../lib/red/editor/validators';
 import {
+  EVERY_DEVICE,
   isVariable,
   pairRule,
   readTemplate,
@@ -34,7 +35,7 @@ const topic = (own: string): EditorValidator => check(texts, (value, node) => to
 /** A token or a pair: which of them the topics want is known where the service runs. */
 function gatewayTokenReason(value: unknown): Reason | null {
   const text = textOf(value).trim();
-  if (text === '' || text === STORED || text === '+' || isVariable(text)) return null;
+  if (text === '' || text === STORED || text === EVERY_DEVICE || isVariable(text)) return null;
   return pairRule.read(text).reason === null ? null : tokenRule.read(text).reason;
 }
 
@@ -78,7 +79,7 @@ RED.nodes.registerType('ota-service', {
     sendDefaultModule: entry(texts, 'ota-service.label.sendDefaultModule', SERVICE.sendDefaultModule),
     maxUrlLength: entry(texts, 'ota-service.label.maxUrlLength', SERVICE.maxUrlLength),
     fleet: entry(texts, 'ota-service.label.fleet', SERVICE.fleet),
-    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: versionEntry(texts),
   },
   credentials: {
     accessToken: {

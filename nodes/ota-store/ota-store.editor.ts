@@ -3,7 +3,7 @@ import { dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialo
 import { keepOneStore } from '../lib/red/editor/one-store';
 import { textsOf } from '../lib/red/editor/texts';
 import { secretField } from '../lib/red/editor/form';
-import { anyText, entry, ruled } from '../lib/red/editor/validators';
+import { anyText, entry, ruled, versionEntry } from '../lib/red/editor/validators';
 import { STORE } from '../lib/rules';
 
 const texts = textsOf('ota-store');
@@ -19,7 +19,7 @@ RED.nodes.registerType('ota-store', {
     file: { value: '', label: texts('ota-store.label.file'), validate: anyText(texts) },
     schema: entry(texts, 'ota-store.label.schema', STORE.schema),
     poolSize: entry(texts, 'ota-store.label.poolSize', STORE.poolSize),
-    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: versionEntry(texts),
   },
   credentials: {
     url: { type: 'password', label: texts('ota-store.label.url'), validate: ruled(texts, STORE.url) },
@@ -27,7 +27,10 @@ RED.nodes.registerType('ota-store', {
   label() {
     const { driver, file, schema } = this;
     if (driver === 'postgres')
-      return this.name || `PostgreSQL: ${typeof schema === 'string' && schema !== '' ? schema : 'ota'}`;
+      return (
+        this.name ||
+        `PostgreSQL: ${typeof schema === 'string' && schema !== '' ? schema : STORE.schema.byDefault}`
+      );
     return this.name || (typeof file === 'string' && file !== '' ? file : texts('ota-store.name'));
   },
   labelStyle() {

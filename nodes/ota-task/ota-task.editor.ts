@@ -4,7 +4,7 @@ import { current, dialogClosed, dialogOpened, dialogSaved } from '../lib/red/edi
 import { openWhereWrong } from '../lib/red/editor/form';
 import { paletteName } from '../lib/red/editor/palette';
 import { textsOf } from '../lib/red/editor/texts';
-import { anyText, configNode, entry, number } from '../lib/red/editor/validators';
+import { anyText, configNode, entry, number, versionEntry } from '../lib/red/editor/validators';
 import { POLICY, type Policy, TASK } from '../lib/rules';
 
 const texts = textsOf('ota-task');
@@ -74,7 +74,7 @@ RED.nodes.registerType('ota-task', {
     retryBackoff: policy('retryBackoff'),
     startPaused: own('startPaused'),
     outputs: { value: 3, label: texts('common.label.outputs'), validate: number(texts, { min: 3, max: 4 }) },
-    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: versionEntry(texts),
   },
   inputs: 1,
   outputs: 3,

@@ -2,7 +2,7 @@
 import { current, dialogClosed, dialogOpened, dialogSaved } from '../lib/red/editor/dialog';
 import { openWhereWrong } from '../lib/red/editor/form';
 import { textsOf } from '../lib/red/editor/texts';
-import { anyText, check, entry } from '../lib/red/editor/validators';
+import { anyText, check, entry, versionEntry } from '../lib/red/editor/validators';
 import { proxyRule, settingReason, textOf, VERIFY } from '../lib/rules';
 
 const texts = textsOf('ota-verify');
@@ -56,7 +56,7 @@ RED.nodes.registerType('ota-verify', {
     rollback: setting('rollback'),
     concurrency: setting('concurrency'),
     keep: setting('keep'),
-    settingsVersion: { value: '2', label: texts('common.label.settingsVersion'), validate: anyText(texts) },
+    settingsVersion: versionEntry(texts),
   },
   inputs: 1,
   outputs: 2,

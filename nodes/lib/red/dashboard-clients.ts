@@ -4,6 +4,7 @@
  * sends in their place is overwritten here, on the server. Must never let a message through or drop one by itself.
  */
 import type { NodeAPI } from 'node-red';
+import { MAX_NOTE } from '../rules';
 
 /**
  * How the login of Node-RED's HTTP server and that of Dashboard's socket go together. `open`: neither is set (a
@@ -24,9 +25,6 @@ export interface DashboardConnection {
   readonly data?: { readonly user?: unknown };
 }
 
-/** The longest name that is kept of a person: ota-task takes as much in `by`. */
-const MAX_NAME = 128;
-
 /** How page and socket are guarded, from Node-RED's settings. */
 export function loginState({ httpNodeAuth, dashboard }: LoginSettings): LoginState {
   const page = isSet(httpNodeAuth) || isSet(dashboard?.middleware);
@@ -46,7 +44,7 @@ export function withLogin(
   login: LoginState,
 ): Record<string, unknown> {
   const name = connection.data?.user;
-  const operator = typeof name === 'string' && name !== '' ? name.slice(0, MAX_NAME) : null;
+  const operator = typeof name === 'string' && name !== '' ? name.slice(0, MAX_NOTE) : null;
   const client = typeof message['_client'] === 'object' ? message['_client'] : null;
   return { ...message, _client: { ...client, operator, login } };
 }

@@ -8,6 +8,9 @@ import { NEVER_IN_TOPICS } from './topics';
 /** `token`: one level. `pair`: two levels with a slash between them. `none`: nothing in the topic. */
 export type IdentityForm = 'token' | 'pair' | 'none';
 
+/** Stands for every device, where a filter allows it. */
+export const EVERY_DEVICE = '+';
+
 /** Characters of a whole identity, counted as code points. */
 export const MAX_IDENTITY = 128;
 

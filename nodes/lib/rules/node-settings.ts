@@ -5,7 +5,7 @@
  */
 import { baseUrlRule } from './base-url';
 import { hostsRule } from './hosts';
-import { MAX_LABEL_NAME, MAX_LABELS } from './labels';
+import { isLabelName, MAX_LABEL_NAME, MAX_LABELS } from './labels';
 import { postgresUrlRule, schemaRule } from './postgres';
 import { publicKeysRule } from './public-keys';
 import { refused, type Rule, taken } from './reason';
@@ -53,7 +53,7 @@ const labelNamesRule: Rule<readonly string[]> = {
     const list = readList(value);
     if (list.reason !== null) return list;
     const names = list.value.filter((name): name is string => typeof name === 'string');
-    const fits = names.every((name) => name !== '' && name.length <= MAX_LABEL_NAME);
+    const fits = names.every(isLabelName);
     return fits && names.length === list.value.length && names.length <= MAX_LABELS
       ? taken(names)
       : refused('labelNames', { max: MAX_LABELS, length: MAX_LABEL_NAME });

@@ -4,8 +4,7 @@ import { OtaError } from '../errors';
 import { reasonText } from '../reasons';
 import { checkToken, maskToken } from '../token';
 
-/** Every device, where a filter allows it. */
-export const EVERY_DEVICE = '+';
+export { EVERY_DEVICE } from '../../rules';
 
 /** What a scheme takes for a device. In flows it is always `accessToken`. */
 export interface Identity {

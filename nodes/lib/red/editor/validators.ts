@@ -1,6 +1,7 @@
 /** Entries of `defaults`: a setting's default and validator, made of the rules in lib/rules. */
 import {
   defaultInForm,
+  EVERY_DEVICE,
   identityRule,
   isVariable,
   type NumberLimits,
@@ -9,6 +10,7 @@ import {
   type Rule,
   SERVICE,
   type Setting,
+  SETTINGS_VERSION,
   settingReason,
   type Side,
   textOf,
@@ -47,6 +49,12 @@ export function entry(texts: Texts, label: string, setting: Setting<unknown>, si
     label: texts(label),
     validate: ruled(texts, setting, side),
   };
+}
+
+/** The version that a page writes its settings in: the newest. */
+export function versionEntry(texts: Texts): EditorProperty {
+  const label = texts('common.label.settingsVersion');
+  return { value: String(SETTINGS_VERSION), label, validate: anyText(texts) };
 }
 
 /** A number between limits that belong to the form alone, e.g. of its ports. */
@@ -94,7 +102,8 @@ function identityOf(node: EditorNode): Rule<string> {
 export function accessToken(texts: Texts, { required }: { required: boolean }): EditorValidator {
   return check(texts, (value, node) => {
     const text = textOf(value).trim();
-    if (sideOf(node) === 'platform' || text === STORED || text === '+' || isVariable(text)) return null;
+    if (sideOf(node) === 'platform' || text === STORED || text === EVERY_DEVICE || isVariable(text))
+      return null;
     if (text === '' && (!required || serviceHasToken(node))) return null;
     return identityOf(node).read(text).reason;
   });

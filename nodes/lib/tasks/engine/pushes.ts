@@ -9,7 +9,7 @@ import {
   toOtaError,
   type UpgradeOut,
 } from '../../protocol';
-import type { EventName } from '../machine';
+import { type EventName, RETURN } from '../machine';
 import type { Push } from '../transactions';
 import type { Device, TaskPlan } from '../types';
 import type { PlatformClock, Time } from './clock';
@@ -55,8 +55,6 @@ export interface PushesParts {
 
 /** Pushes without an answer at most: the link queues what its window doesn't take. */
 const MAX_OPEN = 2000;
-/** Devices have this long to come back after a connection that was lost: until then none of them is offline. */
-const RETURN_MS = 10_000;
 const MAX_PREPARED = 1000;
 
 export class Pushes {
@@ -125,7 +123,7 @@ export class Pushes {
   #settled({ device }: Push, sent: number, { delivery, error }: Outcome): void {
     this.#open -= 1;
     // What was under way is sent again before the connection counts as made.
-    const returning = this.#left || sent < this.#returned + RETURN_MS;
+    const returning = this.#left || sent < this.#returned + RETURN;
     const isAway = returning && delivery === 'offline';
     // Taken is no news but of a device that was asked again, because the broker hadn't known it.
     const isBack = delivery === 'accepted' && device.asked > 0;
