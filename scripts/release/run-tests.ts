@@ -21,6 +21,8 @@ const SIDE_BY_SIDE = os.availableParallelism() + 1;
 const SLOWEST = 20;
 /** Several runs share the processors here: what takes this long hangs. */
 const TIMEOUT_MS = 240_000;
+/** A process of mocha that takes so long waits for something that never comes: tests are over, but a handle isn't. */
+const LIMIT_MS = 40 * 60_000;
 
 export interface Outcome {
   readonly passed: number;
@@ -147,9 +149,19 @@ function spawnMocha(run: Run, resultFile: string, output: NodeJS.WritableStream)
   mocha.stdout.pipe(output, { end: false });
   mocha.stderr.pipe(output, { end: false });
   return new Promise((resolve, reject) => {
+    const limit = setTimeout(() => {
+      output.write(`${nameOf(run)} has not ended after ${LIMIT_MS / 60_000} minutes: it is killed\n`);
+      // Programs that it started may hold its output open.
+      mocha.stdout.destroy();
+      mocha.stderr.destroy();
+      mocha.kill('SIGKILL');
+    }, LIMIT_MS);
     mocha.once('error', reject);
     // Not at `exit`: what it said last may still be on its way.
-    mocha.once('close', resolve);
+    mocha.once('close', (code) => {
+      clearTimeout(limit);
+      resolve(code);
+    });
   });
 }
 

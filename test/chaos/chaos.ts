@@ -25,6 +25,8 @@ export interface ChaosOptions {
   readonly devices?: number;
   /** Longest time for which a device is waited for, seconds: the quiet at the end takes as long. */
   readonly waitLimit?: number;
+  /** Seconds that devices have more for each thing. Default: 0. */
+  readonly patience?: number;
   readonly log?: (line: string) => void;
 }
 
@@ -172,14 +174,15 @@ class ChaosRun {
   async #create(): Promise<void> {
     const random = this.#random;
     const version = `v${(this.#version += 1)}`;
+    const more = this.#options.patience ?? 0;
     const policy = {
       success: random.one(['progress', 'version'] as const),
       offline: random.one(['fail', 'wait'] as const),
       waitLimit: this.#options.waitLimit ?? 40,
       repush: 2,
-      noResponse: random.between(6, 10),
-      stalled: 10,
-      confirm: 6,
+      noResponse: random.between(6, 10) + more,
+      stalled: 10 + more,
+      confirm: 6 + more,
       retries: random.between(0, 2),
       retryDelay: 1,
       perMinute: random.one([0, 3000]),

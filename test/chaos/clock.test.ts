@@ -5,7 +5,8 @@ import { cleanup } from '../support/cleanup';
 import { mosquittoMissing } from '../support/mosquitto';
 import { requireFound } from '../support/missing';
 import { until } from '../support/wait';
-import { fakeTime, Platform } from './platform';
+import { fakeTime } from '../support/fake-time';
+import { Platform } from './platform';
 
 const DAY = 86_400;
 

@@ -4,11 +4,11 @@
  */
 import fs from 'node:fs/promises';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openSqlite } from '../../nodes/lib/tasks/database/sqlite/driver';
 import { brokerNode, tabNode } from '../support/flow';
+import { fakeTime } from '../support/fake-time';
 import { type Mosquitto, startMosquitto } from '../support/mosquitto';
 import { type DeployType, type FlowNode, type NodeRed, startNodeRed } from '../support/node-red';
 import { freePort } from '../support/ports';
@@ -243,11 +243,4 @@ export class Platform {
       },
     ];
   }
-}
-
-/** libfaketime, wherever this machine's architecture has it; undefined where it isn't installed. */
-export function fakeTime(): string | undefined {
-  return readdirSync('/usr/lib')
-    .map((name) => path.join('/usr/lib', name, 'faketime/libfaketime.so.1'))
-    .find((file) => existsSync(file));
 }

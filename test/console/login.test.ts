@@ -3,14 +3,15 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes, scryptSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { chromium, type Browser } from 'playwright-core';
+import type { Browser } from 'playwright-core';
+import { startChromium } from '../support/browser';
 import { cleanup } from '../support/cleanup';
 import { requireProgram } from '../support/missing';
 import { startNginx } from '../support/nginx';
 import { blockOf, readPage } from '../support/docs';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
-import { type Console, FLAGS, requireChromium, startConsole, word } from './support';
+import { type Console, requireChromium, startConsole, word } from './support';
 import { openSocket } from './socket-client';
 
 const PAGE = 'console-login';
@@ -44,7 +45,7 @@ describe('the login that the documentation gives', function () {
   before(async function () {
     requireChromium(this);
     ota = later(await startConsole('console', await documentedLogin('both')));
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+    browser = await startChromium();
     later({ stop: () => browser.close() });
   });
 
@@ -119,7 +120,7 @@ describe('a login that guards the pages of the console only', function () {
   before(async function () {
     requireChromium(this);
     ota = later(await startConsole('console', await documentedLogin('page')));
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+    browser = await startChromium();
     later({ stop: () => browser.close() });
   });
 
@@ -182,7 +183,7 @@ describe('the reverse proxy that the documentation gives', function () {
     const inside = await openSocket(nginx.url, { authorization: ALICE });
     assert.equal(inside.refused, null);
     inside.stop();
-    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+    const browser = await startChromium();
     try {
       const context = await browser.newContext({
         httpCredentials: { username: 'alice', password: PASSWORD },

@@ -1,12 +1,12 @@
 /** The console in a real Node-RED, used by real browsers, as people do: what is on the page is found by its words. */
 import fs from 'node:fs';
 import path from 'node:path';
-import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
 import { build } from '../../scripts/build';
 import { ROOT } from '../../scripts/build/paths';
 import { type AedesServer, startAedes } from '../support/aedes';
+import { requireChromium, startChromium } from '../support/browser';
 import { connectClient, type TestClient } from '../support/client';
-import { requireProgram } from '../support/missing';
 import { type FlowNode, type NodeRed, type NodeRedOptions, startNodeRed } from '../support/node-red';
 import { temporaryFolder, type TemporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
@@ -17,15 +17,6 @@ export const NARROW = 375;
 
 const folders: TemporaryFolder[] = [];
 const DASHBOARD = '@flowfuse/node-red-dashboard';
-export const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const WORDS = JSON.parse(fs.readFileSync(path.join(ROOT, 'scripts/console/words.json'), 'utf8')) as Record<
   string,
   Record<Language, string>
@@ -81,7 +72,11 @@ let shared: Promise<Browser> | undefined;
 let own: Promise<BrowserContext> | undefined;
 
 function chromiumOnce(): Promise<Browser> {
-  shared ??= chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+  shared ??= startChromium().catch((error: unknown) => {
+    // The next file tries anew.
+    shared = undefined;
+    throw error;
+  });
   return shared;
 }
 
@@ -89,10 +84,7 @@ after(async () => {
   await (await shared)?.close();
 });
 
-/** Called in `before`: skips where no Chromium is installed. */
-export function requireChromium(context: Mocha.Context): void {
-  requireProgram(context, 'chromium');
-}
+export { requireChromium };
 
 /** Starts everything. The flow gets new ids, as an import gives them. */
 export async function startConsole(
@@ -100,12 +92,34 @@ export async function startConsole(
   options: Pick<NodeRedOptions, 'settings' | 'settingsCode' | 'env'> = {},
 ): Promise<Console> {
   await build();
+  const stops: (() => Promise<void>)[] = [];
+  // What was started ends in reverse order, at the end or where a later step throws.
+  const stop = async (): Promise<void> => {
+    for (const one of stops.splice(0).reverse()) await one();
+    for (const one of folders.splice(0)) await one.stop();
+  };
+  try {
+    return await startParts(file, options, { stops, stop });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startParts(
+  file: string,
+  options: Pick<NodeRedOptions, 'settings' | 'settingsCode' | 'env'>,
+  /** Takes how each part ends, as soon as it runs; `stop` ends them all. */
+  { stops, stop }: { stops: (() => Promise<void>)[]; stop: () => Promise<void> },
+): Promise<Console> {
   const folder = await temporaryFolder('ota-console-');
+  stops.push(() => folder.stop());
   const uploads = path.join(folder.path, 'uploads');
   fs.mkdirSync(uploads);
   const userDir = path.join(folder.path, 'node-red');
   linkDashboard(userDir);
   const broker = await startAedes();
+  stops.push(() => broker.stop());
   const start = (port?: number): Promise<NodeRed> =>
     startNodeRed({
       ...options,
@@ -114,6 +128,7 @@ export async function startConsole(
       ...(port === undefined ? { flows: [] } : { port }),
     });
   let red = await start();
+  stops.push(() => red.stop());
   const simulator = path.join(folder.path, 'simulator.json');
   const variables = { BASE_URL: red.url, UPLOAD_FOLDER: uploads, SIMULATOR_FILE: simulator };
   const flow = readFlow(file, broker.port, variables);
@@ -121,9 +136,11 @@ export async function startConsole(
   await red.deploy(flow);
   await listens;
   const device = await connectClient(broker.url);
+  stops.push(() => device.stop());
   const browser = await chromiumOnce();
   // One for all pages: what a browser has loaded once, it needn't load and compile for each test.
   const context = await newContext(browser);
+  stops.push(() => context.close());
   return {
     broker,
     uploads,
@@ -139,13 +156,7 @@ export async function startConsole(
       red = await start(port);
     },
     leftovers: () => fs.readdirSync(uploads),
-    async stop() {
-      await context.close();
-      await device.stop();
-      await red.stop();
-      await broker.stop();
-      for (const one of [folder, ...folders.splice(0)]) await one.stop();
-    },
+    stop,
   };
 }
 
@@ -272,7 +283,8 @@ export async function openAt(
   place: string,
   options: { language?: Language } = {},
 ): Promise<Person> {
-  own ??= newContext(await chromiumOnce());
+  const browser = await chromiumOnce();
+  own ??= newContext(browser);
   return open(await own, () => url, place, options);
 }
 

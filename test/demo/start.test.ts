@@ -55,7 +55,7 @@ describe('npm start', function () {
     const [, port] = await until(
       () => npm.lines.map((line) => /127\.0\.0\.1:(\d+)\/ota-example/.exec(line)).find((found) => found),
       'the push to be told',
-      90_000,
+      200_000,
     );
     const processes = await descendants(npm.process.pid ?? 0);
     assert.notEqual(processes.length, 0);

@@ -121,14 +121,13 @@ describe('the session of an instance that is gone', () => {
       ['or send, MQTT 3.1.1', 4, ['topic readwrite report/#']],
       ['or send, MQTT 5', 5, ['topic readwrite report/#']],
     ] as const)
-      it(`is through within seconds where access rules let it not ${name}, its own message, without a word`, async () => {
+      it(`is through by itself where access rules let it not ${name}, its own message, without a word`, async () => {
         const folder = later(await temporaryFolder('ota-acl-'));
         const file = path.join(folder.path, 'acl');
         fs.writeFileSync(file, rules.join('\n'));
         const broker = later(await startMosquitto({ config: ['max_queued_messages 0', `acl_file ${file}`] }));
         await keepReports(broker, {});
         const heard = new Set<string>();
-        const began = performance.now();
         const adopted = await adoptSession({
           ...OURS,
           url: broker.url,
@@ -136,6 +135,8 @@ describe('the session of an instance that is gone', () => {
           clientId: 'gone-1',
           filters: ['$share/ota/report/+'],
           window: 10,
+          // It is through by what it knows, not by the time of one that gives nothing.
+          limitMs: 3_600_000,
           handle: (_link, { topic }) => {
             heard.add(topic);
             return 'taken';
@@ -144,7 +145,6 @@ describe('the session of an instance that is gone', () => {
         });
         assert.equal(adopted, 'drained');
         assert.equal(heard.size, REPORTS);
-        assert.ok(performance.now() - began < 20_000, 'long before the minute of one that gives nothing');
       });
 
     it('is left to somebody else, with what is not stored yet, as soon as it is over here', async () => {

@@ -110,22 +110,24 @@ describe('ota-task by its messages: a rollout', () => {
   }
 
   it('soaks between the gate and the next wave', async () => {
-    const task = await fleet.create(['a', 'b'], { waves: [50, 100], soak: 2 });
+    const task = await fleet.create(['a', 'b'], { waves: [50, 100], soak: 3600 });
     await fleet.pushed(1);
     const before = Date.now();
     await fleet.progress('a', 100);
     const { gate } = await fleet.reaches(task, (now) => now.gate?.waitsFor === 'soak', 'the soak time');
     assert.ok(Date.parse(gate?.until ?? '') > before, JSON.stringify(gate));
     assert.equal(fleet.unseen, 0);
+    await fleet.of(task, 'update', { policy: { soak: 1 } });
     assert.deepEqual(await fleet.pushed(1), ['b']);
   });
 
   it('judges the gate again after the soak time, with successes that were refuted', async () => {
-    const task = await fleet.create(['a', 'b'], { waves: [50, 100], soak: 3 });
+    const task = await fleet.create(['a', 'b'], { waves: [50, 100], soak: 3600 });
     await fleet.pushed(1);
     await fleet.progress('a', 100);
     await fleet.reaches(task, (now) => now.gate?.waitsFor === 'soak', 'the soak time');
     await fleet.progress('a', -4);
+    await fleet.of(task, 'update', { policy: { soak: 1 } });
     const below = await fleet.reaches(task, ({ status }) => status === 'paused', 'the pause');
     assert.equal(below.reason, 'wave-below-threshold');
     assert.equal(fleet.unseen, 0);
@@ -175,8 +177,7 @@ describe('ota-task by its messages: a rollout', () => {
     it(`cancels at its end what is ${active === 'pushed' ? 'pending' : 'open'}, with \`endBehavior: ${endBehavior}\``, async () => {
       const task = await fleet.create(['a', 'b'], { concurrency: 1 }, { endAt: soon(3600), endBehavior });
       const [first] = await fleet.pushed(1);
-      const endAt = soon(2);
-      await fleet.of(task, 'update', { endAt });
+      const endAt = await fleet.endsSoon(task);
       const over = await fleet.reaches(task, ({ counts }) => counts.pending === 0, 'the end');
       assert.equal(over.endAt, endAt);
       const rows = await fleet.devices(task);

@@ -73,9 +73,9 @@ describe('ota-task by its messages: devices that join, newer and older tasks', (
       { version: 'v1', joining: true },
       { policy: { waves, afterWave: 'pause' } },
     );
-    const tokens = Array.from({ length: 12 }, (_, i) => `d${i}`);
+    const tokens = Array.from({ length: 40 }, (_, i) => `d${i}`);
     for (const token of tokens) await fleet.version(token, 'v1');
-    const rows = await fleet.devices(task);
+    const rows = await fleet.devices(task, { pageSize: tokens.length });
     const first = rows.filter(({ wave }) => wave === 1).map(({ accessToken }) => accessToken);
     assert.ok(first.length > 0 && first.length < tokens.length, JSON.stringify(first));
     assert.deepEqual(await fleet.pushed(first.length), first.sort());

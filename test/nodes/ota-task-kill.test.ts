@@ -8,6 +8,7 @@ import { cleanup } from '../support/cleanup';
 import { brokerNode, tabNode, taskNode } from '../support/flow';
 import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { type FlowNode, type NodeRed, startNodeRed } from '../support/node-red';
+import { random } from '../support/seed';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
 import { Fleet, type Plan } from '../tasks/support/fleet';
@@ -64,7 +65,7 @@ describe('ota-task in a Node-RED that is killed', () => {
     red = await startNodeRed({ ...options, flows: flow(true) });
     await until(() => fleet.heard.size > 10, 'the first pushes');
     for (let kill = 0; kill < KILLS; kill += 1) {
-      await sleep(Math.random() * 700);
+      await sleep(random() * 700);
       await red.kill('SIGKILL');
       red = await startNodeRed({ ...options, flows: flow(false) });
     }
@@ -78,9 +79,9 @@ describe('ota-task in a Node-RED that is killed', () => {
         return found.total === 1 && found.tasks[0]?.status === 'ended' ? found.tasks[0] : null;
       },
       'the end',
-      60_000,
+      120_000,
     );
     assert.deepEqual([task.counts.succeeded, task.counts.failed], [DEVICES, 0]);
     for (const token of tokens) assert.equal(fleet.ids(token).size, 1, token);
-  }).timeout(120_000);
+  });
 });

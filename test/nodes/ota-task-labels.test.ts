@@ -13,8 +13,7 @@ import { taskNodes } from './wires-support';
 const TOPIC = '/ota/device';
 const PACKAGE = { version: 'v2', url: 'http://192.0.2.1/v2', size: 4, sign: '0'.repeat(32) };
 
-describe('labels from a device’s own report, over MQTT', function () {
-  this.timeout(60_000);
+describe('labels from a device’s own report, over MQTT', () => {
   const later = cleanup(after);
   let broker: Mosquitto;
   let flow: LoadedFlow;

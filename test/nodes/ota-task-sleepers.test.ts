@@ -8,7 +8,7 @@ import { loadFlow, type LoadedFlow } from '../support/helper';
 import { type Mosquitto, mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
-import { ask } from './support';
+import { ask, asOut } from './support';
 import { taskNodes } from './wires-support';
 
 const TOPIC = '/ota/device';
@@ -17,8 +17,7 @@ const PACKAGE = { version: 'v2', url: 'http://192.0.2.1/v2', size: 4, sign: '0'.
 const idOf = ({ text }: Received): string => (JSON.parse(text) as { id: string }).id;
 
 for (const protocolVersion of [5, 4] as const) {
-  describe(`devices that sleep (MQTT ${protocolVersion === 5 ? '5' : '3.1.1'})`, function () {
-    this.timeout(60_000);
+  describe(`devices that sleep (MQTT ${protocolVersion === 5 ? '5' : '3.1.1'})`, () => {
     const later = cleanup();
     let broker: Mosquitto;
     let flow: LoadedFlow;
@@ -118,12 +117,18 @@ for (const protocolVersion of [5, 4] as const) {
         const before = await connectClient(broker.url, session);
         await before.subscribe(`${TOPIC}/upgrade/d1`);
         await before.stop();
-        const { taskId } = await create({ offline: 'fail', noResponse: 2, repush: 0 });
-        await until(async () => (await row(taskId)).status === 'pushed', 'the push into its session');
+        const changes = flow.messages('changes');
+        const { taskId } = await create({ offline: 'fail', noResponse: 5, repush: 0 });
+        await until(
+          () => changes.items.some((change) => asOut(change).payload['status'] === 'pushed'),
+          'the push into its session',
+        );
         await command({ action: 'cancel', taskId });
         // Its time to answer is over on the broker, too: what is published now is all that it gets.
         const other = later(await connectClient(broker.url, { protocolVersion }));
-        const watched = await create({ offline: 'fail', noResponse: 3, repush: 0 });
+        await other.subscribe(`${TOPIC}/upgrade/d2`);
+        const policy = { perMinute: 0, noResponse: 8, repush: 0 };
+        const watched = await command({ action: 'create', package: PACKAGE, targets: ['d2'], policy });
         await until(async () => (await row(watched.taskId)).status === 'failed', 'the end of that time');
         await other.publish(`${TOPIC}/upgrade/d1`, { id: 'last', params: {} });
         const again = later(await connectClient(broker.url, session));

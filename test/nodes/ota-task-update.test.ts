@@ -104,13 +104,13 @@ describe('ota-task by its messages: `update`', () => {
     const task = await fleet.create(['a', 'b'], { concurrency: 1 }, { endAt: soon(3600) });
     assert.equal((await update(task, { endAt: null })).endAt, null);
     await fleet.pushed(1);
-    await update(task, { endAt: soon(2) });
+    await fleet.endsSoon(task);
     const over = await fleet.reaches(task, ({ counts }) => counts.cancelled === 1, 'the end');
     assert.deepEqual(over.reasons, { ended: 1 });
   });
 
   it('tries again what it names in `retryOn`, after the delay of `retryBackoff`', async () => {
-    const policy = { retries: 2, retryDelay: 0.2, retryBackoff: 'exponential', retryOn: ['download'] };
+    const policy = { retries: 2, retryDelay: 3600, retryBackoff: 'exponential', retryOn: ['download'] };
     const task = await fleet.create(['a', 'b'], policy);
     await fleet.pushed(2);
     await fleet.progress('a', -2);
@@ -118,6 +118,7 @@ describe('ota-task by its messages: `update`', () => {
     const [b] = await fleet.devices(task, { search: 'b' });
     assert.deepEqual([b?.status, b?.reason], ['failed', 'verification']);
     assert.equal((await fleet.devices(task, { hold: 'delay' })).length, 1);
+    await update(task, { policy: { retryDelay: 0.2 } });
     const [again] = await fleet.pushes(1);
     assert.deepEqual([again?.['accessToken'], again?.['attempt']], ['a', 2]);
     await fleet.progress('a', -2);

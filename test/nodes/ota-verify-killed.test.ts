@@ -87,7 +87,7 @@ describe('a download in a Node-RED that is killed', () => {
       steps(platform).every((step) => step > 0),
       String(steps(platform)),
     );
-  }).timeout(60_000);
+  });
 });
 
 /** Pushes, always the same, as long as nobody asks for the file: Node-RED runs before it is connected. */

@@ -143,6 +143,15 @@ export class WiresFleet {
     return this.ask<T>({ action, taskId: task.taskId, ...more });
   }
 
+  /** Has a task end two seconds from now, and gives when; a moment that has passed until it is read is refused. */
+  endsSoon(task: TaskShape): Promise<string> {
+    return until(async () => {
+      const endAt = new Date(Date.now() + 2000).toISOString();
+      const { answer } = await this.#send({ action: 'update', taskId: task.taskId, endAt });
+      return answer === null ? null : endAt;
+    }, 'an end that is taken');
+  }
+
   get(task: TaskShape): Promise<TaskDetails> {
     return this.of<TaskDetails>(task, 'get');
   }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Library, type Package } from '../../nodes/lib/packages/library';
 import { startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
+import { random } from '../support/seed';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
 import { BASE, digest, served } from './library-support';
@@ -40,7 +41,7 @@ describe('the library of packages, killed', () => {
     const folder = later(await temporaryFolder()).path;
     const packages = path.join(folder, 'packages');
     for (let kill = 0; kill < KILLS; kill += 1) {
-      const { added, removing, removed, moving } = told(await killedAt(folder, Math.random() * 250));
+      const { added, removing, removed, moving } = told(await killedAt(folder, random() * 250));
       const { library, faults } = await Library.open(packages);
       assert.deepEqual(faults, []);
       const list = await library.list(BASE);

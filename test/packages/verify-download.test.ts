@@ -291,7 +291,7 @@ describe('going on with a broken download', () => {
 
   it('goes on after a stall', async () => {
     const server = later(await startServer([stallAt(FIRMWARE, 5000), good(FIRMWARE)]));
-    const test = later(await startVerifier({ stallMs: 500 }));
+    const test = later(await startVerifier({ stallMs: 3000 }));
     await test.verify(upgradeTo(FIRMWARE, server.url));
     assert.equal(server.asked[1]?.from, 5000);
   });

@@ -54,7 +54,12 @@ export async function readManifest(): Promise<Manifest> {
 /** The tarball that OTA_TEST_TARBALL names; else the one that `npm pack` makes, its prepack script included. */
 export function tarball(): Promise<string> {
   const given = process.env['OTA_TEST_TARBALL'];
-  return (packed ??= given === undefined ? pack() : Promise.resolve(given));
+  packed ??= (given === undefined ? pack() : Promise.resolve(given)).catch((error: unknown) => {
+    // Whoever asks next tries anew.
+    packed = null;
+    throw error;
+  });
+  return packed;
 }
 
 async function pack(): Promise<string> {
@@ -78,7 +83,12 @@ export async function packedFiles(): Promise<string[]> {
 /** Installs the tarball as a user of Node-RED does; more arguments for npm, e.g. `--ignore-scripts`. */
 export function installed(...npmArguments: string[]): Promise<Installed> {
   const key = npmArguments.join(' ');
-  const made = installs.get(key) ?? install(npmArguments);
+  const made =
+    installs.get(key) ??
+    install(npmArguments).catch((error: unknown) => {
+      installs.delete(key);
+      throw error;
+    });
   installs.set(key, made);
   return made;
 }

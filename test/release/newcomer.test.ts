@@ -3,18 +3,17 @@
  * and a broker: every click is counted.
  */
 import assert from 'node:assert/strict';
-import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { INSTALL_TIMEOUT_MS, startInstalled } from '../packed/installed';
+import { requireChromium, startChromium } from '../support/browser';
 import { cleanup } from '../support/cleanup';
 import { connectClient, type TestClient } from '../support/client';
-import { requireProgram } from '../support/missing';
 import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
 import type { NodeRed } from '../support/node-red';
 import { until } from '../support/wait';
 
 /** Half of what the front page's way by hand takes: 65 clicks and drags, 13 nodes. */
 const HALF = { clicks: 32, nodes: 6 };
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'];
 
 /** A person who is slow to count and never clicks in vain. */
 class Newcomer {
@@ -42,14 +41,14 @@ describe("a newcomer's first upgrade", function () {
   let port: number;
 
   before(async function () {
-    requireProgram(this, 'chromium');
+    requireChromium(this);
     mosquittoMissing(this);
     const broker = later(await startMosquitto());
     port = broker.port;
     wire = later(await connectClient(broker.url));
     await wire.subscribe('/ota/#');
     red = later(await startInstalled());
-    const browser: Browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+    const browser = await startChromium();
     later({ stop: () => browser.close() });
     const page = await browser.newPage({ locale: 'en-US', viewport: { width: 1400, height: 900 } });
     page.setDefaultTimeout(120_000);

@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { openSqlite, type SqlValue } from '../../nodes/lib/tasks/database/sqlite/driver';
 import { type Child, startChild } from './child';
-import { hasProgram, requireProgram } from './missing';
+import { programPath, requireProgram } from './missing';
 import { postgresFolder, startPostgresServer } from './postgres';
 import { temporaryFolder } from './temporary-folder';
 import { until } from './wait';
@@ -23,14 +23,12 @@ export interface Database {
   stop(): Promise<void>;
 }
 
-const MARIADBD = hasProgram('mariadbd') ? 'mariadbd' : '/usr/sbin/mariadbd';
-
 /** Skips (in CI: fails) where the database is absent. */
 export const MISSING: Readonly<
   Record<'PostgreSQL' | 'MariaDB' | 'SQLite', (context: Mocha.Context) => void>
 > = {
   PostgreSQL: (context) => requireProgram(context, path.join(postgresFolder(), 'initdb'), 'postgresql'),
-  MariaDB: (context) => requireProgram(context, MARIADBD, 'mariadb-server-core mariadb-client-core'),
+  MariaDB: (context) => requireProgram(context, 'mariadbd', 'mariadb-server-core mariadb-client-core'),
   SQLite: () => {},
 };
 
@@ -72,7 +70,7 @@ async function startMariadb(): Promise<Database> {
     { encoding: 'utf8' },
   );
   if (made.status !== 0) throw new Error(`mariadb-install-db: ${made.stderr}${made.stdout}`);
-  const child = startChild(MARIADBD, [
+  const child = startChild(programPath('mariadbd'), [
     '--no-defaults',
     `--datadir=${data}`,
     `--socket=${socket}`,

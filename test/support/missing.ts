@@ -1,11 +1,32 @@
 /** Tools of the operating system: a test that lacks one is skipped with what to install, but fails in CI. */
 import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
 import { debianPackages } from '../../scripts/check/packages';
+
+/** Where Debian has servers, and where a plain user's PATH doesn't look. */
+const SERVERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
+
+/** Where a program lies, in PATH or among the servers; its name where it isn't found: starting it then says so. */
+export function programPath(program: string): string {
+  if (program.includes(path.sep)) return program;
+  const folders = [...(process.env['PATH'] ?? '').split(path.delimiter), ...SERVERS];
+  return folders.map((folder) => path.join(folder, program)).find(isProgram) ?? program;
+}
 
 /** True where the program can be started. */
 export function hasProgram(program: string): boolean {
-  // A file that nobody can run has a name, too.
-  return spawnSync('sh', ['-c', '[ -x "$(command -v "$1")" ]', 'sh', program]).status === 0;
+  return isProgram(programPath(program));
+}
+
+function isProgram(file: string): boolean {
+  try {
+    // A file that nobody can run has a name, too.
+    fs.accessSync(file, fs.constants.X_OK);
+    return path.isAbsolute(file) && fs.statSync(file).isFile();
+  } catch {
+    return false;
+  }
 }
 
 /** What set-up doesn't install would be missing on every new machine. @throws where a package isn't in the list */

@@ -6,17 +6,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { type Child, startChild } from './child';
 import { dynsecFile, dynsecPlugin, type DynsecUser } from './dynsec';
-import { hasProgram, requireProgram } from './missing';
+import { programPath, requireProgram } from './missing';
 import { freePort } from './ports';
 import { temporaryFolder } from './temporary-folder';
 import { until } from './wait';
 
-// Debian has it where a plain user's PATH doesn't look.
-const PROGRAM = hasProgram('mosquitto') ? 'mosquitto' : '/usr/sbin/mosquitto';
-
 /** Skips (in CI: fails) where Mosquitto is absent: `before(function () { mosquittoMissing(this); });` */
 export function mosquittoMissing(context: Mocha.Context): void {
-  requireProgram(context, PROGRAM, 'mosquitto');
+  requireProgram(context, 'mosquitto');
 }
 
 export interface MosquittoOptions {
@@ -111,7 +108,9 @@ async function writeConfig(folder: string, port: number, options: MosquittoOptio
 }
 
 async function launch(folder: string, port: number, earlier: readonly string[]): Promise<Child> {
-  const child = startChild(PROGRAM, ['-c', path.join(folder, 'mosquitto.conf')], { cwd: folder });
+  const child = startChild(programPath('mosquitto'), ['-c', path.join(folder, 'mosquitto.conf')], {
+    cwd: folder,
+  });
   try {
     await until(() => {
       if (!child.running) return true;

@@ -2,6 +2,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { startChild } from './child';
+import { programPath } from './missing';
 import { freePort } from './ports';
 import { until } from './wait';
 
@@ -34,8 +35,21 @@ export async function startNginx(folder: string, more = ''): Promise<Nginx> {
        server { listen 127.0.0.1:${port}; root ${folder}/files; ${more} }
      }\n`,
   );
-  const child = startChild('nginx', ['-p', folder, '-c', 'nginx.conf', '-e', `${folder}/error.log`]);
+  const child = startChild(programPath('nginx'), [
+    '-p',
+    folder,
+    '-c',
+    'nginx.conf',
+    '-e',
+    `${folder}/error.log`,
+  ]);
   const url = `http://127.0.0.1:${port}`;
-  await until(async () => (await fetch(`${url}/`)).status > 0, 'nginx to answer');
+  try {
+    await until(async () => !child.running || (await fetch(`${url}/`)).status > 0, 'nginx to answer');
+    if (!child.running) throw new Error('nginx ended');
+  } catch (error) {
+    await child.end('SIGKILL');
+    throw new Error(`${String(error)}\n${child.lines.join('\n')}`, { cause: error });
+  }
   return { port, url, log, stop: () => child.end('SIGTERM') };
 }

@@ -68,7 +68,7 @@ describe('any history of tasks', () => {
       }),
       { numRuns: 150, interruptAfterTimeLimit: 15_000 },
     );
-  }).timeout(60_000);
+  });
 
   it('has the same end in whatever order the progress of one attempt comes', () => {
     const steps = fc.array(fc.integer({ min: 0, max: 99 }), { minLength: 1, maxLength: 8 });

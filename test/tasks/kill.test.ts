@@ -8,6 +8,7 @@ import { SqliteStore } from '../../nodes/lib/tasks/database';
 import { type Child, startChild } from '../support/child';
 import { cleanup } from '../support/cleanup';
 import { mosquittoMissing, startMosquitto } from '../support/mosquitto';
+import { random } from '../support/seed';
 import { temporaryFolder } from '../support/temporary-folder';
 import { until } from '../support/wait';
 import { Fleet, type Plan } from './support/fleet';
@@ -64,7 +65,7 @@ describe('a platform that is killed twenty times in one task', () => {
     };
     for (let kill = 0; kill < KILLS; kill += 1) {
       platform = await start();
-      await sleep(Math.random() * 800);
+      await sleep(random() * 800);
       await platform.end('SIGKILL');
     }
     platform = await start();

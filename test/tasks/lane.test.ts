@@ -10,15 +10,17 @@ const COMMANDS = 1000;
 const REPORTS = 10_000;
 const BATCH = 500;
 const MIB = 1024 * 1024;
+/** The store waits as long as this test may hold the lock. */
+const LOCKED_MS = 60_000;
 
 describe('a store that is locked', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   const later = cleanup();
 
   it('lets 1,000 commands and 10,000 reports wait, refuses more commands, and does all of it afterwards', async () => {
     const folder = later(await temporaryFolder('ota-lane-'));
     const file = path.join(folder.path, 'tasks.db');
-    const platform = await new Platform(file, REPORTS + 10).start();
+    const platform = await new Platform(file, REPORTS + 10, { busyMs: LOCKED_MS }).start();
     later({
       stop: async () => {
         await platform.engine.stop();

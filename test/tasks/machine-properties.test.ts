@@ -131,7 +131,7 @@ function holds(name: string, see: (step: Step, rules: Rules) => void): void {
       }),
       { numRuns: 400, interruptAfterTimeLimit: 10_000 },
     );
-  }).timeout(30_000);
+  });
 }
 
 describe('a device in any history', () => {

@@ -58,14 +58,14 @@ describe('any history of a rollout', () => {
   it('opens no wave before its gate, and takes no device in twice', async () => {
     const history = fc.array(happening, { minLength: 5, maxLength: 30, size: 'max' });
     await fc.assert(fc.asyncProperty(plan, history, play), LIMITS);
-  }).timeout(60_000);
+  });
 
   it('leaves nothing open in a cancelled task while devices join, and takes nobody in afterwards', async () => {
     const joining = plan.map((any): RolloutPlan => ({ ...any, joining: { max: 1000 } }));
     const some = fc.array(happening, { maxLength: 8 });
     const all = fc.tuple(some, cancel, some).map(([before, end, after]) => [...before, end, ...after]);
     await fc.assert(fc.asyncProperty(joining, all, play), LIMITS);
-  }).timeout(60_000);
+  });
 });
 
 describe('the packages of any task', () => {
@@ -91,7 +91,7 @@ describe('the packages of any task', () => {
       }
     });
     await fc.assert(property, LIMITS);
-  }).timeout(60_000);
+  });
 
   async function sameChoice(
     platform: Platform,

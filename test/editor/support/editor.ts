@@ -1,20 +1,10 @@
 /** Node-RED's editor in a real Chromium, steered as a person would: palette, canvas, dialogs, Deploy. */
-import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
 import { build } from '../../../scripts/build';
 import { ROOT } from '../../../scripts/build/paths';
+import { startChromium } from '../../support/browser';
 import { type NodeRed, startNodeRed } from '../../support/node-red';
-import { temporaryFolder } from '../../support/temporary-folder';
-
-const CHROMIUM = '/usr/bin/chromium';
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
+import { temporaryFolder, type TemporaryFolder } from '../../support/temporary-folder';
 
 /** A node as the editor holds it. */
 export interface CanvasNode {
@@ -114,8 +104,18 @@ export interface EditorHost {
 export async function startEditor(): Promise<EditorHost> {
   await build();
   const folder = await temporaryFolder('ota-editor-');
-  const nodeRed = await startNodeRed({ userDir: folder.path, nodesDir: [ROOT], flows: [] });
-  const browser: Browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  let nodeRed: NodeRed | undefined;
+  try {
+    nodeRed = await startNodeRed({ userDir: folder.path, nodesDir: [ROOT], flows: [] });
+    return host(nodeRed, await startChromium(), folder);
+  } catch (error) {
+    await nodeRed?.stop();
+    await folder.stop();
+    throw error;
+  }
+}
+
+function host(nodeRed: NodeRed, browser: Browser, folder: TemporaryFolder): EditorHost {
   const contexts: BrowserContext[] = [];
   return {
     nodeRed,

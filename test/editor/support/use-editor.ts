@@ -1,6 +1,6 @@
 /** A broker and an editor for one file of tests, started before them and ended after them. */
 import { type AedesServer, startAedes } from '../../support/aedes';
-import { requireProgram } from '../../support/missing';
+import { requireChromium } from '../../support/browser';
 import { type Editor, type EditorHost, startEditor } from './editor';
 import { service } from './flows';
 
@@ -20,7 +20,7 @@ export function useEditor(): UsedEditor {
 
   before(async function () {
     this.timeout(240_000);
-    requireProgram(this, 'chromium');
+    requireChromium(this);
     broker = await startAedes();
     host = await startEditor();
     editor = await host.open('en-US');

@@ -51,8 +51,9 @@ export async function startVerifier(options: Partial<VerifierOptions> = {}): Pro
     owner: 'node-1',
     directory,
     retries: 3,
-    stallMs: 5000,
-    totalMs: 10_000,
+    // A loaded machine needs long for what is a moment elsewhere.
+    stallMs: 60_000,
+    totalMs: 240_000,
     maxBytes: 100_000_000,
     requireSign: true,
     allowedHosts: [],

@@ -48,8 +48,8 @@ export class Platform {
   readonly #time: Time = { wall: () => this.wallNow, steady: () => this.steadyNow };
   engine!: Engine;
 
-  constructor(file = ':memory:', maxDevices = 500) {
-    this.store = new SqliteStore({ file, maxDevices });
+  constructor(file = ':memory:', maxDevices = 500, more: { busyMs?: number } = {}) {
+    this.store = new SqliteStore({ file, maxDevices, ...more });
     this.store.open();
   }
 

@@ -23,7 +23,7 @@ const YOUNG_MS = 5000;
 /** A beat moves the clock on by so much at most. */
 const LONGEST_BEAT_MS = 2000;
 
-/** A row as it was seen, and since when it has been so, in milliseconds of performance.now(). */
+/** A row as it was seen, and since when it has been so, in milliseconds of this process's steady clock. */
 interface Seen {
   readonly beatAt: number;
   readonly since: number;
@@ -38,11 +38,15 @@ export class Members implements FleetMembers {
   /** Of these the silent ones, with the beat that they stopped at. */
   #silent: ReadonlyMap<number, number> = new Map();
   /** When it heard its devices last, in any of its lives; by the clock of this process, which is never set. */
-  #heardAt = performance.now();
+  #heardAt: number;
+  readonly #steady: () => number;
 
-  constructor(pool: PostgresPool, tasks: PostgresTasks) {
+  /** @param steady milliseconds of a clock that is never set */
+  constructor(pool: PostgresPool, tasks: PostgresTasks, steady: () => number = () => performance.now()) {
     this.#pool = pool;
     this.#tasks = tasks;
+    this.#steady = steady;
+    this.#heardAt = steady();
   }
 
   async join({ clientId, name, deaf }: Joining): Promise<void> {
@@ -57,8 +61,8 @@ export class Members implements FleetMembers {
 
   async beat({ hears, granted, subscribed }: BeatState): Promise<Beat> {
     const service = await this.#tasks.keys.service();
-    if (hears) this.#heardAt = performance.now();
-    const deaf = performance.now() - this.#heardAt > DEAF_MS;
+    if (hears) this.#heardAt = this.#steady();
+    const deaf = this.#steady() - this.#heardAt > DEAF_MS;
     const flags = [Number(hears), Number(subscribed), Number(deaf), Number(granted)];
     const silent = [[...this.#silent.keys()], [...this.#silent.values()]];
     const [row] = await this.#pool.read(BEAT, [this.#id, service, ...flags, ...silent]);
@@ -93,7 +97,7 @@ export class Members implements FleetMembers {
 
   /** Who is silent: its beat is far from the clock, and hasn't changed while this process looked. */
   #look(others: readonly SqlRow[], wall: number): void {
-    const now = performance.now();
+    const now = this.#steady();
     const seen = new Map<number, Seen>();
     const silent = new Map<number, number>();
     for (const member of others) {
