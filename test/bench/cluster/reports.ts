@@ -24,7 +24,7 @@ export interface Speed {
 
 const LOOK_MS = 50;
 
-/** One task of so many devices, from its making to its end. */
+/** One task of so many devices, from its first push to its end. */
 export async function upgrade(
   world: World,
   instances: readonly Process<PlatformOrders>[],
@@ -35,8 +35,8 @@ export async function upgrade(
   const server = postmaster(world.server.data);
   for (const instance of instances) await instance.ask('measure', {});
   const before = treeCpuMs(server);
-  const begun = performance.now();
   const { taskId } = await first.ask('begin', { run, count });
+  const begun = performance.now();
   while ((await first.ask('state', { taskId })).status !== 'ended') await sleep(LOOK_MS);
   const ms = performance.now() - begun;
   const postgres = treeCpuMs(server) - before;
