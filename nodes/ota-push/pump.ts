@@ -40,6 +40,8 @@ const SLICE_MS = 8;
 const JOBS_LIMIT = 100;
 /** A timer may be so many milliseconds late. */
 const LATE_MS = 25;
+/** A timer of more is one of a millisecond to Node.js. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export class Pump {
   readonly #options: PumpOptions;
@@ -123,10 +125,13 @@ export class Pump {
     const now = performance.now();
     const wait = this.#nextAt - now;
     if (wait > 0) {
-      this.#timer ??= setTimeout(() => {
-        this.#timer = null;
-        this.#go();
-      }, Math.ceil(wait));
+      this.#timer ??= setTimeout(
+        () => {
+          this.#timer = null;
+          this.#go();
+        },
+        Math.min(Math.ceil(wait), LONGEST_TIMER_MS),
+      );
       return false;
     }
     // A timer is late by some milliseconds; more than that is a pause, and isn't made up for.

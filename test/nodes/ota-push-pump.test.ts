@@ -44,4 +44,18 @@ describe('the pump of ota-push', () => {
     pump.close();
     assert.deepEqual(await ended, { devices: 60_000, left: 60_000 });
   });
+
+  it('waits without spinning for a push that the rate puts off for months', async () => {
+    const warnings: string[] = [];
+    const warned = ({ name }: Error): void => void warnings.push(name);
+    process.on('warning', warned);
+    const pump = new Pump({ window: 1, rate: 1e-8 });
+    const ended = pump.run({ tokens: ['a', 'b'], push: (_token, done) => setImmediate(done) });
+    // Warnings come in a later turn than what they warn of.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    pump.close();
+    assert.deepEqual(await ended, { devices: 2, left: 1 });
+    process.off('warning', warned);
+    assert.deepEqual(warnings, []);
+  });
 });
