@@ -1,6 +1,7 @@
 /** Every example that ships, imported into a real Node-RED with the installed package and driven to its end. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import type { AedesPublishPacket } from 'aedes' with { 'resolution-mode': 'import' };
 import { createScheme, type MessageKind, readWire, type WireMessage } from '../../nodes/lib/protocol';
@@ -41,6 +42,12 @@ const DRIVERS: Readonly<Record<string, (running: Running) => Promise<void>>> = {
   'package-upload.json': packageUpload,
   'signed-package.json': signedPackage,
   'whole-upgrade.json': wholeUpgrade,
+};
+
+/** Settings of Node-RED that an example must live with. */
+const SETTINGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  // Where core file nodes write, and no program that an exec node starts.
+  'device-agent.json': { fileWorkingDirectory: path.join(os.tmpdir(), 'ota-elsewhere') },
 };
 
 const FOLDER = path.join(ROOT, 'examples');
@@ -209,7 +216,7 @@ describe('the examples', function () {
       const broker = later(await startAedes());
       const wire = watch(broker);
       const subscribed = filters(broker);
-      const red = later(await startInstalled());
+      const red = later(await startInstalled({ settings: SETTINGS[file] ?? {} }));
       const flow = adapted(file, broker, red);
       await red.deploy(flow);
       for (const kind of new Set(flow.flatMap(kindsHeard))) {
