@@ -628,6 +628,24 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       assert.equal((await tasks.database.devices({ ...query, search: "%' OR 1=1 --" })).total, 0);
     });
 
+    it('finds tasks by a part of their name in any case of any alphabet', async () => {
+      const tasks = await open('s');
+      for (const name of ['Насосы цеха 3', 'ÜBER', 'other', 'насосы']) {
+        const { id: _, ...fields } = plan(0, 'v2');
+        const task = { ...fields, name, taskId: name, status: 'running', waves: 1 } as const;
+        await tasks.database.publish(await tasks.create(task, []));
+      }
+      const found = async (search: string, page = 1): Promise<unknown[]> => {
+        const { total, tasks: shown } = await tasks.database.list({ search, page, pageSize: 1 });
+        return [total, ...shown.map(({ name }) => name)];
+      };
+      assert.deepEqual(await found('НАСОС'), [2, 'насосы']);
+      assert.deepEqual(await found('НАСОС', 2), [2, 'Насосы цеха 3']);
+      assert.deepEqual(await found('über'), [1, 'ÜBER']);
+      assert.deepEqual(await found('OTHER'), [1, 'other']);
+      assert.deepEqual(await found('ß'), [0]);
+    });
+
     it('pages by several conditions at once', async () => {
       const tasks = await open('s');
       const tokens = Array.from({ length: 12 }, (_, i) => `dev-${String(i).padStart(2, '0')}`);

@@ -4,7 +4,7 @@
  */
 import type { Ticks } from '../types';
 import type { NewTask, TaskState } from './database';
-import type { SqlValue } from './rows';
+import type { SqlRow, SqlValue } from './rows';
 
 /** The columns of a task that is made, in the order of `newTaskValues`; its id comes besides. */
 export const NEW_TASK_COLUMNS = [
@@ -64,6 +64,17 @@ export function taskStateValues({ base, running, ...state }: TaskState): SqlValu
     running.since,
     jsonOrNull(state.intent),
   ];
+}
+
+/** True where a database's `lower` may not find all that a person means: SQLite folds the letters of ASCII only. */
+export function needsFolding(search: string): boolean {
+  return /[^\0-\x7f]/.test(search);
+}
+
+/** The numbers of the tasks whose name has the text in it, in any case; in the order of the rows (`id`, `name`). */
+export function foundByName(rows: readonly SqlRow[], search: string): number[] {
+  const folded = search.toLowerCase();
+  return rows.flatMap(({ id, name }) => (String(name).toLowerCase().includes(folded) ? [Number(id)] : []));
 }
 
 function jsonOrNull(value: object | null): string | null {

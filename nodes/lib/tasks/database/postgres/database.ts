@@ -27,7 +27,7 @@ import {
   type TaskQuery,
 } from '../database';
 import { type SqlRow, toCandidate, toDeviceRow, toHistory, toKnownModules, toWaveCounts } from '../rows';
-import { newTaskValues } from '../task-rows';
+import { foundByName, needsFolding, newTaskValues } from '../task-rows';
 import { PRUNE_SLICE, ROOM_SLICE } from '../limits';
 import { AddedDevices } from './adding';
 import type { PgValue, PostgresPool, Statement, Transaction } from './driver';
@@ -253,7 +253,13 @@ export class PostgresTasks implements TaskDatabase {
     total: number;
     tasks: readonly Task[];
   }> {
-    const found = [await this.keys.service(), status, search];
+    const service = await this.keys.service();
+    if (needsFolding(search)) {
+      const ids = foundByName(await this.#read(sql.NAMES_OF_TASKS, [service, status]), search);
+      const shown = ids.slice((page - 1) * pageSize, page * pageSize);
+      return { total: ids.length, tasks: await this.#tasks(sql.TASKS_BY_ID, [shown]) };
+    }
+    const found = [service, status, search];
     const [total] = await this.#read(sql.COUNT_TASKS, found);
     const tasks = await this.#tasks(sql.PAGE_OF_TASKS, [...found, pageSize, (page - 1) * pageSize]);
     return { total: Number(total?.['n'] ?? 0), tasks };

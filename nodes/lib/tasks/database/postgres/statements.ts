@@ -98,6 +98,15 @@ export const PAGE_OF_TASKS = named(
   'page_of_tasks',
   `${TASK} WHERE ${FOUND} ORDER BY t.id DESC LIMIT $4 OFFSET $5`,
 );
+export const NAMES_OF_TASKS = named(
+  'names_of_tasks',
+  `SELECT id, name FROM tasks WHERE service = $1 AND visible = 1 AND ($2::text IS NULL OR status = $2)
+    ORDER BY id DESC`,
+);
+export const TASKS_BY_ID = named(
+  'tasks_by_id',
+  `${TASK} WHERE t.id = ANY ($1::int[]) AND t.visible = 1 ORDER BY t.id DESC`,
+);
 export const PLANS = named('plans', 'SELECT * FROM tasks WHERE id = ANY($1::int[]) AND visible = 1');
 export const WAVES = named(
   'waves',

@@ -37,6 +37,7 @@ import { devicePage } from './device-pages';
 import { fleetPage } from './fleet';
 import { toCandidate, toDeviceRow, toHistory, toKnownModules, toTask, toWaveCounts } from '../rows';
 import { addDevices, save } from './save';
+import { foundByName, needsFolding } from '../task-rows';
 import { SqliteStamps } from './stamps';
 import type { Statements } from './statements';
 
@@ -177,10 +178,17 @@ export class SqliteTasks implements TaskDatabase {
   }
 
   list(query: TaskQuery): { total: number; tasks: readonly Task[] } {
-    return this.#file.read(() => ({
-      total: this.#sql.countTasks(this.#keys.service(), query),
-      tasks: this.#tasks(this.#sql.pageOfTasks(this.#keys.service(), query)),
-    }));
+    return this.#file.read(() => {
+      const service = this.#keys.service();
+      const { search = '', status = null, page, pageSize } = query;
+      if (!needsFolding(search)) {
+        const tasks = this.#tasks(this.#sql.pageOfTasks(service, query));
+        return { total: this.#sql.countTasks(service, query), tasks };
+      }
+      const ids = foundByName(this.#sql.namesOfTasks(service, status), search);
+      const rows = ids.slice((page - 1) * pageSize, page * pageSize).map((id) => this.#sql.findTask(id));
+      return { total: ids.length, tasks: this.#tasks(rows.filter((row) => row !== undefined)) };
+    });
   }
 
   numbers(id: number): TaskNumbers {

@@ -76,6 +76,9 @@ export function prepareStatements(db: SqlDatabase) {
   const FOUND = `service = ? AND visible = 1 AND (? IS NULL OR status = ?)
     AND (? = '' OR instr(lower(name), lower(?)) > 0)`;
   const countFound = sql(`SELECT count(*) AS n FROM tasks WHERE ${FOUND}`);
+  const namesOfTasks = sql(
+    'SELECT id, name FROM tasks WHERE service = ? AND visible = 1 AND (? IS NULL OR status = ?) ORDER BY id DESC',
+  );
   const pageOfTasks = sql(`SELECT ${MUTABLE} FROM tasks WHERE ${FOUND} ORDER BY id DESC LIMIT ? OFFSET ?`);
   const changePlan = sql(`UPDATE tasks SET name = ?, description = ?, end_at = ?, end_behavior = ?, policy = ?
     WHERE id = ?`);
@@ -168,6 +171,7 @@ export function prepareStatements(db: SqlDatabase) {
         : n(countFound.get(serviceId, status, status, search, search)),
     pageOfTasks: (serviceId: number, { status = null, search = '', page: number, pageSize }: TaskQuery) =>
       pageOfTasks.all(serviceId, status, status, search, search, pageSize, (number - 1) * pageSize),
+    namesOfTasks: (serviceId: number, status: string | null) => namesOfTasks.all(serviceId, status, status),
     changePlan: (id: number, { name, description, endAt, endBehavior, policy }: PlanChange) =>
       changePlan.run(name, description, endAt, endBehavior, JSON.stringify(policy), id),
     addTaken: (id: number, by: number) => addTaken.run(by, id),
