@@ -1,5 +1,7 @@
 /** The kinds of nodes that the console's tabs are made of, each with the settings that a flow file wants. */
 import {
+  DAYS,
+  FAIL_REASONS,
   MAX_LABEL_NAME,
   MAX_LABEL_VALUE,
   MAX_NOTE,
@@ -57,6 +59,8 @@ export function style(key: string, name: string, at: Place, file = key): Part {
 const DEFAULTS = '/* DEFAULT_POLICY */ {}';
 /** And how many characters its fields take: the commands' own limits. */
 const LIMITS = '/* LIMITS */ {}';
+/** And the words of its lists. */
+const WORDS = { '/* DAYS */ []': DAYS, '/* FAIL_REASONS */ []': FAIL_REASONS };
 export const MAX = {
   taskName: MAX_TASK_NAME,
   taskDescription: MAX_TASK_DESCRIPTION,
@@ -68,7 +72,8 @@ export const MAX = {
 };
 
 function template(source: string): Record<string, unknown> {
-  const format = source
+  const format = Object.entries(WORDS)
+    .reduce((page, [place, words]) => page.replace(place, () => JSON.stringify(words)), source)
     .replace(DEFAULTS, () => JSON.stringify(DEFAULT_POLICY))
     .replace(LIMITS, () => JSON.stringify(MAX));
   return {
