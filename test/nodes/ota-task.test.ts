@@ -618,7 +618,7 @@ describe('ota-task', () => {
     const row = await until(async () => {
       const { payload } = await ask(loaded, { action: 'devices', taskId });
       const [found] = payload['devices'] as DeviceShape[];
-      return found?.status === 'pending' ? null : found;
+      return found?.status === 'upgrading' ? found : null;
     }, 'the good report');
     assert.deepEqual([row.status, row.step], ['upgrading', 10]);
   });

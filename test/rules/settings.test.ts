@@ -17,7 +17,6 @@ import {
   defaultInForm,
   hostsRule,
   INFORM,
-  isToken,
   numberRule,
   PACKAGE,
   POLICY,
@@ -31,6 +30,7 @@ import {
   SCHEMES,
   SERVICE,
   settingReason,
+  STORE,
   type Settings,
   shareGroupRule,
   TASK,
@@ -44,6 +44,7 @@ const TABLES: Readonly<Record<string, Settings>> = {
   'ota-progress': PROGRESS,
   'ota-push': PUSH,
   'ota-service': SERVICE,
+  'ota-store': STORE,
   'ota-task': { ...POLICY, ...TASK },
   'ota-verify': VERIFY,
 };
@@ -60,6 +61,18 @@ const numberReason = (value: unknown, limits: Parameters<typeof numberRule>[0]):
   settingReason(numberRule(limits), value);
 const scheme = (inform: string, upgrade: string, progress: string): boolean =>
   accepts(() => createScheme('custom', { inform, upgrade, progress }));
+
+/** By the code points that MQTT and Unicode keep out of topics, without a regular expression. */
+function fitsOneLevel(text: string): boolean {
+  const points = Array.from(text, (character) => character.codePointAt(0) ?? 0);
+  const fits = (point: number): boolean => {
+    const isControl = point < 0x20 || (point >= 0x7f && point < 0xa0);
+    const isSurrogate = point >= 0xd800 && point < 0xe000;
+    const isNoncharacter = (point >= 0xfdd0 && point < 0xfdf0) || (point & 0xfffe) === 0xfffe;
+    return !isControl && !isSurrogate && !isNoncharacter && !'/+#'.includes(String.fromCodePoint(point));
+  };
+  return points.length > 0 && points.length <= 128 && points.every(fits);
+}
 
 /** Texts that some rule or other may take, and texts near to them. */
 const anySetting = fc.oneof(
@@ -138,6 +151,12 @@ describe('a setting', () => {
     for (const key of REASON_KEYS) assert.ok(reasonText({ key }).length > 5, key);
   });
 
+  it('is looked at for each node of the package', () => {
+    const file = path.resolve(__dirname, '../../package.json');
+    const manifest = JSON.parse(fs.readFileSync(file, 'utf8')) as { 'node-red': { nodes: object } };
+    assert.deepEqual(Object.keys(TABLES), Object.keys(manifest['node-red'].nodes).sort());
+  });
+
   it('lists the schemes that the protocol knows', () => assert.deepEqual([...SCHEMES], [...SCHEME_NAMES]));
 });
 
@@ -159,7 +178,7 @@ describe('the rules', () => {
     );
     fc.assert(
       fc.property(token, (text) => {
-        assert.equal(tokenRule.read(text).reason === null, isToken(text));
+        assert.equal(tokenRule.read(text).reason === null, fitsOneLevel(text));
       }),
     );
   });

@@ -1,7 +1,8 @@
 /**
  * Every access token that the tests use, and all that a person may read of what the nodes say: logs, statuses,
- * errors. Owns both lists; whether one is in the other is asked when all tests are over (secrets.test.ts).
+ * errors. Owns both lists; asks whether one is in the other when all tests of this process are over.
  */
+import assert from 'node:assert/strict';
 
 /** Shorter ones would be found in ordinary words. */
 const MIN_LENGTH = 6;
@@ -45,6 +46,17 @@ export function logReader(where: string): (line: string) => void {
     if (!own) noteSpoken(line, where);
   };
 }
+
+/** Texts of a failure that are told. */
+const LISTED = 20;
+
+// Each process of mocha that notes anything looks when all its tests are over; other programs have no such hook.
+if (typeof after === 'function')
+  after('no log, status or error of all tests holds an access token', () => {
+    const found = leaks();
+    const texts = found.slice(0, LISTED).map(({ token, text, where }) => `${token} in "${text}" (${where})`);
+    assert.deepEqual(texts, [], `${found.length} texts hold a whole access token`);
+  });
 
 export interface Leak {
   readonly token: string;
