@@ -246,7 +246,7 @@ describe('what the protocol leaves open', () => {
       }
     });
 
-    for (const module of [null, '', 'default']) {
+    for (const module of [null, '', ' ', 'default']) {
       it(`${JSON.stringify(module)} means default in a report and a push`, () => {
         assert.equal(readInform(withParams(INFORM, { module })).module, 'default');
         assert.equal(readUpgrade(withParams(UPGRADE, { module })).module, 'default');
@@ -262,6 +262,7 @@ describe('what the protocol leaves open', () => {
       assert.equal(readProgress({ step: '1' }).module, null);
       assert.equal(readProgress({ step: '1', module: null }).module, null);
       assert.equal(readProgress({ step: '1', module: '' }).module, null);
+      assert.equal(readProgress({ step: '1', module: ' \t' }).module, null);
     });
 
     it('stays default in a progress report that names it', () => {

@@ -17,7 +17,7 @@ import {
   typeName,
 } from './json';
 import type { Answer, Ask, Inform, Progress, Upgrade } from './messages';
-import { moduleOrDefault } from './modules';
+import { moduleOrDefault, moduleOrNull } from './modules';
 import { readStep, stepStatus } from './steps';
 
 /** Other fields of a version report that are kept. */
@@ -47,7 +47,7 @@ export function readProgress(body: Body): Progress {
   const step = readStep(value);
   const module = readText(body, holder, 'module');
   return {
-    module: module === '' ? null : module,
+    module: moduleOrNull(module),
     step,
     ...stepStatus(step),
     desc: optionalText(holder, 'desc') ?? '',
@@ -81,7 +81,7 @@ export function readAsk(body: Body): Ask {
   return {
     id: idOf(body),
     numericId: typeof field(object, 'id') === 'number',
-    module: module === '' ? null : module,
+    module: moduleOrNull(module),
     version: version === '' ? null : version,
   };
 }

@@ -115,8 +115,7 @@ function checkSignMethod(value: unknown): SignMethod | null {
 
 function checkModule(value: unknown): string {
   if (value !== undefined && value !== null && typeof value !== 'string') throw bad('"module" must be text');
-  // Blanks are no module's name: as in reports.
-  return moduleOrDefault(typeof value === 'string' && value.trim() === '' ? null : value);
+  return moduleOrDefault(value);
 }
 
 /** Values become text: the protocol knows `"key":"value"` only. */
