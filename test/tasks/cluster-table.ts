@@ -269,6 +269,38 @@ describe('several instances on one PostgreSQL, at full length', function () {
     assert.deepEqual(one.faults, ['OTA_SESSION_STUCK'], 'once');
   });
 
+  it('tell once of one that hears nothing, take its session over once, and have it among them when it hears', async () => {
+    const proxy = later(await startTcpProxy(broker.port));
+    const fleet = later(await Fleet.start(broker.url, goodPlans(60, 300)));
+    const one = await instance().ready();
+    const two = await instance({ brokerUrl: proxy.url }).ready();
+    const { taskId } = await one.ask(createCommand([...fleet.plans.keys()]));
+    await until(() => two.told.some(({ kind }) => kind === 'change'), 'the other one to have its share');
+    proxy.blackhole();
+    const deaf = ({ told }: InstanceProcess): unknown[] =>
+      told.filter(({ kind }) => kind === 'deaf').map(({ value }) => (value as { code: string } | null)?.code);
+    await until(() => deaf(one).length > 0, 'its deafness to be told', 90_000);
+    await checkOutcome(server, taskId, fleet);
+    const ids = 'SELECT string_agg(id::text, $$,$$ ORDER BY id) FROM ota.members';
+    await until(
+      () => server.psql(ids) === '1,3',
+      'its session to be through, and it to be back as another one',
+    );
+    // Where it were taken over again and again, it would have been ten times by then.
+    await sleep(20_000);
+    assert.equal(server.psql(ids), '1,3');
+    proxy.heal();
+    await until(() => deaf(one).length > 1, 'it to hear again', 90_000);
+    assert.deepEqual(
+      [deaf(one), deaf(two)],
+      [
+        ['OTA_INSTANCE_DEAF', undefined],
+        ['OTA_INSTANCE_DEAF', undefined],
+      ],
+    );
+    assert.deepEqual([...one.faults, ...two.faults], []);
+  });
+
   it('keep the concurrency of a task together, exactly', async () => {
     const fleet = later(await Fleet.start(broker.url, goodPlans(400, 150)));
     const [one] = await four();

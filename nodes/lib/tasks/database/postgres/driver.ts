@@ -35,7 +35,7 @@ const SERVER_LIMIT_MS = 5000;
 const ANSWER_LIMIT_MS = 8000;
 const CONNECT_LIMIT_MS = 5000;
 /** A transaction that met another one is run again so often at most. */
-const MAX_RUNS = 8;
+const MAX_RUNS = 20;
 /** int8, which pg gives as text; ours are all below 2^53. */
 const INT8: number = 20;
 

@@ -100,6 +100,7 @@ export function storeError(error: unknown): OtaError {
   if (known !== undefined) return told(known);
   if (isTlsCode(code) || /certificate|\b(tls|ssl)\b/i.test(message)) return told(TLS);
   if (isLost(error)) return told(UNREACHABLE);
-  if (isConflict(error)) return told(BUSY);
+  // What it met says nothing to a person: "division by zero" is our own, see `save`.
+  if (isConflict(error)) return new OtaError(BUSY.code, `${BUSY.text}.`, { cause: error });
   return new OtaError('OTA_STORE_FAILED', `PostgreSQL can not be used: ${message}.`, { cause: error });
 }

@@ -71,7 +71,10 @@ export const TRY_LOCK_TASK = named(
   'try_lock_task',
   'SELECT 1 FROM tasks WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED',
 );
-/** With whether another instance that lives works on a command of it ($2: this one). */
+/**
+ * With whether another instance that lives works on a command of it ($2: this one). One that died right before the
+ * clock was set back counts as living only until others have adopted it, or taken its row away: see `Members`.
+ */
 const HELD_TASK = TASK.replace(
   'SELECT t.*',
   `SELECT t.*, EXISTS (SELECT 1 FROM members AS m
