@@ -6,7 +6,7 @@ import vm from 'node:vm';
 import { ROOT } from '../../scripts/build/paths';
 
 interface Tools {
-  labels(text: string): Record<string, string | string[]>;
+  readonly labels: (text: string) => Record<string, string | string[]>;
 }
 interface Page {
   methods: { tools(words: object): Tools };
