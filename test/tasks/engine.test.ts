@@ -744,6 +744,22 @@ describe('the engine', () => {
     assert.equal((await platform.task(task)).counts.cancelled, 3);
   });
 
+  it('takes back of a cancel that was broken off what is named, and cancels the rest', async () => {
+    const task = await platform.create(['a', 'b', 'c'], { concurrency: 1 });
+    await platform.wait(1);
+    const [first = ''] = platform.sent.map(({ accessToken }) => accessToken);
+    platform.progress(first, -1);
+    const tasks = platform.store.tasks('s');
+    const id = tasks.task(task.taskId)?.id ?? 0;
+    await tasks.transact(taskNeed(id, { wall: 0, ticks: 0 }), (rows) =>
+      decideTask(() => ({ status: 'cancelled', reason: null, wave: 1 }), rows),
+    );
+    await platform.run({ action: 'retry', taskId: task.taskId, accessTokens: [first] });
+    await platform.wait(1);
+    const rest = ['a', 'b', 'c'].filter((token) => token !== first).map((token) => [token, 'cancelled']);
+    assert.deepEqual(await platform.devices(task), { [first]: 'pushed', ...Object.fromEntries(rest) });
+  });
+
   it('goes on with a retry that a kill broke off', async () => {
     const task = await platform.create(['a', 'b']);
     await platform.wait(1);

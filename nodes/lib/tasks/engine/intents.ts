@@ -148,7 +148,7 @@ function ended(task: Task, { on }: Intent, isMoved: boolean, wall: number): Task
   if (on !== 'retry') return same;
   // A task that was over runs again, or waits for its time again.
   if (status === 'ended' || status === 'cancelled') {
-    // Whoever moved them may be gone since.
+    // Whoever moved them may be gone since; what a cancel had left was cancelled before.
     return isMoved || openDevices(task.counts) > 0 ? { ...resumed(task, wall), base: baseOf(task) } : same;
   }
   // Thresholds forget the devices that were taken back.

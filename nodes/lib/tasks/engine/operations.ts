@@ -133,11 +133,21 @@ async function retry(engine: Operating, task: Task, command: CommandOf<'retry'>)
   };
   const nothing = (): OtaError =>
     nothingMoved('retry', (accessTokens === null ? statuses : RETRIED).join(' or '));
-  const { skipped } = await engine.scheduler.whileLocked(task.id, () =>
-    engine.intents.run(task, intent, accessTokens, nothing),
-  );
+  const { skipped } = await engine.scheduler.whileLocked(task.id, async () => {
+    await finishCancel(engine, task);
+    return engine.intents.run(task, intent, accessTokens, nothing);
+  });
   await engine.writes.note(task, 'retried', { by: command.by, remark: command.remark });
   return { ...taskShape(await find(engine, task.taskId), momentOf(engine)), skipped };
+}
+
+/** What a cancel that was broken off hasn't reached is cancelled, too, before anything of its task is taken back. */
+async function finishCancel(engine: Operating, { taskId }: Task): Promise<void> {
+  const isLeft = ({ status, counts }: Task): boolean => status === 'cancelled' && openDevices(counts) > 0;
+  for (let now = await find(engine, taskId); isLeft(now); now = await find(engine, taskId)) {
+    await engine.intents.clear(now);
+    await engine.writes.cancelOpen(now);
+  }
 }
 
 /** Failed devices; what was cancelled with the whole task comes back with it, but not where a failure is asked for. */

@@ -42,8 +42,9 @@ export async function update(
         await engine.intents.clear(task);
         continue;
       }
-      if (changed !== null) engine.events.emitTask(changed);
+      // With its intent done it is told, too.
       if (changed?.intent?.id === id) await engine.intents.finish(changed, changed.intent);
+      else if (changed !== null) engine.events.emitTask(changed);
       return changed;
     }
   };

@@ -64,8 +64,12 @@ const PROBE_ALL_MS = 5 * 60_000;
 const ROOM_MS = 10 * 60_000;
 /** …and so many slices of it in one run. */
 const ROOM_SLICES = 20;
-/** Limits that stood still are looked for again after this time. */
+/** Limits that stood still are looked for again after this time, … */
 const RECOUNT_MS = 3_600_000;
+/** …so many slices of them in one run. */
+const RESUME_SLICES = 10;
+/** Work that was put off and fails again is tried after this time, and after more the next time. */
+const LATER_MS = 60_000;
 const DAY_MS = 24 * 3600 * 1000;
 /** Every push is answered within this time; a younger one may not have left before a kill. */
 const UNSURE_MS = 40_000;
@@ -75,6 +79,15 @@ const GONE_MS = 7000;
 const SUPERSEDED = 'older-superseded';
 /** A task whose making took longer than this was broken off. */
 const MAKING_MS = 10 * 60_000;
+
+interface CountedLimits {
+  /** For which run of the task. */
+  readonly since: Ticks;
+  /** Steady time. */
+  readonly at: number;
+  /** The token after which it goes on; null: all are counted. */
+  readonly after: string | null;
+}
 
 export class Scheduler {
   readonly #parts: SchedulerParts;
@@ -97,9 +110,11 @@ export class Scheduler {
   readonly #locked = new Set<number>();
   /** Commands that wait for the run which is under way. */
   #waiting = 0;
-  /** By task, for which run of it the limits that had stood still were counted, and when (steady time). */
-  readonly #counted = new Map<number, { readonly since: Ticks; readonly at: number }>();
+  /** By task, the limits that had stood still and were counted. */
+  readonly #counted = new Map<number, CountedLimits>();
   readonly #later: (() => Promise<void>)[] = [];
+  #laterFailed = 0;
+  #laterFrom = -Infinity;
   #stopped = true;
   #underWay: Promise<void> | null = null;
   #again = false;
@@ -236,7 +251,6 @@ export class Scheduler {
       await this.rightStamps();
       const tasks = await this.#begin(await this.#finishIntents(await lane.database.live()));
       if (this.#shared) this.#lookAtAll(tasks);
-      await this.#doLater();
       await this.#end(tasks);
       await this.#supersede(tasks);
       this.#markSoaked(tasks);
@@ -257,6 +271,7 @@ export class Scheduler {
       for (const task of tasks) {
         if (task.status === 'cancelled' && !this.#locked.has(task.id)) await writes.cancelOpen(task);
       }
+      await this.#doLater();
       await events.emitCounts(lane.database);
       await this.#tidy(tasks.length > 0);
       events.schedulerDone();
@@ -305,9 +320,20 @@ export class Scheduler {
     return lane.database.live();
   }
 
+  /** What fails again waits for a minute more each time, and holds nothing else up. */
   async #doLater(): Promise<void> {
+    const { events, time } = this.#parts;
     for (let work = this.#later[0]; work !== undefined; work = this.#later[0]) {
-      await work();
+      if (time.steady() < this.#laterFrom) return;
+      try {
+        await work();
+      } catch (error) {
+        this.#laterFailed += 1;
+        this.#laterFrom = time.steady() + this.#laterFailed * LATER_MS;
+        events.fail(error);
+        return;
+      }
+      this.#laterFailed = 0;
       this.#later.shift();
     }
   }
@@ -367,7 +393,10 @@ export class Scheduler {
     return isFree && mayPush(task, this.#parts.time.wall());
   }
 
-  /** Once for each time that a task runs on; once an hour for what another instance wrote meanwhile. */
+  /**
+   * Once for each time that a task runs on, some slices in each run; with several instances once an hour besides, for
+   * what another one wrote meanwhile.
+   */
   async #resumeLimits(tasks: readonly Task[]): Promise<void> {
     const steady = this.#parts.time.steady();
     const running = new Map(
@@ -376,25 +405,43 @@ export class Scheduler {
     for (const id of this.#counted.keys()) if (!running.has(id)) this.#counted.delete(id);
     for (const task of tasks) {
       const since = running.get(task.id);
+      if (since === undefined || this.#locked.has(task.id)) continue;
       const last = this.#counted.get(task.id);
-      if (since === undefined || (last?.since === since && steady - last.at < RECOUNT_MS)) continue;
-      if (task.waiting > 0) await this.#parts.writes.resumeLimits(task);
-      this.#counted.set(task.id, { since, at: steady });
+      const isSame = last?.since === since;
+      const isOld = this.#shared && last !== undefined && steady - last.at >= RECOUNT_MS;
+      if (isSame && last.after === null && !isOld) continue;
+      const from = isSame && last.after !== null ? last.after : '';
+      const after = task.waiting > 0 ? await this.#resumeSlices(task, from) : null;
+      this.#counted.set(task.id, { since, at: steady, after });
     }
+  }
+
+  /** @returns the token after which the next run goes on; null where all are done */
+  async #resumeSlices(task: Task, from: string): Promise<string | null> {
+    const yielder = new EventLoopYielder();
+    let after: string | null = from;
+    for (let n = 0; after !== null && n < RESUME_SLICES && !this.#locked.has(task.id); n += 1) {
+      after = await this.#parts.writes.resumeLimits(task, after);
+      await yielder.next();
+      if (this.#isBrokenOff()) break;
+    }
+    if (after !== null) this.#again = true;
+    return after;
   }
 
   async #due(): Promise<void> {
     const { lane, events } = this.#parts;
     const yielder = new EventLoopYielder();
     const until = lane.now().ticks;
-    for (let more = true; more && !this.#isBrokenOff();) {
+    for (let more = !this.#stopped; more;) {
       const over: Due = await lane.transact(
         (at) => dueNeed(at, SLICE, until),
         (rows) => due(rows, SLICE, until),
       );
       events.emitChanges(over.changes);
-      more = over.more;
       await yielder.next();
+      // A slice in each run, however many commands wait.
+      more = over.more && !this.#isBrokenOff();
     }
   }
 

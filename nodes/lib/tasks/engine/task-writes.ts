@@ -144,9 +144,16 @@ export class TaskWrites {
     return all;
   }
 
-  /** Limits that stood still with a task run on. */
-  async resumeLimits({ id }: Task): Promise<void> {
-    await this.#recount(id, { in: 'hold', hold: 'wait' }, () => true);
+  /**
+   * Limits that stood still with a task run on, a slice of them after a token.
+   * @returns the token after which the next slice begins; null after the last
+   */
+  async resumeLimits({ id }: Task, after: string): Promise<string | null> {
+    const slice: LimitSelection = { in: 'hold', hold: 'wait', after, limit: MOVE_SLICE };
+    return this.#lane.transact(
+      (at) => recountNeed(id, slice, at),
+      (rows) => recount(slice, rows),
+    );
   }
 
   async #recountAll({ id }: Task, intent: Intent): Promise<MovedDevices> {
