@@ -5,6 +5,7 @@
  * come committed on the same connection. Where the broker lets no such message through, silence has to do. A session
  * that may be somebody else's by now is left as it is, never ended.
  */
+import { randomUUID } from 'node:crypto';
 import type { IPublishPacket } from 'mqtt';
 import { type Batch, type Outcome, OtaError } from '../protocol';
 import type { Taken } from './inbox';
@@ -75,8 +76,14 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
     if (delivery === 'accepted' || delivery === 'unknown') seen.keptAt = performance.now();
     else if (delivery === 'refused' || delivery === 'offline') seen.isRefused = true;
   };
+  /** The text of the own message: one of whoever had the session before may come, with more behind it. */
+  let own = '';
   const link: Link = new Link({
     ...options,
+    // What is left to somebody else is refused by its row: that is meant.
+    onFault: (error) => {
+      if (!isOver()) options.onFault(error);
+    },
     clientId,
     persistent: true,
     watchful: () => true,
@@ -84,7 +91,7 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
     handle(packet, batch) {
       if (isOver()) return 'hold';
       if (packet.topic === topic) {
-        seen.isBack = true;
+        seen.isBack ||= own !== '' && packet.payload.toString() === own;
         return 'taken';
       }
       seen.lastReport = seen.lastHeard = performance.now();
@@ -93,9 +100,9 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
     onConnected(sessionPresent) {
       // A later connection finds the session that the first one has made.
       seen.isPresent ??= sessionPresent;
-      // What wasn't acknowledged on the one before comes again, and another own message behind it.
-      // One that the broker has acknowledged it still keeps. Mosquitto 2.0.11 ends the connection where access rules
-      // forbid it: it isn't sent a second time.
+      // An own message that came back, or that the broker never acknowledged, says nothing of this connection: another
+      // one is sent. One that it acknowledged, and that hasn't come, still stands in the queue: Mosquitto 2.0.11, which
+      // ends the connection where access rules forbid such a message, gets no second one.
       seen.keptAt = seen.isBack || seen.keptAt === null ? null : performance.now();
       seen.isBack = false;
     },
@@ -103,7 +110,9 @@ export async function adoptSession(options: AdoptionOptions): Promise<Adopted> {
       if (filter !== topic) return;
       if (state === 'refused') seen.isRefused = true;
       const isDue = state === 'granted' && !seen.isRefused && seen.keptAt === null;
-      if (isDue) link.publish(topic, '', published);
+      if (!isDue) return;
+      own = randomUUID();
+      link.publish(topic, own, published);
     },
     onState({ phase }) {
       if (phase === 'connected') seen.lastReport = performance.now();

@@ -101,8 +101,8 @@ export class KeptMessages {
   #published(sent: string, { delivery }: Outcome): void {
     if (sent !== this.#sent || this.#kept !== 'reading') return;
     if (delivery === 'refused') this.#lost = LOST_LIMIT;
-    if (delivery === 'refused' || delivery === 'offline') this.#set('unknown');
-    else if (delivery !== 'timeout') {
+    if (delivery !== 'accepted' && delivery !== 'unknown') this.#set('unknown');
+    else {
       this.#isAcknowledged = true;
       this.#stopWaiting();
       this.#patience = setTimeout(() => this.#set('unknown'), OWN_MESSAGE_MS);

@@ -70,6 +70,8 @@ export class TaskHost {
   readonly #before: TaskHost | null;
   readonly #listeners = new Set<TaskListener>();
   readonly #granted = new Map<MessageKind, FilterState>();
+  /** How many times the broker has granted one. */
+  #grants = 0;
   /** What the broker said of a subscription that it doesn't grant; null where it grants all. */
   #refusal: OtaError | null = null;
   readonly #user = {
@@ -267,6 +269,7 @@ export class TaskHost {
       channel,
       engine,
       time: this.#shared,
+      grants: () => this.#grants,
       onFault: (error) => this.#each((listener) => listener.onFault?.(error)),
       onDeaf: (error) => {
         this.#deaf = error;
@@ -387,6 +390,7 @@ export class TaskHost {
 
   #subscription(kind: MessageKind, state: FilterState, error: OtaError | null): void {
     this.#granted.set(kind, state);
+    if (state === 'granted') this.#grants += 1;
     this.#setConnected();
     if (state === 'refused' || this.#allGranted()) {
       this.#refusal = error;
@@ -411,7 +415,8 @@ export class TaskHost {
   }
 
   #changed(task: Task): void {
-    this.#tasks = (this.#tasks ?? []).map((known) => (known.id === task.id ? task : known));
+    // Until they were read nobody knows them, also where a start has paused some.
+    this.#tasks = this.#tasks?.map((known) => (known.id === task.id ? task : known)) ?? null;
     this.#each((listener) => listener.onTask(task, this.#emittedTrouble));
   }
 

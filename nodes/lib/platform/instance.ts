@@ -14,7 +14,6 @@ import type { TaskChannel } from './channel';
 /** What a beat is for. */
 export interface BeatingEngine {
   readonly hears: boolean;
-  readonly connected: boolean;
   follow(ticks: Ticks): void;
   repeatUnsure(): Promise<void>;
 }
@@ -24,6 +23,8 @@ export interface InstanceOptions {
   readonly channel: TaskChannel;
   readonly engine: BeatingEngine;
   readonly time: SharedTime;
+  /** How many subscriptions were granted so far. */
+  readonly grants: () => number;
   /** Once for each: a session that was lost, or that can't be taken over. */
   readonly onFault: (error: OtaError) => void;
   /** An instance hears nothing, or (null) none does so any more. */
@@ -88,6 +89,8 @@ export class Instance {
   #sentAt = -Infinity;
   #sentAtWall = -Infinity;
   #deafNames = '';
+  /** Subscriptions that were granted in earlier lives. */
+  #grantsBefore = 0;
 
   constructor(options: InstanceOptions) {
     this.#options = options;
@@ -129,6 +132,7 @@ export class Instance {
     await this.#left;
     const clientId = channel.newClientId();
     const sent = momentNow();
+    this.#grantsBefore = this.#options.grants();
     await members.join({ clientId, name: `${os.hostname()} (${process.pid})`, deaf: this.#deaf });
     this.#lives = true;
     this.#noteBeat(sent);
@@ -186,7 +190,7 @@ export class Instance {
     const sent = momentNow();
     const beat = await members.beat({
       hears: engine.hears,
-      granted: engine.connected,
+      granted: this.#options.grants() > this.#grantsBefore,
       subscribed: channel.isShared,
     });
     this.#noteBeat(sent);

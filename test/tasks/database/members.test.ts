@@ -94,6 +94,16 @@ describe('instances that share a database', function () {
       assert.ok(last.lives && last.deaf.length === 0);
     });
 
+  it('give a life that begins after the database was away its time to hear', async () => {
+    const members = new Members(store.pool, store.tasks('s'), () => steady);
+    await members.join({ clientId: 'first', name: 'one', deaf: false });
+    await members.beat({ hears: true, granted: true, subscribed: true });
+    steady += 60_000;
+    await members.join({ clientId: 'second', name: 'one', deaf: false });
+    const { deaf } = await members.beat({ hears: false, granted: false, subscribed: true });
+    assert.deepEqual(deaf, []);
+  });
+
   it('do not adopt one that has beaten since it was seen to be silent', async () => {
     const [one, two] = [await join('one'), await join('two')];
     for (const each of [two, one]) await each.beat();

@@ -50,7 +50,7 @@ export interface Joining {
 export interface BeatState {
   /** Subscribed, and through with what the broker had kept. */
   readonly hears: boolean;
-  /** Connected, with all subscriptions granted. */
+  /** A subscription was granted in this life: the broker gives its session a share of the reports. */
   readonly granted: boolean;
   /** A session is, or may be, at the broker. */
   readonly subscribed: boolean;

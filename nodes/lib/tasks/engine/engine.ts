@@ -142,11 +142,6 @@ export class Engine {
     this.#clock.follow(ticks);
   }
 
-  /** Connected, and both subscriptions granted. */
-  get connected(): boolean {
-    return this.#clock.connected;
-  }
-
   /** It hears its devices: connected, and through with what the broker had kept. */
   get hears(): boolean {
     return this.#clock.hears;

@@ -37,7 +37,7 @@ export class Members implements FleetMembers {
   #seen: ReadonlyMap<number, Seen> = new Map();
   /** Of these the silent ones, with the beat that they stopped at. */
   #silent: ReadonlyMap<number, number> = new Map();
-  /** When it heard its devices last, in any of its lives; by the clock of this process, which is never set. */
+  /** When it heard its devices last, or began a life; by the clock of this process, which is never set. */
   #heardAt: number;
   readonly #steady: () => number;
 
@@ -50,6 +50,8 @@ export class Members implements FleetMembers {
   }
 
   async join({ clientId, name, deaf }: Joining): Promise<void> {
+    // A new life has its time to connect, unless the one before was deaf already.
+    if (!deaf) this.#heardAt = this.#steady();
     const text = `INSERT INTO members (service, client_id, name, part, beat_at, heard_at, deaf)
       SELECT $1, $2, $3, (SELECT min(n) FROM generate_series(1, 1000) AS n
         WHERE NOT EXISTS (SELECT 1 FROM members AS m WHERE m.part = n)), ${WALL}, -${WALL}, $4 RETURNING id, part`;
