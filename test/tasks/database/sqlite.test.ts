@@ -14,6 +14,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { type SqliteDriver, SqliteStore } from '../../../nodes/lib/tasks/database';
 import { openSqlite } from '../../../nodes/lib/tasks/database/sqlite/driver';
+import { makeReady } from '../../../nodes/lib/tasks/database/sqlite/file-on-disk';
 import { MIGRATIONS } from '../../../nodes/lib/tasks/database/sqlite/schema';
 import { Calls, inform } from './calls';
 import { exercise } from './exercise';
@@ -96,6 +97,18 @@ for (const name of DRIVERS) {
         all().every((mode) => mode.endsWith('0')),
         String(all()),
       );
+    });
+
+    it('leaves a lock on its file to whoever has it, in this process too', () => {
+      const file = path.join(folder, 'ota.db');
+      open();
+      const db = openSqlite(file, [driver]);
+      db.exec('BEGIN IMMEDIATE');
+      makeReady(file);
+      assert.match(lockElsewhere(file), /locked|busy/i);
+      db.exec('ROLLBACK');
+      db.close();
+      assert.equal(lockElsewhere(file), 'free');
     });
 
     it('has all in the file itself once it is closed: a copy of that alone is a whole one', async () => {
@@ -250,6 +263,19 @@ for (const name of DRIVERS) {
       );
     });
   });
+}
+
+/** What another process is told that wants to write. */
+function lockElsewhere(file: string): string {
+  const script = `
+    const { openSqlite } = require(${JSON.stringify(path.resolve('nodes/lib/tasks/database/sqlite/driver.ts'))});
+    try {
+      openSqlite(process.argv[1], [${JSON.stringify(driver)}]).exec('BEGIN IMMEDIATE');
+      process.stdout.write('free');
+    } catch (error) {
+      process.stdout.write(error.message);
+    }`;
+  return spawnSync(process.execPath, ['--import', 'tsx', '-e', script, file], { encoding: 'utf8' }).stdout;
 }
 
 /** Runs the migrations in a process that is killed right after a statement, before the commit. */

@@ -43,17 +43,16 @@ function makeFolder(folder: string): void {
 /**
  * Access tokens stand in the store: nobody but Node-RED's user may read it. SQLite gives the files beside it the
  * rights of the file itself, so that one is made here. A group that somebody has let in stays.
+ *
+ * A file that is there is never opened here: closing it would end every lock that this process has on it, those of
+ * another store that has the same file open, too.
  */
 function keepPrivate(file: string, part: string): void {
   try {
-    const flags = fs.constants.O_RDWR | (part === '' ? fs.constants.O_CREAT : 0);
-    const handle = fs.openSync(file + part, flags, 0o600);
-    try {
-      const { mode } = fs.fstatSync(handle);
-      if ((mode & EVERYBODY) !== 0) fs.fchmodSync(handle, mode & 0o770);
-    } finally {
-      fs.closeSync(handle);
-    }
+    const stat = fs.statSync(file + part, { throwIfNoEntry: false });
+    if (stat === undefined) {
+      if (part === '') fs.closeSync(fs.openSync(file, 'a', 0o600));
+    } else if ((stat.mode & EVERYBODY) !== 0) fs.chmodSync(file + part, stat.mode & 0o770);
   } catch {
     // SQLite tells what is wrong with it; of a file of another owner the rights are that owner's.
   }
