@@ -1,5 +1,6 @@
 /** The console's function nodes by themselves: what of a list a browser gets, which uploads stay, why something failed. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -223,6 +224,21 @@ describe('the console’s functions', () => {
     const [, slice] = command({ topic: 'slice', ask, payload: Buffer.alloc(10), _client }, needs) as object[];
     assert.equal(path.dirname((slice as { filename: string }).filename), folder);
     assert.ok(fs.existsSync(folder));
+  });
+
+  it('fail where no folder of uploads can be made, and hold up nothing', function () {
+    if (process.platform !== 'linux') this.skip();
+    // In a process of its own, which can be ended where it never comes back.
+    const script = `
+      const [fs, os, path] = [require('fs'), require('os'), require('path')];
+      const ask = { n: 1, upload: 'f'.repeat(16), offset: 0 };
+      const slice = { topic: 'slice', ask, payload: Buffer.alloc(10), _client: { socketId: 's' } };
+      require(process.argv[1]).default(slice, { env: { get: () => '/proc/a/b' }, fs, os, path, process });`;
+    const file = path.join(ROOT, 'scripts/console/functions/packages-command.js');
+    const args = ['--import', 'tsx', '-e', script, file];
+    const { signal, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 });
+    assert.equal(signal, null);
+    assert.match(stderr, /ENOENT/);
   });
 
   it('take no more uploads than there is room for', async () => {

@@ -8,14 +8,14 @@ export default function command(msg, { env, fs, os, path, process }) {
   const isUpload = /^[0-9a-f]{16}$/.test(ask.upload) && /^[\w-]+$/.test(_client.socketId);
   const name = `ota-upload-${process.pid}-${_client.socketId}-${ask.upload}.part`;
   const filename = isUpload ? path.join(folder, name) : '';
-  const sent = { _msgid, topic, ask, payload, _client, filename };
   const sizeOf = (file) => fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  const size = isUpload ? sizeOf(filename) : 0;
+  const [size, sent] = [sizeOf(filename), { _msgid, topic, ask, payload, _client, filename }];
+  const make = (one) => fs.existsSync(one) || (make(path.dirname(one)), fs.mkdirSync(one));
   if (topic === 'tasks') return [null, null, null, sent];
   if (topic === 'list') return [{ ...sent, ask: { ...payload, ...ask }, payload: { action: 'list' } }];
   if (topic === 'remove') return [{ ...sent, payload: { action: 'remove', id, force: force === true } }];
   if (topic === 'slice' && isUpload && Buffer.isBuffer(payload) && ask.offset === size) {
-    fs.mkdirSync(folder, { recursive: true });
+    make(folder); // One by one: mkdir's own "recursive" never comes back below /proc.
     const others = fs.readdirSync(folder).filter((one) => one.startsWith('ota-upload-') && one !== name);
     const sum = others.reduce((bytes, one) => bytes + sizeOf(path.join(folder, one)), size + payload.length);
     const { bavail, bsize } = fs.statfsSync(folder);
