@@ -283,6 +283,8 @@ describe('the fleet and its tasks', function () {
     // The curve's points are older than the counts beside it.
     await page.locator('.ota-curve .failed', { hasText: '2' }).waitFor();
     await person.button('taskOf.resume').click();
+    const reason = person.word('reason.wave-below-threshold');
+    await page.getByText(person.word('tasks.resumeAgain', { name: 'firmware.bin v3.0', reason })).waitFor();
     await page.locator('.ota-gate', { hasText: person.word('gate.person', { wave: 1, next: 2 }) }).waitFor();
   });
 
