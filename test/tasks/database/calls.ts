@@ -130,6 +130,13 @@ export class Calls {
     );
   }
 
+  /** Cancels a task, whatever its devices do, and hides it. True where that was done. */
+  async hide(task: number, wall = WALL, now: Ticks = 0): Promise<boolean> {
+    const over = { status: 'cancelled', reason: null, intent: null } as const;
+    await this.decide(task, ({ wave }) => ({ ...over, wave }), wall, now);
+    return this.database.hide(task);
+  }
+
   /** After a start: pushes since a time go out again. */
   repeat(task: number, since: Ticks, now: Ticks): Awaitable<transactions.Repeated> {
     const need = transactions.repeatNeed(task, { since, after: '', limit: 100 }, { wall: WALL, ticks: now });

@@ -123,8 +123,10 @@ class Replay {
       case 'hide':
         // Only a task that is over is removed.
         await this.#move('cancel', task ?? 0, TOKENS);
-        await this.#database.hide(task ?? 0);
-        return this.#database.deleteSlice(2, this.#wall);
+        return [
+          await this.#calls.hide(task ?? 0, this.#wall, this.#now),
+          await this.#database.deleteSlice(2, this.#wall),
+        ];
       case 'restarted': {
         const slice = { since: this.#now - 40_000, after: '', limit: 10 };
         const need = transactions.repeatNeed(task ?? 0, slice, at);

@@ -86,7 +86,7 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       const done = await tasks.make(['upgraded']);
       await tasks.claim(done.task.id);
       await tasks.report([{ ...inform('upgraded', 'v2'), wall: WALL - 1 }]);
-      await tasks.database.hide(done.task.id);
+      await tasks.hide(done.task.id);
       while (await tasks.database.deleteSlice(10, 0));
       const at = { wall: WALL + 1000, ticks: 0 };
       await tasks.database.transact(fleetNeed(['label', 'seen'], at), (rows) =>
@@ -107,7 +107,7 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       const newer = await tasks.make(['a'], { version: 'v3' });
       await tasks.claim(newer.task.id);
       await tasks.report([inform('a', 'v3')]);
-      await tasks.database.hide(newer.task.id);
+      await tasks.hide(newer.task.id);
       while (await tasks.database.deleteSlice(10, 0));
       const again = await tasks.make(['a'], { version: 'v4' });
       assert.ok(again.task.id > newer.task.id, 'the number of a removed task is not given again');
@@ -119,7 +119,7 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
     it('gives the number of a removed task to no other one', async () => {
       const tasks = await open('s');
       const first = await tasks.make(['a']);
-      await tasks.database.hide(first.task.id);
+      await tasks.hide(first.task.id);
       while (await tasks.database.deleteSlice(10, 0));
       const second = await tasks.make(['a']);
       assert.ok(second.task.id > first.task.id);
@@ -458,7 +458,7 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
         const one = await tasks.make(['a']);
         await tasks.claim(one.task.id);
         await tasks.move(one.task.id, ['a'], 'cancel');
-        await tasks.database.hide(one.task.id);
+        await tasks.hide(one.task.id);
         while (await tasks.database.deleteSlice(10, 0));
         const two = await tasks.make(['a']);
         await tasks.claim(two.task.id);
@@ -479,7 +479,7 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
         const tasks = await open('s');
         const { task } = await tasks.make(['a']);
         await tasks.claim(task.id);
-        await tasks.database.hide(task.id);
+        await tasks.hide(task.id);
         assert.deepEqual((await tasks.report([progress('a', 50)])).changes, []);
       });
 
@@ -691,7 +691,7 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       const tasks = await open('s');
       const { task } = await tasks.make(Array.from({ length: 25 }, (_, i) => `d${i}`));
       await tasks.claim(task.id);
-      await tasks.database.hide(task.id);
+      await tasks.hide(task.id);
       assert.equal(await tasks.database.task(task.taskId), null);
       let slices = 0;
       while (await tasks.database.deleteSlice(10, WALL)) slices += 1;
@@ -771,7 +771,7 @@ export function exercise(name: string, database: DatabaseUnderTest): void {
       const waiting = await tasks.make(['a', 'b', 'c'], { version: 'v3' });
       const other = await tasks.make(['a'], { version: 'v4' });
       assert.deepEqual((await tasks.claim(waiting.task.id)).pushes, []);
-      await tasks.database.hide(old.task.id);
+      await tasks.hide(old.task.id);
       while (await tasks.database.deleteSlice(2, WALL));
       const { changes } = await tasks.due(1000, WALL, 100);
       assert.deepEqual(

@@ -350,10 +350,6 @@ export interface TaskNumbers {
  * The tasks and devices of one fleet. Every method throws, or rejects with, an `OtaError` where the database can't
  * do it (`OTA_STORE_FAILED`, `OTA_DISK_FULL`, …); nothing is changed then.
  */
-export interface HideOptions {
-  readonly onlyOver: boolean;
-}
-
 export interface TaskDatabase {
   /**
    * Loads and locks what `need` names, lets the rule decide, saves: all or nothing.
@@ -372,11 +368,10 @@ export interface TaskDatabase {
   /** Takes back a task whose making failed: its rows go by `deleteSlice`. One that was published all the same stays. */
   discard(task: number): Awaitable<void>;
   /**
-   * Hides a task, so that nothing reaches it any more; its rows go by `deleteSlice`.
-   * @param options `onlyOver`: not where it isn't over, or a command is under way: it stays as it is then, and the
-   *   answer is false
+   * Hides a task that is over, so that nothing reaches it any more; its rows go by `deleteSlice`.
+   * @returns false where it isn't over, or a command is under way: it stays as it is then
    */
-  hide(task: number, options?: HideOptions): Awaitable<boolean>;
+  hide(task: number): Awaitable<boolean>;
   /**
    * Deletes some rows of hidden tasks, and of those whose making was broken off. Devices that wait for one of them
    * become due: they are looked at again. False when all are gone.

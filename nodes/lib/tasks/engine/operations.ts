@@ -163,7 +163,7 @@ async function remove(engine: Operating, task: Task): Promise<TaskShape> {
   const over = task.status === 'ended' || task.status === 'cancelled';
   if (!over || openDevices(task.counts) > 0) throw wrongState(task, 'remove');
   // Another instance may have taken its devices in again since.
-  if (!(await engine.lane.write((database) => database.hide(task.id, { onlyOver: true })))) {
+  if (!(await engine.lane.write((database) => database.hide(task.id)))) {
     throw notRemoved(await find(engine, task.taskId));
   }
   engine.scheduler.scheduleCleanup();

@@ -10,7 +10,6 @@ import {
   type DeviceQuery,
   type DeviceRow,
   type FleetQuery,
-  type HideOptions,
   type Instant,
   type KnownCandidate,
   type KnownModule,
@@ -159,8 +158,8 @@ export class PostgresTasks implements TaskDatabase {
     await this.#writeFenced(sql.DISCARD_TASK, [id]);
   }
 
-  async hide(id: number, { onlyOver }: HideOptions = { onlyOver: false }): Promise<boolean> {
-    const hidden = await this.#writeFenced(sql.HIDE_TASK, [id, Number(onlyOver)]);
+  async hide(id: number): Promise<boolean> {
+    const hidden = await this.#writeFenced(sql.HIDE_TASK, [id]);
     return hidden.length > 0;
   }
 

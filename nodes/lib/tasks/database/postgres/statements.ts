@@ -145,7 +145,7 @@ export const DISCARD_TASK = named('discard_task', 'UPDATE tasks SET live = 0 WHE
 export const HIDE_TASK = named(
   'hide_task',
   `UPDATE tasks SET visible = 0, live = 0, revision = revision + 1
-    WHERE id = $1 AND ($2::int = 0 OR (visible = 1 AND status IN ('ended', 'cancelled') AND intent IS NULL))
+    WHERE id = $1 AND visible = 1 AND status IN ('ended', 'cancelled') AND intent IS NULL
     RETURNING id`,
 );
 /** Whoever writes an intent that is new, or that has a new id, carries it out. */

@@ -10,7 +10,6 @@ import {
   type DeviceQuery,
   type DeviceRow,
   type FleetQuery,
-  type HideOptions,
   type KnownCandidate,
   type KnownModule,
   type Instant,
@@ -107,9 +106,9 @@ export class SqliteTasks implements TaskDatabase {
     return this.#write(() => void this.#sql.discardTask(id));
   }
 
-  hide(id: number, { onlyOver }: HideOptions = { onlyOver: false }): Awaitable<boolean> {
+  hide(id: number): Awaitable<boolean> {
     return this.#write(
-      () => this.#sql.hideTask(id, onlyOver),
+      () => this.#sql.hideTask(id),
       () => {
         this.#keys.forgetPlan(id);
         this.#reporting.clear();

@@ -94,7 +94,7 @@ export function prepareStatements(db: SqlDatabase) {
   const showTask = sql('UPDATE tasks SET visible = 1 WHERE id = ?');
   const discardTask = sql('UPDATE tasks SET live = 0 WHERE id = ? AND visible = 0');
   const hideTask = sql(`UPDATE tasks SET visible = 0, live = 0
-    WHERE id = ? AND (? = 0 OR (visible = 1 AND status IN ('ended', 'cancelled') AND intent IS NULL))`);
+    WHERE id = ? AND visible = 1 AND status IN ('ended', 'cancelled') AND intent IS NULL`);
   // The row of the newest task stays, without its devices, so that its number isn't given again.
   const hiddenTask = sql(`SELECT id FROM tasks AS t WHERE visible = 0 AND (live = 0 OR created_at < ?)
     AND (id < (SELECT max(id) FROM tasks) OR EXISTS (SELECT 1 FROM task_devices WHERE task = t.id)) LIMIT 1`);
@@ -183,7 +183,7 @@ export function prepareStatements(db: SqlDatabase) {
     moduleOfTask: (id: number) => moduleOfTask.get(id)?.['scope'] as number,
     showTask: (id: number) => showTask.run(id),
     discardTask: (id: number) => discardTask.run(id),
-    hideTask: (id: number, onlyOver: boolean) => hideTask.run(id, Number(onlyOver)) > 0,
+    hideTask: (id: number) => hideTask.run(id) > 0,
     /** A task that was removed, or whose making was broken off before `madeBefore`. */
     findHidden: (madeBefore: number) => hiddenTask.get(madeBefore)?.['id'] as number | undefined,
     saveTask: (id: number, state: TaskState) => changeTask.run(...taskStateValues(state), id),
