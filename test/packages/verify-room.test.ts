@@ -150,6 +150,17 @@ describe('a package that lies verified in the folder', () => {
     assert.equal(test.faults.length, 3);
   });
 
+  it('is fetched again where it was damaged so that it is larger than what is allowed', async () => {
+    const server = later(await startServer(good(FIRMWARE)));
+    const test = later(await startVerifier({ maxBytes: FIRMWARE.length }));
+    const upgrade = { ...upgradeTo(FIRMWARE, server.url), size: null };
+    const { filename } = await test.verify(upgrade);
+    await fs.appendFile(filename, 'more');
+    assert.equal((await test.verify(upgrade)).filename, filename);
+    assert.deepEqual(await fs.readFile(filename), FIRMWARE);
+    assert.deepEqual([server.asked.length, test.faults.length], [2, 1]);
+  });
+
   it('stays where an upgrade names a wrong size for it: another may need it', async () => {
     const server = later(await startServer(good(FIRMWARE)));
     const test = later(await startVerifier());

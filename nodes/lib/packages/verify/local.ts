@@ -62,12 +62,12 @@ export async function verifyFile(
  * Why a file in the folder couldn't be verified: true where its content isn't that of the digest in its name, where
  * the disk can't give it, or where it has gone; false where it is whole, and something else was wrong.
  * @param error what `verifyFile` threw
+ * @throws the reason of `stop`
  */
 export async function isDamaged(
   filename: string,
   expected: Expectation,
   error: unknown,
-  maxBytes: number,
   stop: AbortSignal,
 ): Promise<boolean> {
   const { code, cause } = toOtaError(error);
@@ -75,10 +75,13 @@ export async function isDamaged(
     return ['EIO', 'ENOENT'].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
   }
   const ownDigest = { ...expected, size: null, ...(expected.sign === '' ? {} : { signedSha256: '' }) };
-  return verifyFile(filename, ownDigest, maxBytes, stop, () => undefined).then(
-    () => false,
-    (reason: unknown) => toOtaError(reason).code === 'OTA_DIGEST_MISMATCH',
+  // Without a limit: of a file that is too large only its digest tells whether it was damaged, or the limit lowered.
+  const reason: unknown = await verifyFile(filename, ownDigest, Infinity, stop, () => undefined).then(
+    () => null,
+    (thrown: unknown) => thrown,
   );
+  stop.throwIfAborted();
+  return reason !== null && toOtaError(reason).code === 'OTA_DIGEST_MISMATCH';
 }
 
 /** Writes a Buffer to the folder as `partial`, hashed in the same pass, then names it. @throws OtaError */

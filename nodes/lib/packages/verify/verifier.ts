@@ -276,7 +276,7 @@ export class Verifier {
       if (found.isFile()) return await verifyFile(filename, expected, maxBytes, this.#stop.signal, onBytes);
     } catch (error) {
       this.#stop.signal.throwIfAborted();
-      if (!(await isDamaged(filename, expected, error, maxBytes, this.#stop.signal))) throw error;
+      if (!(await isDamaged(filename, expected, error, this.#stop.signal))) throw error;
       this.#options.onFault(
         new OtaError('OTA_FILE', 'A verified file was damaged on the disk, and is fetched again.', {
           cause: error,
