@@ -101,7 +101,7 @@ describe('the upgrades of a device', () => {
     all.take(0, AT);
     all.receive(upgrade({ version: 'v1.2', id: '1', sign: 'CD' }), 0);
     all.receive(upgrade({ version: 'v1.3', id: '1', sign: 'EF' }), 0);
-    assert.deepEqual(versions(all.inWork), ['v1.1']);
+    assert.deepEqual(versions(all.inUse), ['v1.1']);
     assert.deepEqual(
       all.waiting.map(({ payload }) => payload.version),
       ['v1.3'],
@@ -114,8 +114,8 @@ describe('the upgrades of a device', () => {
     all.take(0, AT);
     assert.equal(all.receive(upgrade({ id: '9', url: 'http://x/2', sign: 'ab' }), 0), 'renewed');
     assert.deepEqual(all.waiting, []);
-    assert.equal(all.inWork[0]?.upgrade.payload.url, 'http://x/2');
-    assert.equal(all.inWork[0].upgrade.payload.id, '9');
+    assert.equal(all.inUse[0]?.upgrade.payload.url, 'http://x/2');
+    assert.equal(all.inUse[0].upgrade.payload.id, '9');
   });
 
   it('drop the same id and content for ten minutes after an end, then take it for a new try', () => {
@@ -175,7 +175,7 @@ describe('the upgrades of a device', () => {
     const [work] = all.take(0, AT);
     all.reporting(work!.key);
     all.receive(upgrade({ version: 'v1.2', id: '2' }), 0);
-    assert.deepEqual(all.inWork, []);
+    assert.equal(all.summary.inWork, 0);
     assert.equal(all.inUse.length, 1);
     assert.deepEqual(all.take(0, AT), []);
     all.end(work!.key, 0, AT);

@@ -94,11 +94,6 @@ export class Upgrades {
     return [...this.#waiting.values()];
   }
 
-  /** What was handed out and hasn't ended, oldest first. */
-  get inWork(): readonly UpgradeInWork[] {
-    return [...this.#open.values()].map(({ entry }) => entry);
-  }
-
   /** How many are in work and wait, and the first of each: asked for at each change, whatever their number. */
   get summary(): UpgradeSummary {
     const [work] = this.#open.values();
@@ -111,7 +106,7 @@ export class Upgrades {
     };
   }
 
-  /** The same, and what ended by a report that isn't acknowledged yet. */
+  /** What was handed out and hasn't ended, and what ended by a report that isn't acknowledged yet; oldest first. */
   get inUse(): readonly UpgradeInWork[] {
     return [...this.#work.values()].map(({ entry }) => entry);
   }
