@@ -600,7 +600,9 @@ describe('ota-task', () => {
   it('tells a Catch node what can not be read, and changes nothing', async () => {
     const loaded = await ready();
     const caught = loaded.messages('caught');
-    const { taskId } = await create(loaded, ['dev-1'], { offline: 'wait' });
+    await device.subscribe(`${TOPIC}/upgrade/dev-1`);
+    const { taskId } = await create(loaded, ['dev-1']);
+    await device.atLeast(1, `${TOPIC}/upgrade/dev-1`);
     for (const body of [
       '',
       'x',
