@@ -87,7 +87,7 @@ export function receiveSide(
     },
     changed: () => service.setIdle(workStatus(RED, work, settings.hold)),
   });
-  const leaveWorks = reports.addWork(node.id, work);
+  const joined = reports.addWork(node.id, work);
   registerOwner(node.id, work);
 
   function notKept(error: OtaError): void {
@@ -157,15 +157,19 @@ export function receiveSide(
   const ends = [
     onDeploy(RED, 'flows:started', () => work.start()),
     onDeploy(RED, 'flows:stopping', () => work.pause()),
+    onDeploy(RED, 'over', () => work.goOn()),
   ];
 
   onClose(node, async (removed) => {
+    // What is reported during a deploy is about these, too, until the successor has them.
+    if (!removed) {
+      onceAtDeploy(RED, 'over', joined.abandon);
+      onceAtDeploy(RED, 'flows:started', joined.leave);
+    }
     for (const end of ends) end();
     work.close();
     leave();
-    // What is reported during a deploy is about these, too, until the successor has them.
-    if (removed) leaveWorks();
-    else onceAtDeploy(RED, 'flows:started', leaveWorks);
+    if (removed) joined.leave();
     if (removed) unregisterOwner(node.id, work);
     service.close(removed);
     errors.close();

@@ -4,6 +4,7 @@ import { EventEmitter, once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Node, NodeDef, NodeInitializer } from 'node-red';
+import helper from 'node-red-node-test-helper';
 import { upgradeInterrupted } from '../../nodes/lib/device';
 import { type AedesServer, startAedes } from '../support/aedes';
 import { cleanup } from '../support/cleanup';
@@ -285,6 +286,40 @@ describe('an upgrade in work', () => {
       await until(() => saved('../reports/service').includes('100'), 'the report to be kept');
       await gate.open();
       await reported('"100"');
+      await until(() => saved() === '', 'nothing to be in work');
+      await push('2', { version: 'v2' });
+      await out.atLeast(2);
+      assert.deepEqual(given(out), ['v1', 'v2']);
+    });
+
+    /** Deploys a node of a type that isn't there: Node-RED closes what changed, and starts nothing. */
+    const deployInVain = (to: object): Promise<unknown> => {
+      const unknown = { id: 'unknown', type: 'not-installed', z: 'tab', x: 1, y: 1, wires: [] };
+      const flows = [...flowOf(to, { name: 'changed' }), unknown];
+      return helper._redNodes.setFlows(structuredClone(flows), credentialsOf(TOKEN), 'nodes');
+    };
+
+    it('goes out though the deploy started nothing, for want of a type of node', async () => {
+      const flow = await load();
+      const out = flow.messages('out');
+      await ready(flow);
+      await deployInVain({});
+      await push('1', { version: 'v1' });
+      await out.atLeast(1);
+      assert.deepEqual(given(out), ['v1']);
+    });
+
+    it('ends by what is reported though that deploy closed its own node, and does not go out again', async () => {
+      const flow = await load();
+      const out = flow.messages('out');
+      await ready(flow);
+      await push('1', { version: 'v1' });
+      await out.atLeast(1);
+      await deployInVain({ name: 'changed' });
+      flow.send('progress', { payload: 100 });
+      await reported('"100"');
+      await until(() => saved('../reports/service') === '', 'the report to be acknowledged');
+      await flow.deploy(flowOf({ name: 'changed' }), 'nodes', credentialsOf(TOKEN));
       await until(() => saved() === '', 'nothing to be in work');
       await push('2', { version: 'v2' });
       await out.atLeast(2);

@@ -29,6 +29,14 @@ export type NewReport = Without<DeviceReport, 'key' | 'at' | 'upgrades'> & {
   readonly upgrades?: readonly string[];
 };
 
+/** An ota-push node's part in the reports. */
+export interface JoinedWork {
+  /** Takes its upgrades out: it is gone, or its successor has taken its place. */
+  readonly leave: () => void;
+  /** The deploy that closed it has started nothing: reports don't wait for its successor any more. */
+  readonly abandon: () => void;
+}
+
 const RETRY_MS = 1000;
 
 export class DeviceReports {
@@ -42,6 +50,10 @@ export class DeviceReports {
   readonly #whenFree = new Map<string, (() => void)[]>();
   /** What waits for the successor of an ota-push node. */
   readonly #whenSucceeded: (() => void)[] = [];
+  /** Closed by a deploy that failed. */
+  readonly #abandoned = new WeakSet<UpgradeWork>();
+  /** By the id of such a node, the keys of upgrades whose end it doesn't have on disk: its successor is told. */
+  readonly #untoldEnds = new Map<string, string[]>();
   #retry: NodeJS.Timeout | null = null;
   #wasConnected = false;
   /** The broker is away, and the newest report of each is all that waits. */
@@ -70,15 +82,29 @@ export class DeviceReports {
   }
 
   /**
-   * An ota-push node's upgrades: reports of this service end them. Returns what takes them out. In a deploy they stay
-   * until the node's successor has taken their place: what is reported meanwhile is about them.
+   * An ota-push node's upgrades: reports of this service end them. In a deploy they stay until the node's successor
+   * has taken their place: what is reported meanwhile is about them.
    */
-  addWork(nodeId: string, work: UpgradeWork): () => void {
+  addWork(nodeId: string, work: UpgradeWork): JoinedWork {
     this.#works.set(nodeId, work);
+    const { ending } = this;
+    for (const key of this.#untoldEnds.get(nodeId) ?? []) {
+      if (work.has(key) && !ending.has(key)) work.end(key);
+    }
+    this.#untoldEnds.delete(nodeId);
     this.#wakeSuccessors();
-    return () => {
-      if (this.#works.get(nodeId) === work) this.#works.delete(nodeId);
-      this.#wakeSuccessors();
+    return {
+      leave: () => {
+        if (this.#works.get(nodeId) === work) {
+          this.#works.delete(nodeId);
+          this.#untoldEnds.delete(nodeId);
+        }
+        this.#wakeSuccessors();
+      },
+      abandon: () => {
+        this.#abandoned.add(work);
+        this.#wakeSuccessors();
+      },
     };
   }
 
@@ -160,17 +186,25 @@ export class DeviceReports {
     });
   }
 
-  /** Resolves when each of their nodes has on disk that they end; one that is deployed, when its successor has. */
+  /**
+   * Resolves when each of their nodes has on disk that they end; one that is deployed, when its successor has, or
+   * at once where that deploy failed: the successor, whenever it comes, is told.
+   */
   async #noteEnd(upgrades: readonly string[]): Promise<void> {
     const all = upgrades.flatMap((key) => [...this.#works].map(([nodeId, work]) => ({ key, nodeId, work })));
     await Promise.all(
       all.map(async ({ key, nodeId, work }) => {
         await work.reporting(key);
         if (!work.closed || !work.has(key)) return;
-        while (this.#works.get(nodeId) === work) {
+        while (this.#works.get(nodeId) === work && !this.#abandoned.has(work)) {
           await new Promise<void>((resolve) => this.#whenSucceeded.push(resolve));
         }
-        await this.#works.get(nodeId)?.reporting(key);
+        const successor = this.#works.get(nodeId);
+        if (successor === work) {
+          this.#untoldEnds.set(nodeId, [...(this.#untoldEnds.get(nodeId) ?? []), key]);
+        } else {
+          await successor?.reporting(key);
+        }
       }),
     );
   }

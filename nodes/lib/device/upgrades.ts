@@ -111,6 +111,11 @@ export class Upgrades {
     return [...this.#work.values()].map(({ entry }) => entry);
   }
 
+  /** What `inUse` has with this key. */
+  get(key: string): UpgradeInWork | null {
+    return this.#work.get(key)?.entry ?? null;
+  }
+
   /**
    * An upgrade came in: it waits, or it is one that we have (`renewed`: its id, url and extData are taken over), or
    * a repeat of one that ended a moment ago. @throws OtaError OTA_QUEUE_FULL

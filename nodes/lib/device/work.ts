@@ -56,6 +56,8 @@ export class UpgradeWork implements UpgradeOwner {
   #started = false;
   /** A deploy is going on: what is sent to a node that it restarts reaches nobody. */
   #paused = false;
+  /** What a deploy kept from being handed out, by key: it goes out behind it, as it would have. */
+  readonly #keptBack = new Map<string, { attempt: number | null; origin: unknown }>();
   /** What waits for the flows to run. */
   #whenRunning: (() => void)[] = [];
   #closed = false;
@@ -121,15 +123,21 @@ export class UpgradeWork implements UpgradeOwner {
       this.#timer.unref();
       void this.#save();
     }
+    this.#handOutKeptBack();
     this.#sweep();
     if (!this.#settings.keepInWork && !this.#settings.hold) this.#releaseAll(undefined);
     else void this.#proceed();
     this.#wake();
   }
 
-  /** A deploy begins, of whichever nodes: nothing goes out until the next `start`. */
+  /** A deploy begins, of whichever nodes: nothing goes out until `start` or `goOn`. */
   pause(): void {
     this.#paused = true;
+  }
+
+  /** The deploy is over, also one that failed: this node, which it left alone, goes on. */
+  goOn(): void {
+    if (this.#started && this.#paused) this.start();
   }
 
   close(): void {
@@ -212,7 +220,7 @@ export class UpgradeWork implements UpgradeOwner {
   }
 
   has(key: string): boolean {
-    return this.#upgrades.inUse.some((entry) => entry.key === key);
+    return this.#upgrades.get(key) !== null;
   }
 
   /** The report of its end lies on disk. Resolves when it is noted here too. */
@@ -232,6 +240,9 @@ export class UpgradeWork implements UpgradeOwner {
 
   /** A deploy broke the work on an upgrade off. It goes out again as soon as the flows run. */
   interrupted(accessToken: string, module: string): void {
+    const entry = this.#upgrades.find(accessToken, module, null);
+    // Of one that wasn't handed out yet nothing was broken off.
+    if (entry !== null && this.#keptBack.has(entry.key)) return;
     this.#upgrades.interrupted(accessToken, module, this.#clock.now());
   }
 
@@ -242,13 +253,13 @@ export class UpgradeWork implements UpgradeOwner {
     if (taken.length === 0) return;
     this.#changed();
     await this.#save();
-    for (const { upgrade } of taken) this.#handOut(upgrade, null, origin);
+    for (const { key } of taken) this.#handOut(key, null, origin);
   }
 
   #releaseAll(origin: unknown): void {
     const upgrades = this.#upgrades.takeWaiting();
     if (upgrades.length === 0) return;
-    for (const upgrade of upgrades) this.#handOut(upgrade, null, origin);
+    for (const upgrade of upgrades) this.#events.handOut(upgrade, null, origin);
     this.#changed();
     void this.#save();
   }
@@ -264,7 +275,7 @@ export class UpgradeWork implements UpgradeOwner {
     const tired = this.#upgrades.summary.inWork > 0 && now - this.#savedAt > SAVE_MS;
     if (this.#upgrades.forget(now) || due.length + stuck.length > 0 || tired) {
       void this.#save().then(() => {
-        for (const { entry } of again) this.#handOut(entry.upgrade, entry.attempt, undefined);
+        for (const { entry } of again) this.#handOut(entry.key, entry.attempt, undefined);
       });
     }
     for (const { entry, action } of due) if (action === 'give-up') this.#events.gaveUp(entry);
@@ -272,11 +283,26 @@ export class UpgradeWork implements UpgradeOwner {
     if (stuck.length > 0) void this.#proceed();
   }
 
-  /** After a close nothing goes out: the node that takes this one's place hands it out. In a deploy it waits. */
-  #handOut(upgrade: ReceivedUpgrade, attempt: number | null, origin: unknown): void {
-    const { accessToken, module } = upgrade.payload;
-    if (this.#paused) this.interrupted(accessToken, module);
-    else if (!this.#closed) this.#events.handOut(upgrade, attempt, origin);
+  /**
+   * After a close nothing goes out: the node that takes this one's place hands it out. In a deploy it waits. What
+   * has ended meanwhile doesn't go out either.
+   */
+  #handOut(key: string, attempt: number | null, origin: unknown): void {
+    const entry = this.#upgrades.get(key);
+    if (this.#closed || entry === null || entry.reporting) return;
+    if (this.#paused) this.#keptBack.set(key, { attempt, origin });
+    else this.#events.handOut(entry.upgrade, attempt, origin);
+  }
+
+  #handOutKeptBack(): void {
+    const keptBack = [...this.#keptBack];
+    this.#keptBack.clear();
+    for (const [key, { attempt, origin }] of keptBack) {
+      const upgrade = this.#upgrades.get(key)?.upgrade.payload;
+      // Its time in work begins now.
+      if (upgrade !== undefined) this.heard(upgrade.accessToken, upgrade.module);
+      this.#handOut(key, attempt, origin);
+    }
   }
 
   #changed(): void {
