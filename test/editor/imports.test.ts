@@ -55,4 +55,23 @@ describe('examples imported beside each other', function () {
     await addExample('fleet-task', true);
     assert.deepEqual(ofTypes(await configs()), CONFIG_TYPES);
   });
+
+  it('leave stores as they are that came with one import, or that a person made', async () => {
+    const { page } = used.editor;
+    await page.evaluate(() => RED.nodes.clear());
+    const place = { z: 'tab', x: 100, y: 100, wires: [] };
+    const task = (n: number): object => ({ ...place, id: `task${n}`, type: 'ota-task', store: `store${n}` });
+    const stores = [1, 2].map((n) => ({ id: `store${n}`, type: 'ota-store', file: 'one.db' }));
+    const add = (flow: object[], generateIds: boolean): Promise<void> =>
+      page.evaluate(
+        ([all, copy]) => RED.view.importNodes(all, { generateIds: copy, addFlow: false, notify: false }),
+        [flow, generateIds] as const,
+      );
+    await add([{ id: 'tab', type: 'tab' }, ...stores, task(1), task(2)], false);
+    await add([task(2)], true);
+    await until(
+      async () => (await configs()).join() === 'ota-store 1,ota-store 2',
+      'each task, and the copy of the second, on its own store',
+    );
+  });
 });
