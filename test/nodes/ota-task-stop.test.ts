@@ -66,9 +66,17 @@ describe('ota-task under a stream of reports', function () {
 
   /** Waits until every accepted report is in the store. */
   async function allStored(file: string, accepted: number): Promise<void> {
-    const count = (): number =>
-      Number(spawnSync('sqlite3', ['-readonly', file, 'SELECT count(*) FROM devices']).stdout.toString());
-    await until(() => count() >= accepted, `${accepted} devices in the store`, 60_000);
+    let said = '';
+    const count = (): number => {
+      const ran = spawnSync('sqlite3', ['-readonly', file, 'SELECT count(*) FROM devices']);
+      said = `${ran.stdout.toString()}${ran.stderr.toString()}`;
+      return Number(ran.stdout.toString());
+    };
+    try {
+      await until(() => count() >= accepted, `${accepted} devices in the store`, 60_000);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}; sqlite3 says ${said}`, { cause: error });
+    }
     assert.equal(count(), accepted);
   }
 
