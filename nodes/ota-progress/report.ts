@@ -8,6 +8,7 @@ import {
   field,
   isObject,
   isoNow,
+  moduleOrNull,
   OtaError,
   type Outcome,
   checkStep,
@@ -148,9 +149,7 @@ function readInput(payload: unknown, ownModule: string): Report {
   const step = checkStep(field(given, 'step'));
   const desc = textField(field(given, 'desc'), 'desc');
   const named = textField(field(given, 'module'), 'module');
-  // Blanks are no module's name: as in ota-inform.
-  const module = named.trim() === '' ? ownModule : named;
-  return { step: step === 0 ? 1 : step, desc, module: module === '' ? null : module };
+  return { step: step === 0 ? 1 : step, desc, module: moduleOrNull(named) ?? moduleOrNull(ownModule) };
 }
 
 function textField(value: unknown, name: string): string {

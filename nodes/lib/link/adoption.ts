@@ -10,7 +10,7 @@ import type { IPublishPacket } from 'mqtt';
 import { type Batch, type Outcome, OtaError } from '../protocol';
 import type { Taken } from './inbox';
 import { Link, type LinkOptions } from './link';
-import { ownTopic } from './own-topic';
+import { OWN_MESSAGE_MS, ownTopic } from './own-topic';
 
 export interface AdoptionOptions extends Pick<LinkOptions, 'url' | 'mqtt' | 'window' | 'onFault'> {
   readonly clientId: string;
@@ -35,8 +35,6 @@ export interface AdoptionOptions extends Pick<LinkOptions, 'url' | 'mqtt' | 'win
 export type Adopted = 'drained' | 'absent' | 'left';
 
 const QUIET_MS = 2000;
-/** The session's own message, which the broker has acknowledged, doesn't come any more after so long a silence. */
-const OWN_MESSAGE_MS = 5000;
 const LOOK_MS = 100;
 const LIMIT_MS = 60_000;
 

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { IPublishPacket } from 'mqtt';
 import type { Batch, Kept, Outcome } from '../protocol';
 import type { Link } from './link';
-import { ownTopic } from './own-topic';
+import { OWN_MESSAGE_MS, ownTopic } from './own-topic';
 import type { FilterState } from './subscriptions';
 
 export interface KeptMessagesOptions {
@@ -16,8 +16,6 @@ export interface KeptMessagesOptions {
   readonly onKept: (kept: Kept) => void;
 }
 
-/** The own message, which the broker has acknowledged, doesn't come any more after so long a silence. */
-const OWN_MESSAGE_MS = 5000;
 /**
  * Mosquitto 2.0.11 ends the connection for a message that access rules forbid; in MQTT 3.1.1 nothing else tells. After
  * so many that were acknowledged, and didn't come before the connection went, none is sent any more.

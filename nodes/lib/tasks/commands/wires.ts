@@ -8,6 +8,7 @@ import {
   isObject,
   type JsonObject,
   moduleOrDefault,
+  moduleOrNull,
   OtaError,
   otherParams,
   readStep,
@@ -82,10 +83,8 @@ function identity(payload: JsonObject): string {
   return token;
 }
 
-/** Blanks name no module. */
 function readModule(payload: JsonObject): string | null {
-  const module = optional(payload, 'module', MAX_MODULE_NAME);
-  return module.trim() === '' ? null : module;
+  return moduleOrNull(optional(payload, 'module', MAX_MODULE_NAME));
 }
 
 function readId(payload: JsonObject): string | null {

@@ -8,6 +8,7 @@ import { type CopiedTable, COPIED_TABLES, TASK_COUNTS } from './copy-tables';
 import { PostgresPool, type Transaction } from './postgres/driver';
 import { KEEP_PLACES } from './postgres/pages';
 import { migrate as migratePostgres } from './postgres/schema';
+import { WALL } from './postgres/statements';
 import type { SqlRow, SqlValue } from './rows';
 import { openSqlite } from './sqlite/driver';
 import { bringLogIn, makeReady } from './sqlite/file-on-disk';
@@ -177,7 +178,7 @@ function postgresEnd(pool: PostgresPool): CopyEnd {
       }
     },
     async checkIdle() {
-      const text = `SELECT name FROM members WHERE abs(beat_at - extract(epoch FROM clock_timestamp()) * 1000) < 5000 LIMIT 1`;
+      const text = `SELECT name FROM members WHERE abs(beat_at - ${WALL}) < 5000 LIMIT 1`;
       const [alive] = await pool.read({ text });
       if (alive === undefined) return;
       const name = String(alive['name']);

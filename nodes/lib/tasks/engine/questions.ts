@@ -79,8 +79,13 @@ export class Questions {
       const asked = new Map<number, Question[]>();
       for (const { question, tasks: own } of open) {
         const task = own[turn];
-        if (task === undefined) pushes.answer(question, null);
-        else if (asked.get(task)?.push(question) === undefined) asked.set(task, [question]);
+        if (task === undefined) {
+          pushes.answer(question, null);
+          continue;
+        }
+        const some = asked.get(task) ?? [];
+        asked.set(task, some);
+        some.push(question);
       }
       const answered = new Set<Question>();
       for (const [task, some] of asked) {

@@ -8,13 +8,11 @@ import type { Beat, BeatState, FleetMembers, Joining, Orphan } from '../store';
 import type { PostgresPool } from './driver';
 import type { SqlRow } from '../rows';
 import type { PostgresTasks } from './database';
-import { WALL } from './statements';
+import { SILENT_MS, WALL } from './statements';
 
-/** Milliseconds of silence after which an instance is adopted: before or after the clock, which may have been set. */
-const SILENT_MS = 4000;
-/** …while its row was seen unchanged for so long: whoever lives beats again within a second of a clock that was set. */
+/** A silent row counts once it was seen unchanged for so long: whoever lives beats again within a second of a clock that was set. */
 const UNCHANGED_MS = 3000;
-/** …after which the clock stands still for it. */
+/** Milliseconds of silence after which the clock stands still for it. */
 const LATE_MS = 2500;
 /** An instance that beats but hears nothing for so long counts no more. */
 const DEAF_MS = 30_000;

@@ -29,6 +29,8 @@ export const FLEETS: Statement = {
 
 /** The wall clock, in milliseconds. */
 export const WALL = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::float8';
+/** Milliseconds of silence after which an instance is adopted: before or after the clock, which may have been set. */
+export const SILENT_MS = 4000;
 export const TIME = named('time', `SELECT ${WALL} AS wall, clock FROM services WHERE id = $1`);
 /**
  * The same, where the instance still lives: whoever adopts it locks the row for an update of its key, so that nothing
@@ -78,7 +80,7 @@ export const TRY_LOCK_TASK = named(
 const HELD_TASK = TASK.replace(
   'SELECT t.*',
   `SELECT t.*, EXISTS (SELECT 1 FROM members AS m
-    WHERE m.id = t.intent_by AND m.id <> $2 AND m.adopter IS NULL AND m.beat_at > ${WALL} - 4000) AS elsewhere`,
+    WHERE m.id = t.intent_by AND m.id <> $2 AND m.adopter IS NULL AND m.beat_at > ${WALL} - ${SILENT_MS}) AS elsewhere`,
 );
 /** Sent behind the lock: it sees what was committed before that. */
 export const TASK_BY_ID = named('task_by_id', `${HELD_TASK} WHERE t.id = $1`);
